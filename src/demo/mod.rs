@@ -1,0 +1,1 @@
+//! A small OIDC and SCIM identity provider.

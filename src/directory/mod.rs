@@ -1,0 +1,1 @@
+//! The identity providers behind one port.

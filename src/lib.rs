@@ -1,0 +1,11 @@
+//! Countersign: ask for access, approve it, provision it, end it, prove it.
+pub mod config;
+pub mod clock;
+pub mod demo;
+pub mod directory;
+pub mod domain;
+pub mod evidence;
+pub mod service;
+pub mod store;
+pub mod web;
+pub mod worker;
