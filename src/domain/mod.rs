@@ -1,1 +1,14 @@
 //! The rules, pure.
+pub mod approval;
+pub mod catalog;
+pub mod condition;
+pub mod decide;
+pub mod event;
+pub mod grant;
+pub mod id;
+pub mod person;
+pub mod plan;
+pub mod policy;
+pub mod refusal;
+pub mod request;
+pub mod span;

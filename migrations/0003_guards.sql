@@ -1,0 +1,218 @@
+-- What the database itself refuses: whoever writes, these hold.
+
+-- Nothing that records may be changed, removed or emptied.
+create function countersign.refuse_change() returns trigger language plpgsql set search_path = pg_catalog as $$
+begin
+  raise exception '% is append-only: % refused', tg_table_name, lower(tg_op) using errcode = 'insufficient_privilege';
+end $$;
+
+-- Rows of a version are written in the transaction that makes the version, and never after.
+create function countersign.refuse_late_part() returns trigger language plpgsql security definer set search_path = countersign, pg_catalog as $$
+declare made xid8;
+begin
+  if tg_table_name in ('access_profile_rule', 'access_profile_condition') then
+    select txid into made from access_profile_version where id = new.profile_version_id;
+  elsif tg_table_name in ('approval_procedure_step', 'approval_procedure_slot') then
+    select txid into made from approval_procedure_version where id = new.procedure_version_id;
+  else
+    select txid into made from access_policy_version where id = new.policy_version_id;
+  end if;
+  if made is distinct from pg_current_xact_id() then
+    raise exception 'a version never changes once made: % refused', tg_table_name using errcode = 'insufficient_privilege';
+  end if;
+  return new;
+end $$;
+
+-- A grant cites an approval that the log already holds, of the same request.
+create function countersign.require_approval() returns trigger language plpgsql security definer set search_path = countersign, pg_catalog as $$
+declare proof record;
+begin
+  select kind, request_id, occurred_at into proof from audit_event where id = new.approval_event_id;
+  if not found or proof.request_id is distinct from new.request_id
+     or proof.kind not in ('request.approved', 'request.auto_approved') then
+    raise exception 'a grant needs the approval that came before it' using errcode = 'check_violation', constraint = 'grant_after_approval';
+  end if;
+  if not exists (select 1 from request r where r.id = new.request_id and r.status = 'approved'
+                 and r.beneficiary_id = new.beneficiary_id and r.role_id = new.role_id and r.application_id = new.application_id) then
+    raise exception 'a grant is of an approved request, for its beneficiary and role' using errcode = 'check_violation', constraint = 'grant_of_request';
+  end if;
+  if proof.kind = 'request.approved' and exists (
+       select 1 from request_slot s where s.request_id = new.request_id
+       and (select count(*) from approval a where a.request_id = s.request_id and a.step_no = s.step_no and a.slot_no = s.slot_no and a.verdict = 'approve') < s.approvals) then
+    raise exception 'a grant needs every slot of its request approved' using errcode = 'check_violation', constraint = 'grant_after_every_slot';
+  end if;
+  if proof.kind = 'request.auto_approved' and not exists (select 1 from request r where r.id = new.request_id and r.decision = 'auto_approved') then
+    raise exception 'only a policy that says so approves by itself' using errcode = 'check_violation', constraint = 'grant_after_decision';
+  end if;
+  return new;
+end $$;
+
+-- What a request or grant is about never changes; what has ended stays ended.
+create function countersign.refuse_rewrite() returns trigger language plpgsql set search_path = pg_catalog as $$
+begin
+  if tg_table_name = 'request' then
+    if (new.id, new.requester_id, new.beneficiary_id, new.role_id, new.application_id, new.decision, new.deciding_rule, new.inputs, new.inputs_digest, new.trace, new.ask_digest, new.created_at, new.channel, new.steps)
+         is distinct from (old.id, old.requester_id, old.beneficiary_id, old.role_id, old.application_id, old.decision, old.deciding_rule, old.inputs, old.inputs_digest, old.trace, old.ask_digest, old.created_at, old.channel, old.steps)
+       or (new.policy_version_id, new.duration_s, new.wanted_start, new.extension_of, new.justification, new.ticket_reference)
+         is distinct from (old.policy_version_id, old.duration_s, old.wanted_start, old.extension_of, old.justification, old.ticket_reference) then
+      raise exception 'what was submitted is what is approved: it never changes' using errcode = 'check_violation', constraint = 'request_as_submitted';
+    end if;
+    if old.status not in ('pending', 'needs_info') and new.status is distinct from old.status then
+      raise exception 'a closed request stays closed' using errcode = 'check_violation', constraint = 'request_closed';
+    end if;
+  else
+    if (new.id, new.request_id, new.approval_event_id, new.beneficiary_id, new.role_id, new.application_id, new.target_id, new.approved_at, new.duration_s, new.extension_of)
+         is distinct from (old.id, old.request_id, old.approval_event_id, old.beneficiary_id, old.role_id, old.application_id, old.target_id, old.approved_at, old.duration_s, old.extension_of) then
+      raise exception 'what was granted never changes' using errcode = 'check_violation', constraint = 'grant_as_approved';
+    end if;
+    if old.ended_at is not null and (new.ended_at, new.end_reason, new.ends_at) is distinct from (old.ended_at, old.end_reason, old.ends_at)
+       or old.status in ('ended', 'failed') and new.status <> old.status
+       or old.status = 'revoking' and new.status not in ('revoking', 'ended') then
+      raise exception 'ended stays ended' using errcode = 'check_violation', constraint = 'grant_ended';
+    end if;
+    if new.duration_s is not null and new.ends_at > new.starts_at + make_interval(secs => new.duration_s) then
+      raise exception 'a lease is never longer than what was approved' using errcode = 'check_violation', constraint = 'grant_duration';
+    end if;
+    if old.verified_at is not null and new.starts_at is distinct from old.starts_at then
+      raise exception 'a lease that has begun keeps its beginning' using errcode = 'check_violation', constraint = 'grant_begun';
+    end if;
+  end if;
+  return new;
+end $$;
+
+-- The decider holds a slot of the step that is open, of a request that is open, and approves what was submitted.
+create function countersign.require_open_step() returns trigger language plpgsql security definer set search_path = countersign, pg_catalog as $$
+begin
+  if not exists (select 1 from request r where r.id = new.request_id and r.status = 'pending' and r.step_no = new.step_no and r.ask_digest = new.ask_digest
+                 and (new.granted_s is null or r.duration_s is null or new.granted_s <= r.duration_s)) then
+    raise exception 'nothing to decide: the request is closed, at another step, or not what was shown' using errcode = 'check_violation', constraint = 'approval_of_open_step';
+  end if;
+  return new;
+end $$;
+
+-- Checked at commit: a change of state without its event in the same transaction never was.
+create function countersign.require_event() returns trigger language plpgsql security definer set search_path = countersign, pg_catalog as $$
+declare held boolean;
+begin
+  if tg_table_name in ('request', 'access_grant', 'approval') then
+    if tg_table_name = 'request' then
+      select exists (select 1 from audit_event where request_id = new.id and txid = pg_current_xact_id()) into held;
+    else
+      select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id()) into held;
+    end if;
+  else
+    select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind like 'catalog.%') into held;
+  end if;
+  if not held then
+    raise exception '% changed without an event', tg_table_name using errcode = 'check_violation', constraint = 'no_change_without_event';
+  end if;
+  return null;
+end $$;
+
+do $$
+declare t text;
+begin
+  -- Tables that only grow.
+  foreach t in array array['audit_event', 'approval',
+      'access_profile_version', 'access_profile_rule', 'access_profile_condition',
+      'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot',
+      'access_policy_version', 'access_policy_condition'] loop
+    execute format('create trigger only_grows before update or delete on countersign.%I for each row execute function countersign.refuse_change()', t);
+    execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
+    execute format('alter table countersign.%I enable always trigger only_grows, enable always trigger never_emptied', t);
+  end loop;
+  -- Tables whose rows are never removed.
+  foreach t in array array['request', 'request_step', 'request_slot', 'access_grant', 'role', 'application', 'person', 'identity', 'target',
+      'access_policy', 'access_profile', 'approval_procedure'] loop
+    execute format('create trigger never_removed before delete on countersign.%I for each row execute function countersign.refuse_change()', t);
+    execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
+    execute format('alter table countersign.%I enable always trigger never_removed, enable always trigger never_emptied', t);
+  end loop;
+  -- A queue entry is settled by closing it; an identity stays with the person it was linked to.
+  execute 'create trigger never_changed before update on countersign.identity for each row execute function countersign.refuse_change()';
+  execute 'alter table countersign.identity enable always trigger never_changed';
+  execute 'create trigger never_changed before update on countersign.request_slot for each row execute function countersign.refuse_change()';
+  execute 'alter table countersign.request_slot enable always trigger never_changed';
+  execute 'create trigger never_removed before delete on countersign.assignment for each row execute function countersign.refuse_change()';
+  execute 'alter table countersign.assignment enable always trigger never_removed';
+  foreach t in array array['access_profile_rule', 'access_profile_condition', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_condition'] loop
+    execute format('create trigger not_later before insert on countersign.%I for each row execute function countersign.refuse_late_part()', t);
+    execute format('alter table countersign.%I enable always trigger not_later', t);
+  end loop;
+  -- Tables whose changes need an event.
+  foreach t in array array['request', 'approval', 'access_grant', 'application', 'role', 'policy_binding',
+      'access_policy', 'access_policy_version', 'access_profile_version', 'approval_procedure_version'] loop
+    execute format('create constraint trigger with_event after insert or update on countersign.%I deferrable initially deferred for each row execute function countersign.require_event()', t);
+    execute format('alter table countersign.%I enable always trigger with_event', t);
+  end loop;
+end $$;
+
+create constraint trigger with_event_gone after delete on countersign.policy_binding deferrable initially deferred for each row execute function countersign.require_event();
+alter table countersign.policy_binding enable always trigger with_event_gone;
+create trigger after_approval before insert on countersign.access_grant for each row execute function countersign.require_approval();
+alter table countersign.access_grant enable always trigger after_approval;
+create trigger as_approved before update on countersign.access_grant for each row execute function countersign.refuse_rewrite();
+alter table countersign.access_grant enable always trigger as_approved;
+create trigger as_submitted before update on countersign.request for each row execute function countersign.refuse_rewrite();
+alter table countersign.request enable always trigger as_submitted;
+create trigger of_open_step before insert on countersign.approval for each row execute function countersign.require_open_step();
+alter table countersign.approval enable always trigger of_open_step;
+
+-- Who owns and who may do what --------------------------------------------------------------------------------------
+
+-- The application: reads, adds, and changes exactly the columns that its work changes.
+grant select on all tables in schema countersign to countersign_app;
+grant insert, update on countersign.person, countersign.application, countersign.role, countersign.timetable, countersign.worker, countersign.drift to countersign_app;
+grant insert on countersign.identity, countersign.access_profile, countersign.approval_procedure, countersign.access_policy to countersign_app;
+grant insert, update, delete on countersign.session, countersign.idempotency_key, countersign.policy_binding to countersign_app;
+grant insert, delete on countersign.sign_in_attempt to countersign_app;
+grant delete on countersign.worker to countersign_app;
+grant insert on countersign.api_token to countersign_app;
+grant update (last_used_at, revoked_at) on countersign.api_token to countersign_app;
+grant insert (id, profile_id, version, name, digest, created_at) on countersign.access_profile_version to countersign_app;
+grant insert on countersign.access_profile_rule, countersign.access_profile_condition to countersign_app;
+grant insert (id, procedure_id, version, name, distinct_people, digest, created_at) on countersign.approval_procedure_version to countersign_app;
+grant insert on countersign.approval_procedure_step, countersign.approval_procedure_slot to countersign_app;
+grant insert (id, policy_id, version, name, profile_version_id, procedure_version_id, recommended_s, minimum_s, maximum_s, choices_s, indefinite,
+  justification_required, justification_minimum, ticket_required, ticket_prefix, extension, comment_to_deny, digest, created_at, created_by) on countersign.access_policy_version to countersign_app;
+grant insert on countersign.access_policy_condition to countersign_app;
+-- Neither id nor time nor transaction of an event is the application's to choose.
+grant insert (kind, actor_kind, actor_id, actor_name, acting_for, token_id, channel, request_id, grant_id, person_id, role_id, application_id, policy_version_id, data) on countersign.audit_event to countersign_app;
+grant insert on countersign.request to countersign_app;
+grant update (status, step_no, step_due_at, granted_s, closed_at, close_category) on countersign.request to countersign_app;
+grant insert on countersign.request_step, countersign.request_slot, countersign.assignment to countersign_app;
+grant update (opened_at, done_at) on countersign.request_step to countersign_app;
+grant update (assigned_at, first_viewed_at, open) on countersign.assignment to countersign_app;
+grant insert on countersign.approval to countersign_app;
+grant insert on countersign.access_grant to countersign_app;
+grant update (status, starts_at, ends_at, provisioning_started_at, granted_at, verified_at, ended_at, end_verified_at, end_reason, ended_by, end_comment, attempts, last_error, confirmed, confirmed_at) on countersign.access_grant to countersign_app;
+grant insert, update on countersign.target to countersign_app;
+
+-- The auditor reads everything but what would let them sign in as somebody.
+grant select on all tables in schema countersign to countersign_auditor;
+revoke select on countersign.session, countersign.sign_in_attempt, countersign.api_token, countersign.idempotency_key from countersign_auditor;
+
+-- The guard functions read what they check.
+grant select on countersign.audit_event, countersign.request, countersign.request_slot, countersign.approval,
+  countersign.access_profile_version, countersign.approval_procedure_version, countersign.access_policy_version to countersign_guard;
+
+do $$
+declare r record;
+begin
+  for r in select c.relname, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where n.nspname = 'countersign' and c.relkind = 'r' loop
+    execute format('alter table countersign.%I owner to %I', r.relname,
+      case when r.relname in ('audit_event', 'approval', 'access_profile_version', 'access_profile_rule', 'access_profile_condition',
+        'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_version', 'access_policy_condition')
+      then 'countersign_audit' else 'countersign_owner' end);
+  end loop;
+  for r in select p.oid::regprocedure as f from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'countersign' loop
+    execute format('alter function %s owner to countersign_guard', r.f);
+    execute format('revoke all on function %s from public', r.f);
+  end loop;
+end $$;
+grant execute on function countersign.clock() to countersign_app, countersign_owner, countersign_audit, countersign_auditor;
+-- Handing over is done: only the functions stay with the guard, and nobody makes anything here but the owner's migrations.
+revoke create on schema countersign from countersign_audit, countersign_guard, countersign_owner;
+-- Foreign keys from one owner's tables to another's are checked as the owner of the table looked into.
+grant references, select on all tables in schema countersign to countersign_owner, countersign_audit;

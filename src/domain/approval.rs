@@ -1,0 +1,200 @@
+//! Who may decide, and what a decision does.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::PersonId;
+use super::refusal::Refusal;
+use super::request::RequestStatus;
+use super::span::Seconds;
+
+/// A slot of a request: whom it asked and who has approved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotState {
+    /// How many approvals it needs.
+    pub approvals: u32,
+    /// Who was asked.
+    pub asked: Vec<PersonId>,
+    /// Who has approved.
+    pub approved_by: Vec<PersonId>,
+}
+
+impl SlotState {
+    /// Whether it has its count.
+    pub fn is_done(&self) -> bool {
+        self.approved_by.len() >= self.approvals as usize
+    }
+}
+
+/// A request as far as deciding needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deciding {
+    /// Who made it.
+    pub requester: PersonId,
+    /// For whom.
+    pub beneficiary: PersonId,
+    /// Where it stands.
+    pub status: RequestStatus,
+    /// The open step, counted from 1.
+    pub step_no: usize,
+    /// The steps in order; step n is at n - 1.
+    pub steps: Vec<Vec<SlotState>>,
+    /// Whether one person may decide only once.
+    pub distinct_people: bool,
+    /// Whether a denial needs a reason.
+    pub comment_to_deny: bool,
+    /// What was asked for; none: without end.
+    pub duration: Option<Seconds>,
+    /// The shortest that an approver before chose.
+    pub granted: Option<Seconds>,
+    /// The policy's shortest duration.
+    pub minimum: Seconds,
+}
+
+/// What an approver says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Yes, for as long as asked or for less.
+    Approve {
+        /// None: as long as asked.
+        granted: Option<Seconds>,
+    },
+    /// No.
+    Deny,
+}
+
+/// What an answer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The step still waits for others.
+    Waiting,
+    /// The step is done; the one with this number, counted from 1, opens.
+    Step(usize),
+    /// Every step is done.
+    Approved,
+    /// The request is denied.
+    Denied,
+}
+
+/// An accepted answer: the slot it fills, counted from 1, and what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The slot of the open step.
+    pub slot_no: usize,
+    /// Whether that slot now has its count.
+    pub slot_done: bool,
+    /// What follows.
+    pub next: Next,
+    /// How long access may last now: the shortest of what was asked for and what approvers chose.
+    pub granted: Option<Seconds>,
+}
+
+/// Takes the answer of `by`, who says why in `comment`.
+///
+/// # Errors
+/// A [`Refusal`] when the request is closed, when `by` is requester or beneficiary, was not asked at the open step or has decided
+/// before, when the chosen duration is longer than asked or shorter than the policy allows, or when a needed reason is missing.
+pub fn answer(request: &Deciding, by: PersonId, answer: &Answer, comment: Option<&str>) -> Result<Answered, Refusal> {
+    let slot_index = may_answer(request, by)?;
+    let granted = match answer {
+        Answer::Deny => {
+            if request.comment_to_deny && comment.is_none_or(|text| text.trim().is_empty()) {
+                return Err(Refusal::ReasonRequired);
+            }
+            return Ok(Answered { slot_no: slot_index + 1, slot_done: true, next: Next::Denied, granted: request.granted });
+        }
+        Answer::Approve { granted } => *granted,
+    };
+    if let (Some(chosen), Some(asked)) = (granted, request.duration)
+        && chosen > asked
+    {
+        return Err(Refusal::LongerThanAsked(asked));
+    }
+    if let Some(chosen) = granted
+        && chosen < request.minimum
+    {
+        return Err(Refusal::ShorterThanAllowed(request.minimum));
+    }
+    let shortest = [request.duration, request.granted, granted].into_iter().flatten().min();
+    let step = &request.steps[request.step_no - 1];
+    let slot_done = step[slot_index].approved_by.len() + 1 >= step[slot_index].approvals as usize;
+    let step_done = slot_done && step.iter().enumerate().all(|(i, slot)| i == slot_index || slot.is_done());
+    let next = match (step_done, request.step_no < request.steps.len()) {
+        (false, _) => Next::Waiting,
+        (true, true) => Next::Step(request.step_no + 1),
+        (true, false) => Next::Approved,
+    };
+    Ok(Answered { slot_no: slot_index + 1, slot_done, next, granted: shortest })
+}
+
+/// The slot of the open step, counted from 0, that an answer of `by` would fill. The page and the act both ask here.
+///
+/// # Errors
+/// As [`answer`], as far as it does not depend on what is answered.
+pub fn may_answer(request: &Deciding, by: PersonId) -> Result<usize, Refusal> {
+    if by == request.requester || by == request.beneficiary {
+        return Err(Refusal::OwnRequest);
+    }
+    if request.status != RequestStatus::Pending {
+        return Err(Refusal::Closed(request.status.word()));
+    }
+    let asked_ever = request.steps.iter().flatten().any(|slot| slot.asked.contains(&by));
+    let Some(step) = request.step_no.checked_sub(1).and_then(|i| request.steps.get(i)) else {
+        return Err(Refusal::MovedOn);
+    };
+    let decided_before = request.steps.iter().flatten().any(|slot| slot.approved_by.contains(&by));
+    let decided_here = step.iter().any(|slot| slot.approved_by.contains(&by));
+    if decided_here || (request.distinct_people && decided_before) {
+        return Err(Refusal::AlreadyDecided);
+    }
+    let free = step.iter().position(|slot| slot.asked.contains(&by) && !slot.is_done());
+    free.ok_or(match (asked_ever, step.iter().any(|slot| slot.asked.contains(&by))) {
+        (_, true) => Refusal::MovedOn,
+        (true, false) => Refusal::MovedOn,
+        (false, false) => Refusal::NotAsked,
+    })
+}
+
+/// Whether people enough exist for every slot, given who may be asked in each: the requester and the beneficiary never count,
+/// and with `distinct_people` nobody is counted in two slots. Returns the first slot, (step, slot) counted from 1, that cannot
+/// be filled.
+pub fn unfillable(steps: &[Vec<SlotState>], requester: PersonId, beneficiary: PersonId, distinct_people: bool) -> Option<(usize, usize)> {
+    // Bipartite matching of needed approvals to people, by augmenting paths; within a step people are always distinct.
+    let may = |person: &PersonId| *person != requester && *person != beneficiary;
+    let mut taken: Vec<(PersonId, usize)> = Vec::new();
+    let mut seats: Vec<(usize, usize, &SlotState)> = Vec::new();
+    for (s, step) in steps.iter().enumerate() {
+        if !distinct_people {
+            taken.clear();
+            seats.clear();
+        }
+        for (l, slot) in step.iter().enumerate() {
+            if slot.asked.iter().filter(|p| may(p)).count() < slot.approvals as usize {
+                return Some((s + 1, l + 1));
+            }
+            for _ in 0..slot.approvals {
+                seats.push((s + 1, l + 1, slot));
+                let seat = seats.len() - 1;
+                if !seated(seat, &seats, &mut taken, &mut Vec::new(), &may) {
+                    return Some((s + 1, l + 1));
+                }
+            }
+        }
+    }
+    None
+}
+
+fn seated(seat: usize, seats: &[(usize, usize, &SlotState)], taken: &mut Vec<(PersonId, usize)>, tried: &mut Vec<PersonId>, may: &impl Fn(&PersonId) -> bool) -> bool {
+    for person in seats[seat].2.asked.iter().filter(|p| may(p)) {
+        if tried.contains(person) {
+            continue;
+        }
+        tried.push(*person);
+        let holder = taken.iter().find(|(p, _)| p == person).map(|(_, s)| *s);
+        if holder.is_none_or(|other| seated(other, seats, taken, tried, may)) {
+            taken.retain(|(p, s)| p != person && *s != seat);
+            taken.push((*person, seat));
+            return true;
+        }
+    }
+    false
+}

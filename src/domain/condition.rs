@@ -1,0 +1,163 @@
+//! One condition on one attribute, and its sentence.
+
+use serde::{Deserialize, Serialize};
+
+use super::person::PersonSnapshot;
+
+/// How an attribute is compared. Comparison of text ignores case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operator {
+    /// Some value equals the one given.
+    Is,
+    /// There is a value, and none equals the one given.
+    IsNot,
+    /// Some value is among those given.
+    In,
+    /// There is a value, and none is among those given.
+    NotIn,
+    /// Some value contains one of those given.
+    Contains,
+    /// Some value starts with one of those given.
+    StartsWith,
+    /// There is a value.
+    Exists,
+    /// There is none.
+    NotExists,
+    /// Direct member of one of the groups given, by reference or name.
+    MemberOf,
+    /// Member of none of the groups given.
+    NotMemberOf,
+}
+
+impl Operator {
+    /// Every operator with its word.
+    pub const ALL: [(Operator, &'static str); 10] = [
+        (Self::Is, "is"),
+        (Self::IsNot, "is_not"),
+        (Self::In, "in"),
+        (Self::NotIn, "not_in"),
+        (Self::Contains, "contains"),
+        (Self::StartsWith, "starts_with"),
+        (Self::Exists, "exists"),
+        (Self::NotExists, "not_exists"),
+        (Self::MemberOf, "member_of"),
+        (Self::NotMemberOf, "not_member_of"),
+    ];
+
+    /// The word in configuration and database.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(operator, _)| *operator == self).map_or("", |(_, word)| word)
+    }
+
+    /// The operator of a word; `None` for any other text.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, w)| *w == word).map(|(operator, _)| *operator)
+    }
+
+    /// How many values it takes: (fewest, most).
+    pub fn arity(self) -> (usize, usize) {
+        match self {
+            Self::Exists | Self::NotExists => (0, 0),
+            Self::Is | Self::IsNot => (1, 1),
+            _ => (1, 200),
+        }
+    }
+}
+
+/// `attribute operator values`, for example `department is Engineering`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Name of the attribute; ignored by the group operators.
+    pub attribute: String,
+    /// How it is compared.
+    pub operator: Operator,
+    /// What it is compared with.
+    pub values: Vec<String>,
+}
+
+/// How one condition came out for one person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Whether it holds.
+    pub met: bool,
+    /// The condition as a sentence.
+    pub sentence: String,
+    /// The attribute it looked at.
+    pub attribute: String,
+    /// The values seen; empty when there were none.
+    pub seen: Vec<String>,
+}
+
+fn same(a: &str, b: &str) -> bool {
+    a == b || a.to_lowercase() == b.to_lowercase()
+}
+
+impl Condition {
+    /// Whether the condition holds for `person`, with what was seen. An attribute that is missing never makes a condition true,
+    /// `not_exists` and `not_member_of` apart: removing an attribute never grants.
+    pub fn check(&self, person: &PersonSnapshot) -> Checked {
+        let groups = matches!(self.operator, Operator::MemberOf | Operator::NotMemberOf);
+        let attribute = if groups { "groups" } else { self.attribute.as_str() };
+        let seen = person.values(attribute);
+        let given = || self.values.iter().map(String::as_str);
+        let any_equal = || seen.iter().any(|value| given().any(|wanted| same(value, wanted)));
+        let met = match self.operator {
+            Operator::Is | Operator::In => any_equal(),
+            Operator::IsNot | Operator::NotIn => !seen.is_empty() && !any_equal(),
+            Operator::Contains => seen.iter().any(|v| given().any(|w| v.to_lowercase().contains(&w.to_lowercase()))),
+            Operator::StartsWith => seen.iter().any(|v| given().any(|w| v.to_lowercase().starts_with(&w.to_lowercase()))),
+            Operator::Exists => !seen.is_empty(),
+            Operator::NotExists => seen.is_empty(),
+            Operator::MemberOf => given().any(|group| person.in_group(group)),
+            Operator::NotMemberOf => !given().any(|group| person.in_group(group)),
+        };
+        Checked {
+            met,
+            sentence: self.sentence(),
+            attribute: attribute.into(),
+            seen: seen.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// The condition in words, to the person: "You must be in department Engineering".
+    pub fn sentence(&self) -> String {
+        let name = self.attribute.replace('_', " ");
+        let values = either(&self.values);
+        match self.operator {
+            Operator::Is | Operator::In if name == "department" => format!("You must be in department {values}"),
+            Operator::Is | Operator::In => format!("Your {name} must be {values}"),
+            Operator::IsNot | Operator::NotIn => format!("Your {name} must be other than {values}"),
+            Operator::Contains => format!("Your {name} must contain {values}"),
+            Operator::StartsWith => format!("Your {name} must start with {values}"),
+            Operator::Exists => format!("You must have a {name}"),
+            Operator::NotExists => format!("You must have no {name}"),
+            Operator::MemberOf => format!("You must be a member of {values}"),
+            Operator::NotMemberOf => format!("You must not be a member of {values}"),
+        }
+    }
+
+    /// The condition in words as a deny rule uses it: "Kept out: department Engineering".
+    pub fn kept_out_sentence(&self) -> String {
+        let name = self.attribute.replace('_', " ");
+        let values = either(&self.values);
+        match self.operator {
+            Operator::Is | Operator::In => format!("Kept out: {name} {values}"),
+            Operator::IsNot | Operator::NotIn => format!("Kept out: any {name} but {values}"),
+            Operator::Contains => format!("Kept out: {name} containing {values}"),
+            Operator::StartsWith => format!("Kept out: {name} starting with {values}"),
+            Operator::Exists => format!("Kept out: whoever has a {name}"),
+            Operator::NotExists => format!("Kept out: whoever has no {name}"),
+            Operator::MemberOf => format!("Kept out: members of {values}"),
+            Operator::NotMemberOf => format!("Kept out: whoever is no member of {values}"),
+        }
+    }
+}
+
+fn either(values: &[String]) -> String {
+    match values {
+        [] => String::new(),
+        [one] => one.clone(),
+        [head @ .., last] => format!("{} or {last}", head.join(", ")),
+    }
+}

@@ -1,0 +1,437 @@
+//! Every event there is: the product on one page.
+//!
+//! An event is the audit row, the page's history and the cause of what follows. Names are written as they were at that time;
+//! ids stay. Payloads hold named fields only, never a dumped profile.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::decide::Outcome;
+use super::id::{ApplicationId, GrantId, PersonId, PolicyVersionId, RequestId, RoleId, TokenId};
+use super::person::Named;
+
+/// Through which door an act came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// A page.
+    Web,
+    /// The API.
+    Api,
+    /// The command line.
+    Cli,
+    /// Nobody: the service itself.
+    System,
+}
+
+impl Channel {
+    /// The word in database and CSV.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Api => "api",
+            Self::Cli => "cli",
+            Self::System => "system",
+        }
+    }
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Actor {
+    /// A person, signed in.
+    Person {
+        /// Who.
+        id: PersonId,
+        /// Their name at that time.
+        name: String,
+    },
+    /// A person's API token.
+    Token {
+        /// Whose.
+        id: PersonId,
+        /// Their name at that time.
+        name: String,
+        /// Which.
+        token: TokenId,
+    },
+    /// The service itself, or an operator at the command line.
+    System,
+}
+
+impl Actor {
+    /// The person behind the act, if any.
+    pub fn person(&self) -> Option<PersonId> {
+        match self {
+            Self::Person { id, .. } | Self::Token { id, .. } => Some(*id),
+            Self::System => None,
+        }
+    }
+}
+
+/// What an event is about; every id that applies is set, so that each can be searched by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The request.
+    pub request: Option<RequestId>,
+    /// The grant.
+    pub grant: Option<GrantId>,
+    /// The beneficiary, or the person it is about.
+    pub person: Option<PersonId>,
+    /// The role.
+    pub role: Option<RoleId>,
+    /// The application.
+    pub application: Option<ApplicationId>,
+    /// The version of the policy that governs.
+    pub policy_version: Option<PolicyVersionId>,
+}
+
+/// One row of the log before it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Who did it.
+    pub actor: Actor,
+    /// Through which door.
+    pub channel: Channel,
+    /// What it is about.
+    pub subject: Subject,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What happened: the kind of the event and its payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data")]
+pub enum Fact {
+    /// A request was made and goes to approval.
+    #[serde(rename = "request.submitted")]
+    RequestSubmitted(Submitted),
+    /// A request was made and the policy refused it.
+    #[serde(rename = "request.refused")]
+    RequestRefused(Submitted),
+    /// A step opened: these people were asked.
+    #[serde(rename = "request.step_opened")]
+    StepOpened {
+        /// Counted from 1.
+        step_no: usize,
+        /// Its name.
+        step: String,
+        /// Who was asked.
+        asked: Vec<Named>,
+        /// When it times out.
+        due_at: Option<DateTime<Utc>>,
+    },
+    /// An asked person opened the request for the first time.
+    #[serde(rename = "approval.viewed")]
+    ApprovalViewed {
+        /// Counted from 1.
+        step_no: usize,
+    },
+    /// A person approved.
+    #[serde(rename = "approval.given")]
+    ApprovalGiven(Given),
+    /// A person denied.
+    #[serde(rename = "approval.denied")]
+    ApprovalDenied(Given),
+    /// Every step is done.
+    #[serde(rename = "request.approved")]
+    RequestApproved {
+        /// How long access may last, in seconds; none: without end.
+        granted_s: Option<i64>,
+    },
+    /// The policy approved by itself.
+    #[serde(rename = "request.auto_approved")]
+    RequestAutoApproved(Submitted),
+    /// A denial ended it.
+    #[serde(rename = "request.denied")]
+    RequestDenied {
+        /// The reason given.
+        reason: Option<String>,
+    },
+    /// The requester took it back.
+    #[serde(rename = "request.withdrawn")]
+    RequestWithdrawn {
+        /// The reason given.
+        reason: Option<String>,
+    },
+    /// A step's time limit passed.
+    #[serde(rename = "request.timed_out")]
+    RequestTimedOut {
+        /// The step that waited, counted from 1.
+        step_no: usize,
+    },
+    /// A request closed because its beneficiary is disabled or gone.
+    #[serde(rename = "request.closed")]
+    RequestClosed {
+        /// Why.
+        reason: String,
+    },
+    /// A lease was made.
+    #[serde(rename = "grant.created")]
+    GrantCreated {
+        /// When it is to begin.
+        starts_at: DateTime<Utc>,
+        /// How long it lasts once begun, in seconds; none: without end.
+        duration_s: Option<i64>,
+        /// The lease it extends.
+        extension_of: Option<GrantId>,
+    },
+    /// The directory is being told.
+    #[serde(rename = "grant.provisioning_started")]
+    ProvisioningStarted {
+        /// Where.
+        target: String,
+    },
+    /// The directory was told.
+    #[serde(rename = "grant.provisioned")]
+    Provisioned {
+        /// What it answered.
+        result: String,
+        /// The attempt, counted from 1.
+        attempt: i32,
+    },
+    /// An attempt went wrong; another follows.
+    #[serde(rename = "grant.attempt_failed")]
+    AttemptFailed {
+        /// `add` or `remove`.
+        action: String,
+        /// What went wrong.
+        error: String,
+        /// The attempt, counted from 1.
+        attempt: i32,
+    },
+    /// The directory said itself that the membership is there.
+    #[serde(rename = "grant.activated")]
+    GrantActivated {
+        /// When access began.
+        starts_at: DateTime<Utc>,
+        /// When it ends.
+        ends_at: Option<DateTime<Utc>>,
+    },
+    /// Given up after a long time; access never began.
+    #[serde(rename = "grant.failed")]
+    GrantFailed {
+        /// The last error.
+        error: String,
+    },
+    /// Its time was up.
+    #[serde(rename = "grant.expired")]
+    GrantExpired {
+        /// When it was to end.
+        ends_at: DateTime<Utc>,
+    },
+    /// The holder gave it back.
+    #[serde(rename = "grant.returned")]
+    GrantReturned {
+        /// The reason given.
+        reason: Option<String>,
+    },
+    /// Somebody else ended it.
+    #[serde(rename = "grant.revoked")]
+    GrantRevoked {
+        /// The reason given.
+        reason: Option<String>,
+    },
+    /// The person is disabled or gone.
+    #[serde(rename = "grant.offboarded")]
+    GrantOffboarded {
+        /// What the directory said.
+        status: String,
+    },
+    /// The person no longer meets the policy.
+    #[serde(rename = "grant.eligibility_lost")]
+    GrantEligibilityLost {
+        /// The rule.
+        rule: String,
+    },
+    /// The removal was verified, or another lease keeps the membership.
+    #[serde(rename = "grant.ended")]
+    GrantEnded {
+        /// Why it ended.
+        end_reason: String,
+        /// `removed`, `kept_by_other_lease`, `pre_existing`, `never_added` or `person_gone`.
+        membership: String,
+        /// From the end of the lease to the verified removal, in milliseconds.
+        revoke_latency_ms: i64,
+    },
+    /// The directory holds a member that no lease explains, or lacks one that a lease wants.
+    #[serde(rename = "drift.found")]
+    DriftFound {
+        /// `unexpected_member`, `missing_member` or `unknown_target`.
+        drift: String,
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// The person's reference.
+        person: String,
+    },
+    /// A drift is gone.
+    #[serde(rename = "drift.resolved")]
+    DriftResolved {
+        /// As found.
+        drift: String,
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// The person's reference.
+        person: String,
+        /// How.
+        resolution: String,
+    },
+    /// Somebody signed in.
+    #[serde(rename = "session.started")]
+    SessionStarted {
+        /// The issuer that vouches for them.
+        issuer: String,
+    },
+    /// Somebody was not let in.
+    #[serde(rename = "session.refused")]
+    SessionRefused {
+        /// The issuer that vouched for them.
+        issuer: String,
+        /// The subject there.
+        subject: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Somebody signed out, or was.
+    #[serde(rename = "session.ended")]
+    SessionEnded {
+        /// `signed_out`, `ended_elsewhere`, `person_disabled`.
+        reason: String,
+    },
+    /// A sign-in was tied to a person of the directory, for good.
+    #[serde(rename = "identity.linked")]
+    IdentityLinked {
+        /// The issuer.
+        issuer: String,
+        /// The subject there.
+        subject: String,
+        /// The person's reference in the directory.
+        reference: String,
+    },
+    /// An API token was made.
+    #[serde(rename = "token.created")]
+    TokenCreated {
+        /// Its name.
+        name: String,
+        /// What it may do.
+        scopes: Vec<String>,
+        /// When it expires.
+        expires_at: DateTime<Utc>,
+    },
+    /// An API token was used; at most one of these an hour, besides the event of each act.
+    #[serde(rename = "token.used")]
+    TokenUsed {
+        /// Its name.
+        name: String,
+    },
+    /// An API token was revoked.
+    #[serde(rename = "token.revoked")]
+    TokenRevoked {
+        /// Its name.
+        name: String,
+    },
+    /// The catalog or its rules changed.
+    #[serde(rename = "catalog.applied")]
+    CatalogApplied {
+        /// The file, as it was called.
+        source: String,
+        /// SHA-256 of the file, hex.
+        digest: String,
+        /// Each change as a line.
+        changes: Vec<String>,
+    },
+    /// Somebody took evidence away.
+    #[serde(rename = "evidence.exported")]
+    EvidenceExported {
+        /// Which file.
+        file: String,
+        /// `raw` or `safe`.
+        mode: String,
+        /// The filters.
+        filters: String,
+    },
+    /// The directory was read whole.
+    #[serde(rename = "directory.synced")]
+    DirectorySynced {
+        /// Which.
+        directory: String,
+        /// How many people.
+        people: usize,
+        /// How many changed.
+        changed: usize,
+    },
+    /// A reading of the directory was not believed, or failed.
+    #[serde(rename = "directory.failed")]
+    DirectoryFailed {
+        /// Which.
+        directory: String,
+        /// What went wrong.
+        error: String,
+    },
+    /// A person's status in the directory changed.
+    #[serde(rename = "person.changed")]
+    PersonChanged {
+        /// Before.
+        old: String,
+        /// After.
+        new: String,
+    },
+    /// The database's clock and the monotonic clock disagree.
+    #[serde(rename = "clock.jumped")]
+    ClockJumped {
+        /// By how much, in milliseconds; positive: the database is ahead.
+        by_ms: i64,
+    },
+}
+
+/// The payload of a request's first event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// Who asked.
+    pub requester: Named,
+    /// For whom.
+    pub beneficiary: Named,
+    /// The application's name.
+    pub application: String,
+    /// The role's name.
+    pub role: String,
+    /// The risk's word.
+    pub risk: String,
+    /// Asked for, in seconds; none: without end.
+    pub duration_s: Option<i64>,
+    /// Key and version of the policy.
+    pub policy: Option<String>,
+    /// Its digest.
+    pub policy_digest: Option<String>,
+    /// What the policy said.
+    pub decision: Outcome,
+    /// By which rule.
+    pub deciding_rule: String,
+    /// Digest of the stored inputs.
+    pub inputs_digest: String,
+    /// What an approval authorises.
+    pub ask_digest: String,
+}
+
+/// The payload of an approval or denial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// Counted from 1.
+    pub step_no: usize,
+    /// The step's name.
+    pub step: String,
+    /// Counted from 1.
+    pub slot_no: usize,
+    /// Chosen by the approver, in seconds.
+    pub granted_s: Option<i64>,
+    /// What they wrote.
+    pub comment: Option<String>,
+    /// What was approved.
+    pub ask_digest: String,
+    /// Digest of the attributes seen at that moment.
+    pub inputs_digest: String,
+}

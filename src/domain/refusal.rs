@@ -1,0 +1,120 @@
+//! Why an act is refused, as the person reads it.
+
+use thiserror::Error;
+
+use super::policy::FieldFault;
+use super::span::Seconds;
+
+/// An act that the rules do not allow. `Display` is the sentence that the person reads.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The requester or beneficiary tried to decide.
+    #[error("Nobody decides on a request that they made or that is for them.")]
+    OwnRequest,
+    /// The decider was not asked.
+    #[error("You were not asked to decide on this request, so you cannot.")]
+    NotAsked,
+    /// The same person twice.
+    #[error("You have already decided on this request; one person counts once.")]
+    AlreadyDecided,
+    /// Somebody was faster, or it was withdrawn.
+    #[error("This request is already {0}; nothing was changed.")]
+    Closed(&'static str),
+    /// The step that was shown is no longer the one that is open.
+    #[error("This request has moved on to another step since you opened the page; look at it again.")]
+    MovedOn,
+    /// An approver may only shorten.
+    #[error("An approver may only shorten: {0} were asked for.")]
+    LongerThanAsked(Seconds),
+    /// The shortened duration lies below the policy's minimum.
+    #[error("The shortest this policy allows is {0}.")]
+    ShorterThanAllowed(Seconds),
+    /// The policy wants a reason for a denial.
+    #[error("Give a reason: the requester reads it.")]
+    ReasonRequired,
+    /// The person who acts is disabled in the directory.
+    #[error("Your account is not active in the directory, so you cannot act.")]
+    NotActive,
+    /// The beneficiary is disabled or gone.
+    #[error("{0} is no longer active in the directory, so nothing can be granted. You can still deny.")]
+    BeneficiaryNotActive(String),
+    /// The beneficiary's attributes no longer satisfy the policy.
+    #[error("{0} no longer meets the policy ({1}), so this cannot be approved. You can still deny.")]
+    NoLongerEligible(String, String),
+    /// The role, its policy or target changed after the request was made.
+    #[error("The rules of this role changed since this was asked for. Deny it, and have it asked for again.")]
+    RulesChanged,
+    /// The same role is asked for already.
+    #[error("A request for this role is already open; follow that one.")]
+    AlreadyOpen,
+    /// The role is held already.
+    #[error("{0} already holds this role. Use Extend when it is about to end.")]
+    AlreadyHeld(String),
+    /// The grant cannot be extended.
+    #[error("This access cannot be extended: {0}.")]
+    NotExtendable(&'static str),
+    /// Nobody could approve it.
+    #[error("Nobody could approve this: {0}. The role's owner has to mend its approval procedure.")]
+    NobodyCanApprove(String),
+    /// Only the requester or beneficiary withdraws.
+    #[error("Only who made a request, or whom it is for, can withdraw it.")]
+    NotYours,
+    /// Only the holder returns.
+    #[error("Only who holds an access can return it.")]
+    NotHolder,
+    /// Only an owner or an administrator revokes.
+    #[error("Only an owner of this role or an administrator can revoke it.")]
+    NotOwner,
+    /// The grant has ended before.
+    #[error("This access has already ended.")]
+    AlreadyEnded,
+    /// The role was retired.
+    #[error("This role is no longer offered.")]
+    RoleRetired,
+    /// The input is not acceptable; each fault says where and what to do.
+    #[error("{}", sentences(.0))]
+    Faults(Vec<FieldFault>),
+    /// Asking for somebody else is not something this person may do.
+    #[error("You can ask only for yourself.")]
+    NotForOthers,
+}
+
+fn sentences(faults: &[FieldFault]) -> String {
+    faults.iter().map(|fault| fault.sentence.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+impl Refusal {
+    /// The stable id of this refusal in the API (`urn:countersign:refusal:<id>`).
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::OwnRequest => "own-request",
+            Self::NotAsked => "not-asked",
+            Self::AlreadyDecided => "already-decided",
+            Self::Closed(_) => "closed",
+            Self::MovedOn => "moved-on",
+            Self::LongerThanAsked(_) => "longer-than-asked",
+            Self::ShorterThanAllowed(_) => "shorter-than-allowed",
+            Self::ReasonRequired => "reason-required",
+            Self::NotActive => "not-active",
+            Self::BeneficiaryNotActive(_) => "beneficiary-not-active",
+            Self::NoLongerEligible(..) => "no-longer-eligible",
+            Self::RulesChanged => "rules-changed",
+            Self::AlreadyOpen => "already-open",
+            Self::AlreadyHeld(_) => "already-held",
+            Self::NotExtendable(_) => "not-extendable",
+            Self::NobodyCanApprove(_) => "nobody-can-approve",
+            Self::NotYours => "not-yours",
+            Self::NotHolder => "not-holder",
+            Self::NotOwner => "not-owner",
+            Self::AlreadyEnded => "already-ended",
+            Self::RoleRetired => "role-retired",
+            Self::Faults(_) => "faults",
+            Self::NotForOthers => "not-for-others",
+        }
+    }
+
+    /// Whether somebody else's act came in between (HTTP 409) rather than the act never having been allowed (422).
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Closed(_) | Self::MovedOn | Self::AlreadyDecided | Self::AlreadyOpen | Self::AlreadyEnded | Self::RulesChanged)
+    }
+}
