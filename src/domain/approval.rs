@@ -183,7 +183,13 @@ pub fn unfillable(steps: &[Vec<SlotState>], requester: PersonId, beneficiary: Pe
     None
 }
 
-fn seated(seat: usize, seats: &[(usize, usize, &SlotState)], taken: &mut Vec<(PersonId, usize)>, tried: &mut Vec<PersonId>, may: &impl Fn(&PersonId) -> bool) -> bool {
+fn seated(
+    seat: usize,
+    seats: &[(usize, usize, &SlotState)],
+    taken: &mut Vec<(PersonId, usize)>,
+    tried: &mut Vec<PersonId>,
+    may: &impl Fn(&PersonId) -> bool,
+) -> bool {
     for person in seats[seat].2.asked.iter().filter(|p| may(p)) {
         if tried.contains(person) {
             continue;

@@ -112,12 +112,7 @@ impl Condition {
             Operator::MemberOf => given().any(|group| person.in_group(group)),
             Operator::NotMemberOf => !given().any(|group| person.in_group(group)),
         };
-        Checked {
-            met,
-            sentence: self.sentence(),
-            attribute: attribute.into(),
-            seen: seen.into_iter().map(Into::into).collect(),
-        }
+        Checked { met, sentence: self.sentence(), attribute: attribute.into(), seen: seen.into_iter().map(Into::into).collect() }
     }
 
     /// The condition in words, to the person: "You must be in department Engineering".
@@ -125,7 +120,9 @@ impl Condition {
         let name = self.attribute.replace('_', " ");
         let values = either(&self.values);
         match self.operator {
-            Operator::Is | Operator::In if name == "department" => format!("You must be in department {values}"),
+            Operator::Is | Operator::In if name == "department" => {
+                format!("You must be in department {values}")
+            }
             Operator::Is | Operator::In => format!("Your {name} must be {values}"),
             Operator::IsNot | Operator::NotIn => format!("Your {name} must be other than {values}"),
             Operator::Contains => format!("Your {name} must contain {values}"),

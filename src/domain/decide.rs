@@ -103,7 +103,11 @@ pub fn decide(policies: &[&AccessPolicy], person: &PersonSnapshot, ask: &Ask, no
     };
     let plain = |sentence: String, attribute: &str, seen: Vec<String>, met: bool| Checked { met, sentence, attribute: attribute.into(), seen };
 
-    line("person is active".into(), plain("Your account must be active in the directory".into(), "active", vec![person.active.to_string()], person.active), !person.active);
+    line(
+        "person is active".into(),
+        plain("Your account must be active in the directory".into(), "active", vec![person.active.to_string()], person.active),
+        !person.active,
+    );
     if !person.active {
         return Decision { outcome: Outcome::Refused, policy: None, deciding_rule: "person is active".into(), trace };
     }

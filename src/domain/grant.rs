@@ -132,7 +132,12 @@ pub fn wanted(leases: &[Lease], now: DateTime<Utc>) -> bool {
 }
 
 /// The span of a new lease approved at `now`: from `wanted_start`, or from the end of the lease it extends, or at once.
-pub fn span(now: DateTime<Utc>, duration: Option<Seconds>, wanted_start: Option<DateTime<Utc>>, extends_until: Option<DateTime<Utc>>) -> (DateTime<Utc>, Option<DateTime<Utc>>) {
+pub fn span(
+    now: DateTime<Utc>,
+    duration: Option<Seconds>,
+    wanted_start: Option<DateTime<Utc>>,
+    extends_until: Option<DateTime<Utc>>,
+) -> (DateTime<Utc>, Option<DateTime<Utc>>) {
     let start = wanted_start.into_iter().chain(extends_until).fold(now, DateTime::max);
     (start, duration.and_then(|d| d.after(start)))
 }

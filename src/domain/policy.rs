@@ -210,7 +210,9 @@ impl AccessPolicy {
         let mut fault = |field: &str, sentence: String| faults.push(FieldFault { field: field.into(), sentence });
         let limits = &self.durations;
         match wanted.duration {
-            None if !limits.indefinite => fault("duration", format!("Choose how long; access without end is not offered here. The longest is {}.", limits.maximum)),
+            None if !limits.indefinite => {
+                fault("duration", format!("Choose how long; access without end is not offered here. The longest is {}.", limits.maximum))
+            }
             Some(d) if d > limits.maximum => fault("duration", format!("The longest is {}; you asked for {d}.", limits.maximum)),
             Some(d) if d < limits.minimum => fault("duration", format!("The shortest is {}; you asked for {d}.", limits.minimum)),
             _ => {}

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Seconds(pub i64);
 
-const UNITS: [(&str, &str, i64); 5] =
-    [("w", "week", 604_800), ("d", "day", 86_400), ("h", "hour", 3_600), ("m", "minute", 60), ("s", "second", 1)];
+const UNITS: [(&str, &str, i64); 5] = [("w", "week", 604_800), ("d", "day", 86_400), ("h", "hour", 3_600), ("m", "minute", 60), ("s", "second", 1)];
 
 /// The longest duration that can be written: 100 years. Keeps arithmetic on times in range.
 pub const LONGEST: i64 = 100 * 365 * 86_400;
@@ -86,7 +85,13 @@ mod tests {
 
     #[test]
     fn durations_read_and_write_alike() {
-        for (text, seconds, said) in [("90m", 5_400, "1 hour 30 minutes"), ("4h", 14_400, "4 hours"), ("30d", 2_592_000, "30 days"), ("2w", 1_209_600, "2 weeks"), ("1d12h", 129_600, "1 day 12 hours")] {
+        for (text, seconds, said) in [
+            ("90m", 5_400, "1 hour 30 minutes"),
+            ("4h", 14_400, "4 hours"),
+            ("30d", 2_592_000, "30 days"),
+            ("2w", 1_209_600, "2 weeks"),
+            ("1d12h", 129_600, "1 day 12 hours"),
+        ] {
             let parsed = Seconds::parse(text).unwrap();
             assert_eq!(parsed.0, seconds);
             assert_eq!(parsed.to_string(), said);

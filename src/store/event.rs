@@ -1,0 +1,52 @@
+//! The log: appended to, read, never changed.
+
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::domain::event::{Actor, Event};
+
+use super::db::Tx;
+use super::error::StoreError;
+
+/// Appends `events` in order and returns their ids. They exist exactly if the transaction commits.
+///
+/// # Errors
+/// When the database refuses a row.
+pub async fn append(tx: &mut Tx, events: &[Event]) -> Result<Vec<i64>, StoreError> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows = Vec::with_capacity(events.len());
+    for event in events {
+        let mut fact = serde_json::to_value(&event.fact)?;
+        let kind = fact.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default().to_string();
+        let data = fact.get_mut("data").map(serde_json::Value::take).unwrap_or_else(|| serde_json::json!({}));
+        rows.push((event, kind, data));
+    }
+    let mut insert = QueryBuilder::<Postgres>::new(
+        "insert into audit_event (kind, actor_kind, actor_id, actor_name, token_id, channel, request_id, grant_id, person_id, role_id, application_id, policy_version_id, data) ",
+    );
+    insert.push_values(rows, |mut row, (event, kind, data)| {
+        let (actor_kind, actor_id, actor_name, token): (&str, Option<Uuid>, Option<&str>, Option<Uuid>) = match &event.actor {
+            Actor::Person { id, name } => ("person", Some(id.0), Some(name), None),
+            Actor::Token { id, name, token } => ("token", Some(id.0), Some(name), Some(token.0)),
+            Actor::System => ("system", None, None, None),
+        };
+        let subject = &event.subject;
+        row.push_bind(kind)
+            .push_bind(actor_kind)
+            .push_bind(actor_id)
+            .push_bind(actor_name.filter(|name| !name.is_empty()).map(String::from))
+            .push_bind(token)
+            .push_bind(event.channel.word())
+            .push_bind(subject.request.map(|id| id.0))
+            .push_bind(subject.grant.map(|id| id.0))
+            .push_bind(subject.person.map(|id| id.0))
+            .push_bind(subject.role.map(|id| id.0))
+            .push_bind(subject.application.map(|id| id.0))
+            .push_bind(subject.policy_version.map(|id| id.0))
+            .push_bind(data);
+    });
+    insert.push(" returning id");
+    Ok(insert.build_query_scalar().fetch_all(&mut **tx).await?)
+}
