@@ -3,9 +3,9 @@
 pub mod db;
 pub mod error;
 pub mod event;
-// pub mod grant;
-// pub mod person;
+pub mod grant;
+pub mod person;
 // pub mod policy;
-// pub mod request;
-// pub mod target;
-// pub mod timetable;
+pub mod request;
+pub mod target;
+pub mod timetable;

@@ -1,0 +1,200 @@
+//! People, as they were last seen in a directory.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::domain::id::PersonId;
+use crate::domain::person::Named;
+
+use super::db::{Db, Tx};
+use super::error::StoreError;
+
+/// A person's row.
+#[derive(Clone, Debug, FromRow)]
+pub struct PersonRow {
+    /// The id that stays.
+    pub id: Uuid,
+    /// Key of the directory.
+    pub directory: String,
+    /// The immutable id there.
+    pub reference: String,
+    /// Login name there.
+    pub user_name: String,
+    /// Address.
+    pub email: Option<String>,
+    /// Name for people.
+    pub display_name: String,
+    /// `active`, `disabled` or `gone`.
+    pub status: String,
+    /// Department.
+    pub department: Option<String>,
+    /// Title.
+    pub title: Option<String>,
+    /// The manager's reference.
+    pub manager_reference: Option<String>,
+    /// References of the groups seen last.
+    pub groups: Vec<String>,
+}
+
+impl PersonRow {
+    /// To write into an event.
+    pub fn named(&self) -> Named {
+        Named { id: PersonId(self.id), name: self.display_name.clone(), email: self.email.clone() }
+    }
+
+    /// Whether the directory called them active when it was last asked.
+    pub fn is_active(&self) -> bool {
+        self.status == "active"
+    }
+}
+
+/// What a directory said of a person, to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Key of the directory.
+    pub directory: String,
+    /// The immutable id there.
+    pub reference: String,
+    /// Login name there.
+    pub user_name: String,
+    /// Address.
+    pub email: Option<String>,
+    /// Name for people.
+    pub display_name: String,
+    /// `active`, `disabled` or `gone`.
+    pub status: &'static str,
+    /// Department.
+    pub department: Option<String>,
+    /// Title.
+    pub title: Option<String>,
+    /// Employment type.
+    pub employment_type: Option<String>,
+    /// The manager's reference.
+    pub manager_reference: Option<String>,
+    /// Every attribute.
+    pub attributes: Value,
+    /// References of groups.
+    pub groups: Vec<String>,
+}
+
+/// What [`upsert`] found.
+#[derive(Clone, Debug, FromRow)]
+pub struct Upserted {
+    /// The person.
+    pub id: Uuid,
+    /// Their status before; none for somebody new.
+    pub old_status: Option<String>,
+    /// Whether anything but the time was new.
+    pub changed: bool,
+}
+
+/// The columns of [`PersonRow`], with the rest of the statement.
+macro_rules! people {
+    ($rest:literal) => {
+        concat!("select id, directory, reference, user_name, email, display_name, status, department, title, manager_reference, groups from person ", $rest)
+    };
+}
+
+/// The row of `id`, if there is one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_id(db: &Db, id: PersonId) -> Result<Option<PersonRow>, StoreError> {
+    Ok(sqlx::query_as(people!("where id = $1")).bind(id.0).fetch_optional(&db.pool).await?)
+}
+
+/// The rows of `ids`, in no order.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<PersonRow>, StoreError> {
+    Ok(sqlx::query_as(people!("where id = any($1)")).bind(ids).fetch_all(&db.pool).await?)
+}
+
+/// The rows with one of `references` in `directory`, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_references(db: &Db, directory: &str, references: &[String]) -> Result<Vec<PersonRow>, StoreError> {
+    Ok(sqlx::query_as(people!("where directory = $1 and reference = any($2) order by display_name, id"))
+        .bind(directory)
+        .bind(references)
+        .fetch_all(&db.pool)
+        .await?)
+}
+
+/// Keeps what was seen; `new_id` is used for somebody new. A row that says the same already is left alone, its time apart.
+///
+/// # Errors
+/// When the database fails.
+pub async fn upsert(tx: &mut Tx, new_id: PersonId, seen: &Seen, now: DateTime<Utc>) -> Result<Upserted, StoreError> {
+    Ok(sqlx::query_as(
+        "with old as (
+           select id, status, (user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups)
+               is distinct from ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as changed
+           from person where directory = $2 and reference = $3 for update
+         ), fresh as (
+           insert into person (id, directory, reference, user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups, seen_at)
+           select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+           on conflict (directory, reference) do update set user_name = excluded.user_name, email = excluded.email, display_name = excluded.display_name,
+             status = excluded.status, department = excluded.department, title = excluded.title, employment_type = excluded.employment_type,
+             manager_reference = excluded.manager_reference, attributes = excluded.attributes, groups = excluded.groups, seen_at = excluded.seen_at
+           returning id
+         )
+         select fresh.id, old.status as old_status, coalesce(old.changed, true) as changed from fresh left join old on true",
+    )
+    .bind(new_id.0)
+    .bind(&seen.directory)
+    .bind(&seen.reference)
+    .bind(&seen.user_name)
+    .bind(&seen.email)
+    .bind(&seen.display_name)
+    .bind(seen.status)
+    .bind(&seen.department)
+    .bind(&seen.title)
+    .bind(&seen.employment_type)
+    .bind(&seen.manager_reference)
+    .bind(&seen.attributes)
+    .bind(&seen.groups)
+    .bind(now)
+    .fetch_one(&mut **tx)
+    .await?)
+}
+
+/// Marks somebody as gone whom the directory no longer knows. Returns their status before.
+///
+/// # Errors
+/// When the database fails.
+pub async fn gone(tx: &mut Tx, id: PersonId, now: DateTime<Utc>) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "with old as (select id, status from person where id = $1 for update)
+         update person set status = 'gone', seen_at = $2, groups = '{}' from old where person.id = old.id returning old.status",
+    )
+    .bind(id.0)
+    .bind(now)
+    .fetch_optional(&mut **tx)
+    .await?)
+}
+
+/// Ids and references of the people of a directory that are not gone and were not seen since `since`, at most `limit`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn not_seen_since(db: &Db, directory: &str, since: DateTime<Utc>, limit: i64) -> Result<Vec<PersonRow>, StoreError> {
+    Ok(sqlx::query_as(people!("where directory = $1 and seen_at < $2 and status <> 'gone' order by id limit $3"))
+        .bind(directory)
+        .bind(since)
+        .bind(limit)
+        .fetch_all(&db.pool)
+        .await?)
+}
+
+/// How many people of a directory are not gone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count(db: &Db, directory: &str) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("select count(*) from person where directory = $1 and status <> 'gone'").bind(directory).fetch_one(&db.pool).await?)
+}

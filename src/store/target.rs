@@ -1,0 +1,228 @@
+//! Memberships: what should be, what is, when to look next.
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::domain::id::{PersonId, TargetId};
+
+use super::db::{Db, Tx};
+use super::error::StoreError;
+
+/// A membership's row.
+#[derive(Clone, Debug, FromRow)]
+pub struct TargetRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Key of the directory.
+    pub directory: String,
+    /// Whose.
+    pub person_id: Uuid,
+    /// The person's reference there.
+    pub person_reference: String,
+    /// The group's reference there.
+    pub group_reference: String,
+    /// Whether it was wanted when `gen` was last raised.
+    pub wanted: bool,
+    /// Raised by every business transaction that may change what is wanted.
+    pub r#gen: i64,
+    /// The `gen` that is done.
+    pub done_gen: i64,
+    /// Failures in a row.
+    pub fails: i32,
+    /// What the directory said last; none before the first look.
+    pub member: Option<bool>,
+    /// It was there before the first lease.
+    pub pre_existing: bool,
+    /// The last error.
+    pub last_error: Option<String>,
+    /// When the oldest unfinished change became owed.
+    pub owed_since: Option<DateTime<Utc>>,
+    /// When to look again although nothing is owed.
+    pub verify_at: Option<DateTime<Utc>>,
+}
+
+/// The columns of [`TargetRow`].
+macro_rules! columns {
+    ($before:literal, $after:literal) => {
+        concat!($before, " t.id, t.directory, t.person_id, t.person_reference, t.group_reference, t.wanted, t.gen, t.done_gen, t.fails, t.member, t.pre_existing, t.last_error, t.owed_since, t.verify_at ", $after)
+    };
+}
+
+/// Makes sure of the membership's row, says whether it is wanted now, and that somebody has to look at `due`.
+///
+/// # Errors
+/// When the database fails.
+#[allow(clippy::too_many_arguments, reason = "a row in one statement; each argument is one column")]
+pub async fn owe(
+    tx: &mut Tx,
+    new_id: TargetId,
+    directory: &str,
+    person: PersonId,
+    person_reference: &str,
+    group_reference: &str,
+    wanted: bool,
+    due: DateTime<Utc>,
+) -> Result<TargetId, StoreError> {
+    let id: Uuid = sqlx::query_scalar(
+        "insert into target (id, directory, person_id, person_reference, group_reference, wanted, next_at, owed_since) values ($1, $2, $3, $4, $5, $6, $7, $7)
+         on conflict (directory, person_reference, group_reference) do update set wanted = excluded.wanted, gen = target.gen + 1,
+           next_at = least(target.next_at, excluded.next_at), owed_since = least(target.owed_since, excluded.next_at), fails = 0 returning id",
+    )
+    .bind(new_id.0)
+    .bind(directory)
+    .bind(person.0)
+    .bind(person_reference)
+    .bind(group_reference)
+    .bind(wanted)
+    .bind(due)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(TargetId(id))
+}
+
+/// Raises `gen` of memberships whose leases changed, so that somebody looks at once.
+///
+/// # Errors
+/// When the database fails.
+pub async fn raise(tx: &mut Tx, targets: &[Uuid], now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query(
+        "update target t set gen = gen + 1, next_at = $2, owed_since = coalesce(owed_since, $2), fails = 0,
+           wanted = exists (select 1 from access_grant g where g.target_id = t.id and g.status in ('scheduled', 'provisioning', 'verifying', 'active')
+                            and g.starts_at <= $2 and (g.status <> 'active' or g.ends_at is null or g.ends_at > $2))
+         where id = any($1)",
+    )
+    .bind(targets)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Claims up to `limit` memberships that are due and not leased: revocations first, then the longest waiting. `paused` are
+/// directories that asked to be left alone. Each is leased until `until` under `token`; an attempt is counted before the call, so
+/// that work which kills the process still backs off.
+///
+/// # Errors
+/// When the database fails.
+pub async fn claim(db: &Db, paused: &[String], limit: i64, token: Uuid, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<TargetRow>, StoreError> {
+    Ok(sqlx::query_as(columns!(
+        "with due as (
+           select id from target where next_at <= $1 and (lease_until is null or lease_until <= $1) and not directory = any($2)
+           order by wanted, next_at limit $3 for update skip locked)
+         update target t set lease_until = $4, lease_token = $5, fails = fails + 1 from due where t.id = due.id returning",
+        ""
+    ))
+    .bind(now)
+    .bind(paused)
+    .bind(limit)
+    .bind(until)
+    .bind(token)
+    .fetch_all(&db.pool)
+    .await?)
+}
+
+/// Locks a claimed membership; none when the lease was lost to somebody else meanwhile.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_claimed(tx: &mut Tx, id: TargetId, token: Uuid) -> Result<Option<TargetRow>, StoreError> {
+    Ok(sqlx::query_as(columns!("select", "from target t where t.id = $1 and t.lease_token = $2 for update"))
+        .bind(id.0)
+        .bind(token)
+        .fetch_optional(&mut **tx)
+        .await?)
+}
+
+/// What a visit found and when the next one is due.
+#[derive(Clone, Debug)]
+pub struct Visit<'a> {
+    /// The `gen` that is done, if it is.
+    pub done_gen: Option<i64>,
+    /// Whether it is wanted.
+    pub wanted: bool,
+    /// What the directory said; none: it said nothing.
+    pub member: Option<bool>,
+    /// It was there before the first lease.
+    pub pre_existing: bool,
+    /// Failures in a row.
+    pub fails: i32,
+    /// What went wrong.
+    pub error: Option<&'a str>,
+    /// When to come again.
+    pub next_at: Option<DateTime<Utc>>,
+    /// A read-back that is still to be made.
+    pub verify_at: Option<DateTime<Utc>>,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+/// Writes what a visit found and gives the lease back. `next_at` becomes now if the wish changed meanwhile.
+///
+/// # Errors
+/// When the database fails.
+pub async fn visited(tx: &mut Tx, id: TargetId, visit: &Visit<'_>) -> Result<(), StoreError> {
+    sqlx::query(
+        "update target set done_gen = coalesce($2, done_gen), wanted = $3, member = coalesce($4, member), member_seen_at = case when $4 is null then member_seen_at else $9 end,
+           pre_existing = $5, fails = $6, last_error = $7, next_at = case when $2 is not null and gen > $2 then $9 else $8 end, verify_at = $10, lease_until = null, lease_token = null,
+           owed_since = case when $2 is not null and gen <= $2 then null else owed_since end
+         where id = $1",
+    )
+    .bind(id.0)
+    .bind(visit.done_gen)
+    .bind(visit.wanted)
+    .bind(visit.member)
+    .bind(visit.pre_existing)
+    .bind(visit.fails)
+    .bind(visit.error)
+    .bind(visit.next_at)
+    .bind(visit.now)
+    .bind(visit.verify_at)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Gives the leases of `token` back without a result, when the worker stops.
+///
+/// # Errors
+/// When the database fails.
+pub async fn release(db: &Db, token: Uuid) -> Result<(), StoreError> {
+    sqlx::query("update target set lease_until = null, lease_token = null where lease_token = $1").bind(token).execute(&db.pool).await?;
+    Ok(())
+}
+
+/// The earliest time at which a membership is due, if any.
+///
+/// # Errors
+/// When the database fails.
+pub async fn next_due(db: &Db) -> Result<Option<DateTime<Utc>>, StoreError> {
+    Ok(sqlx::query_scalar("select min(next_at) from target where next_at is not null").fetch_one(&db.pool).await?)
+}
+
+/// The groups that Countersign gives, with how many people hold each through a live lease.
+///
+/// # Errors
+/// When the database fails.
+pub async fn managed_groups(db: &Db, directory: &str) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select distinct group_reference from (
+           select group_reference from role where directory = $1 and group_reference is not null
+           union select group_reference from target where directory = $1) as g order by 1",
+    )
+    .bind(directory)
+    .fetch_all(&db.pool)
+    .await?)
+}
+
+/// The memberships of a group.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_group(db: &Db, directory: &str, group: &str) -> Result<Vec<TargetRow>, StoreError> {
+    Ok(sqlx::query_as(columns!("select", "from target t where t.directory = $1 and t.group_reference = $2 order by t.person_reference"))
+        .bind(directory)
+        .bind(group)
+        .fetch_all(&db.pool)
+        .await?)
+}
