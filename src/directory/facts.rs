@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::domain::person::GroupRef;
+
 /// One person as the directory describes them at the moment of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonFacts {
@@ -25,17 +27,9 @@ pub struct PersonFacts {
     /// department, title, employment_type, cost_center, division, organization, employee_number, location, country,
     /// and whatever else the directory tells as plain values; keys in snake_case.
     pub attributes: BTreeMap<String, Vec<String>>,
-    /// The groups the person is in, direct or inherited, by name.
+    /// The groups the person is in: what the directory tells with the person (then inherited ones too, where it counts
+    /// them), else those that list the person directly.
     pub groups: Vec<GroupRef>,
-}
-
-/// A group as another record names it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GroupRef {
-    /// The directory's immutable id.
-    pub reference: String,
-    /// The name shown to people.
-    pub name: String,
 }
 
 /// A group with its direct members.

@@ -58,14 +58,7 @@ pub struct Settings {
 impl Settings {
     /// Usual limits (10 s, 32 calls at once, 32 MiB) for a service at `base`.
     pub fn new(base: &str, token: &str) -> Self {
-        Self {
-            base: base.to_owned(),
-            token: Secret::new(token),
-            timeout: Duration::from_secs(10),
-            concurrency: 32,
-            max_answer: 32 << 20,
-            extra_roots: None,
-        }
+        Self { base: base.to_owned(), token: Secret::new(token), timeout: Duration::from_secs(10), concurrency: 32, max_answer: 32 << 20, extra_roots: None }
     }
 }
 
@@ -130,8 +123,7 @@ impl Http {
     /// A sentence on the setting that is wrong: not an http(s) URL, plain http beyond loopback, an unusable token or
     /// certificate.
     pub fn new(settings: &Settings, clock: Clock) -> Result<Self, String> {
-        let base = Url::parse(&settings.base)
-            .map_err(|e| format!("The directory's address {:?} is not a URL: {e}.", settings.base))?;
+        let base = Url::parse(&settings.base).map_err(|e| format!("The directory's address {:?} is not a URL: {e}.", settings.base))?;
         let loopback = is_loopback(&base);
         match base.scheme() {
             "https" => {}
@@ -155,9 +147,7 @@ impl Http {
             builder = builder.no_proxy();
         }
         if let Some(pem) = &settings.extra_roots {
-            for root in reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-                .map_err(|_| "The directory's certificates are not PEM.".to_owned())?
-            {
+            for root in reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| "The directory's certificates are not PEM.".to_owned())? {
                 builder = builder.add_root_certificate(root);
             }
         }
@@ -177,13 +167,7 @@ impl Http {
     ///
     /// # Errors
     /// [`Failure`] when there is no whole answer. Every status, 500 included, is an answer.
-    pub async fn send(
-        &self,
-        method: Method,
-        path_and_query: &str,
-        body: Option<&Value>,
-        if_match: Option<&str>,
-    ) -> Result<Answer, Failure> {
+    pub async fn send(&self, method: Method, path_and_query: &str, body: Option<&Value>, if_match: Option<&str>) -> Result<Answer, Failure> {
         let slot = tokio::time::timeout(self.timeout, self.slots.acquire());
         let Ok(Ok(_slot)) = slot.await else {
             return Err(Failure::NotSent("too many calls are waiting for it".into()));

@@ -3,8 +3,9 @@
 //! Rules for whoever calls (design: directories, rule 1 and 8): a write's success is a claim, so ask
 //! [`Directory::is_member`] after it; a listing that fails midway says nothing about who left.
 
-use crate::directory::facts::{GroupFacts, GroupRef, Page, PersonFacts, Probe, ReadError, WriteResult};
+use crate::directory::facts::{GroupFacts, Page, PersonFacts, Probe, ReadError, WriteResult};
 use crate::directory::scim::{Progress, Scim};
+use crate::domain::person::GroupRef;
 
 /// A connected directory. Cloning is cheap and shares connections, limits and what was learned about the server.
 #[derive(Clone, Debug)]

@@ -15,9 +15,10 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::clock::{self, Clock};
-use crate::directory::facts::{GroupFacts, GroupRef, Page, PersonFacts, Probe, ReadError};
+use crate::directory::facts::{GroupFacts, Page, PersonFacts, Probe, ReadError};
 use crate::directory::http::{Answer, Failure, Http, Settings, encoded};
 use crate::directory::scim_record as record;
+use crate::domain::person::GroupRef;
 
 const PAGE_SIZE: usize = 200;
 /// How long a verdict on the server's filters is believed.
@@ -215,16 +216,14 @@ impl Scim {
         if !self.membership_filter_works().await? {
             return Ok(self.memberships().await?.remove(person).unwrap_or_default());
         }
-        let query =
-            format!("&filter={}&excludedAttributes=members", encoded(&format!("members.value eq {}", quoted(person))));
+        let query = format!("&filter={}&excludedAttributes=members", encoded(&format!("members.value eq {}", quoted(person))));
         let mut found = Vec::new();
         let mut progress = Some(Progress::new());
         while let Some(start) = progress {
             let page = self.page("Groups", &query, start).await?;
             for row in &page.items {
                 // Members that come along although they were not asked for are evidence too.
-                if record::members(row).is_none_or(|all| all.iter().any(|m| m.value == person || m.reference == person))
-                {
+                if record::members(row).is_none_or(|all| all.iter().any(|m| m.value == person || m.reference == person)) {
                     found.push(record::group_name(row).ok_or_else(no_id)?);
                 }
             }
@@ -262,9 +261,7 @@ impl Scim {
         }
         let works = self.finds_groups_by(&clock::new_id().to_string()).await?.is_some_and(|found| found.is_empty())
             && match self.some_membership().await? {
-                Some((group, member)) => {
-                    self.finds_groups_by(&member).await?.is_some_and(|found| found.contains(&group))
-                }
+                Some((group, member)) => self.finds_groups_by(&member).await?.is_some_and(|found| found.contains(&group)),
                 None => true,
             };
         *verdict = Some((works, now));
@@ -368,9 +365,7 @@ impl Scim {
             // A proxy's or another service's 404 must not look like a person who left.
             return match answer.json() {
                 Some(Value::Object(_)) => Ok(None),
-                _ => Err(ReadError::Malformed(
-                    "it answered 404 in a way no SCIM service does; is its address right?".into(),
-                )),
+                _ => Err(ReadError::Malformed("it answered 404 in a way no SCIM service does; is its address right?".into())),
             };
         }
         let etag = answer.etag.clone();
@@ -414,9 +409,7 @@ impl Scim {
         }
         match self.membership_filter_works().await {
             Ok(true) => notes.push("Searches groups by member.".into()),
-            Ok(false) => {
-                notes.push("Cannot search groups by member: all groups are read instead, which is slow.".into())
-            }
+            Ok(false) => notes.push("Cannot search groups by member: all groups are read instead, which is slow.".into()),
             Err(error) => notes.push(error.to_string()),
         }
         match self.exchange("/ServiceProviderConfig").await.map(|answer| answer.json()) {

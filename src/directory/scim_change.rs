@@ -27,9 +27,7 @@ impl Scim {
         };
         match answer.status {
             200..=299 => match listed(&answer, person) {
-                Some(None) => {
-                    WriteResult::Unknown("it took the change, but its answer does not list the person".into())
-                }
+                Some(None) => WriteResult::Unknown("it took the change, but its answer does not list the person".into()),
                 Some(Some(_)) | None => WriteResult::Changed,
             },
             404 => self.what_is_missing(group, &answer).await,
@@ -64,9 +62,7 @@ impl Scim {
         match answer.status {
             200..=299 => match listed(&answer, person) {
                 Some(Some(value)) if value != person => self.remove_by_its_value(group, person, &value).await,
-                Some(Some(_)) => {
-                    WriteResult::Unknown("it took the change, but its answer still lists the person".into())
-                }
+                Some(Some(_)) => WriteResult::Unknown("it took the change, but its answer still lists the person".into()),
                 Some(None) | None => WriteResult::Changed,
             },
             404 => self.what_is_missing(group, &answer).await,
@@ -80,9 +76,7 @@ impl Scim {
         let operation = json!({"op": "remove", "path": format!("members[value eq {}]", quoted(value))});
         match self.patch(group, operation).await {
             Ok(answer) if (200..=299).contains(&answer.status) => match listed(&answer, person) {
-                Some(Some(_)) => {
-                    WriteResult::Unknown("it took the change, but its answer still lists the person".into())
-                }
+                Some(Some(_)) => WriteResult::Unknown("it took the change, but its answer still lists the person".into()),
                 Some(None) | None => WriteResult::Changed,
             },
             Ok(answer) => refusal(&answer),
@@ -187,9 +181,7 @@ fn refusal(answer: &Answer) -> WriteResult {
         429 => WriteResult::RateLimited { retry_after: answer.wait() },
         401 => WriteResult::Auth("it does not accept the token".into()),
         403 => WriteResult::Auth("the token may not change this group".into()),
-        400 if kind.eq_ignore_ascii_case("mutability") => {
-            WriteResult::GroupNotWritable("it says that members of this group cannot be changed".into())
-        }
+        400 if kind.eq_ignore_ascii_case("mutability") => WriteResult::GroupNotWritable("it says that members of this group cannot be changed".into()),
         409 | 412 => WriteResult::Transient("somebody else changed the group at the same time".into()),
         500..=599 => WriteResult::Ambiguous(format!("it failed with {}", answer.status)),
         status => WriteResult::Unknown(format!("it answered {status}")),

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::directory::facts::{GroupFacts, GroupRef, PersonFacts, clean};
+use crate::directory::facts::{GroupFacts, PersonFacts, clean};
+use crate::domain::person::GroupRef;
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 /// Most different attributes taken over from one person, and most values of one attribute.
@@ -35,10 +36,7 @@ const NOT_PLAIN: [&str; 17] = [
 
 /// An attribute by name, without regard to case; JSON null counts as absent.
 pub fn get<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object
-        .get(name)
-        .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
-        .filter(|value| !value.is_null())
+    object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)).filter(|value| !value.is_null())
 }
 
 fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
@@ -227,8 +225,7 @@ fn member(entry: &Value) -> Option<Member> {
     let mut segments = link.trim_end_matches('/').rsplit('/');
     let (last, place) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
     let is_group = text(object, "type").is_some_and(|t| t.eq_ignore_ascii_case("group")) || place == "Groups";
-    let reference =
-        if place == "Users" && usable(last) && !last.contains('%') { last.to_owned() } else { value.clone() };
+    let reference = if place == "Users" && usable(last) && !last.contains('%') { last.to_owned() } else { value.clone() };
     Some(Member { value, reference, is_group })
 }
 
@@ -315,15 +312,7 @@ mod tests {
 
     #[test]
     fn a_record_without_a_usable_id_is_nobody() {
-        for bad in [
-            json!({}),
-            json!({"id": ""}),
-            json!({"id": 7}),
-            json!({"id": ".."}),
-            json!({"id": "a\nb"}),
-            json!([]),
-            json!("u"),
-        ] {
+        for bad in [json!({}), json!({"id": ""}), json!({"id": 7}), json!({"id": ".."}), json!({"id": "a\nb"}), json!([]), json!("u")] {
             assert!(person(&bad).is_none() && group(&bad).is_none(), "{bad}");
         }
     }

@@ -80,9 +80,7 @@ async fn two_people_with_one_login_are_refused() {
 
 #[tokio::test]
 async fn groups_that_are_not_told_are_looked_up_even_when_searches_lie() {
-    let names = |facts: countersign::directory::facts::PersonFacts| {
-        facts.groups.into_iter().map(|g| g.name).collect::<Vec<_>>().join(" ")
-    };
+    let names = |facts: countersign::directory::facts::PersonFacts| facts.groups.into_iter().map(|g| g.name).collect::<Vec<_>>().join(" ");
     // All groups, whatever is searched for.
     let server = Scripted::start(deaf).await;
     let directory = connect(&server);
@@ -139,9 +137,7 @@ async fn a_person_told_with_groups_costs_one_call() {
 async fn a_busy_directory_says_how_long_to_wait() {
     let server = Scripted::start(|asked| match asked.method.as_str() {
         "GET" => Reply::new(429, "").with("retry-after", "17"),
-        _ => Reply::new(429, "<html>")
-            .with("date", "Wed, 21 Oct 2015 07:28:00 GMT")
-            .with("retry-after", "Wed, 21 Oct 2015 07:28:09 GMT"),
+        _ => Reply::new(429, "<html>").with("date", "Wed, 21 Oct 2015 07:28:00 GMT").with("retry-after", "Wed, 21 Oct 2015 07:28:09 GMT"),
     })
     .await;
     let directory = connect(&server);
@@ -202,9 +198,7 @@ fn wrapping(total: usize) -> impl Fn(&Asked) -> Reply {
     move |asked| {
         let start: usize = asked.query("startIndex").unwrap().parse().unwrap();
         let start = if start > 5 { 1 } else { start };
-        let rows: Vec<_> = (start..(start + 2).min(6))
-            .map(|n| json!({"id": format!("u-{n}"), "userName": "x", "groups": []}))
-            .collect();
+        let rows: Vec<_> = (start..(start + 2).min(6)).map(|n| json!({"id": format!("u-{n}"), "userName": "x", "groups": []})).collect();
         Reply::new(200, json!({"totalResults": total, "itemsPerPage": 200, "Resources": rows}))
     }
 }
@@ -275,15 +269,7 @@ async fn another_record_than_the_one_asked_for_is_refused() {
 
 #[tokio::test]
 async fn nonsense_is_an_error_and_not_an_answer() {
-    for body in [
-        "",
-        "null",
-        "[]",
-        "{}",
-        "{\"Resources\": 7}",
-        "{\"totalResults\": 5}",
-        "{\"Resources\": [{}], \"totalResults\": 1}",
-    ] {
+    for body in ["", "null", "[]", "{}", "{\"Resources\": 7}", "{\"totalResults\": 5}", "{\"Resources\": [{}], \"totalResults\": 1}"] {
         let server = Scripted::start(move |_| Reply::new(200, body)).await;
         let directory = connect(&server);
         assert!(directory.people(None).await.is_err(), "{body}");

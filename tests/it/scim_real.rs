@@ -1,10 +1,11 @@
 //! The SCIM connector against scim2-server, which nobody here wrote.
 
 use countersign::clock::Clock;
-use countersign::directory::facts::{GroupRef, ReadError, WriteResult};
+use countersign::directory::facts::{ReadError, WriteResult};
 use countersign::directory::http::Settings;
 use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
+use countersign::domain::person::GroupRef;
 
 use crate::idp::Server;
 

@@ -123,10 +123,8 @@ async fn read(socket: &mut tokio::net::TcpStream) -> Option<Asked> {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
             let mut lines = head.lines();
             let mut first = lines.next()?.split(' ');
-            let headers: HashMap<String, String> = lines
-                .filter_map(|line| line.split_once(": "))
-                .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-                .collect();
+            let headers: HashMap<String, String> =
+                lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
             let length: usize = headers.get("content-length").map_or(0, |l| l.parse().unwrap());
             if bytes.len() >= end + 4 + length {
                 let body = String::from_utf8_lossy(&bytes[end + 4..end + 4 + length]).into_owned();
