@@ -1,1 +1,7 @@
-//! The identity providers behind one port.
+//! Identity providers behind one port.
+pub mod facts;
+pub mod http;
+pub mod port;
+pub mod scim;
+pub mod scim_change;
+pub mod scim_record;
