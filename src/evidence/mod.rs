@@ -1,1 +1,2 @@
 //! What an auditor takes away.
+pub mod canonical;
