@@ -1,6 +1,7 @@
 //! All SQL, one file per noun.
 pub mod catalog;
 pub mod db;
+pub mod drift;
 pub mod error;
 pub mod event;
 pub mod grant;

@@ -113,6 +113,15 @@ pub async fn by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<PersonRow>, StoreError>
     Ok(sqlx::query_as(people!("where id = any($1)")).bind(ids).fetch_all(&db.pool).await?)
 }
 
+/// Names to write into an event, each person once, by id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn names(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Named>, StoreError> {
+    let rows: Vec<PersonRow> = sqlx::query_as(people!("where id = any($1) order by id")).bind(ids).fetch_all(&mut **tx).await?;
+    Ok(rows.iter().map(PersonRow::named).collect())
+}
+
 /// The rows with one of `references` in `directory`, by name.
 ///
 /// # Errors
@@ -197,4 +206,12 @@ pub async fn not_seen_since(db: &Db, directory: &str, since: DateTime<Utc>, limi
 /// When the database fails.
 pub async fn count(db: &Db, directory: &str) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar("select count(*) from person where directory = $1 and status <> 'gone'").bind(directory).fetch_one(&db.pool).await?)
+}
+
+/// Ends every session of a person; returns how many there were.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end_sessions(tx: &mut Tx, id: PersonId) -> Result<u64, StoreError> {
+    Ok(sqlx::query("delete from session where person_id = $1").bind(id.0).execute(&mut **tx).await?.rows_affected())
 }

@@ -40,12 +40,14 @@ pub struct TargetRow {
     pub owed_since: Option<DateTime<Utc>>,
     /// When to look again although nothing is owed.
     pub verify_at: Option<DateTime<Utc>>,
+    /// When the directory last said so.
+    pub member_seen_at: Option<DateTime<Utc>>,
 }
 
 /// The columns of [`TargetRow`].
 macro_rules! columns {
     ($before:literal, $after:literal) => {
-        concat!($before, " t.id, t.directory, t.person_id, t.person_reference, t.group_reference, t.wanted, t.gen, t.done_gen, t.fails, t.member, t.pre_existing, t.last_error, t.owed_since, t.verify_at ", $after)
+        concat!($before, " t.id, t.directory, t.person_id, t.person_reference, t.group_reference, t.wanted, t.gen, t.done_gen, t.fails, t.member, t.pre_existing, t.last_error, t.owed_since, t.verify_at, t.member_seen_at ", $after)
     };
 }
 
@@ -76,6 +78,32 @@ pub async fn owe(
     .bind(group_reference)
     .bind(wanted)
     .bind(due)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(TargetId(id))
+}
+
+/// Makes sure of the membership's row without owing anything yet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn known(
+    tx: &mut Tx,
+    new_id: TargetId,
+    directory: &str,
+    person: PersonId,
+    person_reference: &str,
+    group_reference: &str,
+) -> Result<TargetId, StoreError> {
+    let id: Uuid = sqlx::query_scalar(
+        "insert into target (id, directory, person_id, person_reference, group_reference, wanted, done_gen) values ($1, $2, $3, $4, $5, false, 1)
+         on conflict (directory, person_reference, group_reference) do update set person_id = excluded.person_id returning id",
+    )
+    .bind(new_id.0)
+    .bind(directory)
+    .bind(person.0)
+    .bind(person_reference)
+    .bind(group_reference)
     .fetch_one(&mut **tx)
     .await?;
     Ok(TargetId(id))

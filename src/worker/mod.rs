@@ -1,1 +1,3 @@
 //! The timetable and its loop.
+pub mod run;
+pub mod step;

@@ -1,0 +1,202 @@
+//! An approver approves or denies.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::clock::new_id;
+use crate::domain::approval::{Answer, Deciding, Next, answer as may_answer};
+use crate::domain::catalog::Role;
+use crate::domain::decide::{Ask, Outcome, decide};
+use crate::domain::event::{Event, Fact, Given};
+use crate::domain::id::{RequestId, RoleId};
+use crate::domain::person::PersonSnapshot;
+use crate::domain::policy::AccessPolicy;
+use crate::domain::refusal::Refusal;
+use crate::domain::request::RequestStatus;
+use crate::domain::span::Seconds;
+use crate::evidence::canonical::{canonical, digest};
+use crate::store::error::StoreError;
+use crate::store::request::{NewApproval, RequestRow, StepRow};
+use crate::store::{catalog, event, grant, person, request};
+
+use super::ask::tidy;
+use super::commit::{self, Approved};
+use super::ctx::{By, Ctx};
+use super::error::ServiceError;
+use super::fetch;
+
+/// What an answer came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnswerDone {
+    /// Where the request stands now.
+    pub status: RequestStatus,
+    /// The step that is open now, counted from 1.
+    pub step_no: Option<usize>,
+}
+
+/// Takes the answer of `by` to the request. `seen_step` is the step that they were shown: when another is open by now they are told
+/// so and nothing happens. Beneficiary and approver are looked up in the directory first; an approval also runs the decision again.
+///
+/// # Errors
+/// [`ServiceError::Missing`] when they may not see it; a refusal of [`may_answer`], or because the beneficiary is no longer active or
+/// eligible, or the role's target changed; [`ServiceError::Unavailable`] when the directory does not answer. Nothing is written then.
+pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: Option<&str>, seen_step: Option<usize>) -> Result<AnswerDone, ServiceError> {
+    let comment = tidy(comment, "comment")?;
+    let found = request::by_id(&ctx.db, id).await?.ok_or(ServiceError::Missing)?;
+    let people = person::by_ids(&ctx.db, &[found.beneficiary_id, by.person.0]).await?;
+    let row_of = |id| people.iter().find(|p| p.id == id).ok_or(ServiceError::Missing);
+    let (beneficiary, approver) = (row_of(found.beneficiary_id)?, row_of(by.person.0)?);
+    let policy_id = found.policy_version_id.ok_or(ServiceError::Refused(Refusal::Closed("refused")))?;
+    let policy = ctx.policies.version(&ctx.db, policy_id.into()).await?;
+    let (beneficiary_now, approver_now) = tokio::try_join!(fetch::person(ctx, beneficiary), fetch::person(ctx, approver))?;
+    if !approver_now.active {
+        return Err(Refusal::NotActive.into());
+    }
+    let role = catalog::role_even_retired(&ctx.db, RoleId(found.role_id)).await?;
+    let now = ctx.clock.now();
+
+    // From here on one connection only: a second one asked for under lock could wait for ever.
+    let mut tx = ctx.db.begin().await?;
+    let row = request::lock(&mut tx, id).await?.ok_or(ServiceError::Missing)?;
+    let steps = request::steps(&mut tx, id).await?;
+    let deciding = deciding(&row, &steps, &policy);
+    if seen_step.is_some_and(|seen| seen != deciding.step_no) && deciding.status == RequestStatus::Pending && deciding.requester != by.person {
+        return Err(Refusal::MovedOn.into());
+    }
+    let answered = may_answer(&deciding, by.person, &given, comment.as_deref()).map_err(|refusal| match refusal {
+        // Somebody who was never asked is not told that there is a request.
+        Refusal::NotAsked if !by.reads_everything() => ServiceError::Missing,
+        other => other.into(),
+    })?;
+    let role = match given {
+        Answer::Approve { .. } => Some(still_right(role, &row, &policy, &beneficiary_now, now)?),
+        Answer::Deny => None,
+    };
+    let inputs_digest = digest(&canonical(&beneficiary_now).map_err(|error| StoreError::Broken(error.to_string()))?);
+    let granted_s = match &given {
+        Answer::Approve { granted } => granted.map(|g| g.0),
+        Answer::Deny => None,
+    };
+    let step = deciding.step_no;
+    request::decide(
+        &mut tx,
+        &NewApproval {
+            id: new_id(),
+            request: &row,
+            step_no: step as i32,
+            slot_no: answered.slot_no as i32,
+            decided_by: by.person,
+            verdict: if role.is_some() { "approve" } else { "deny" },
+            comment: comment.as_deref(),
+            granted_s,
+            inputs_digest: &inputs_digest,
+            channel: by.channel,
+            decided_at: now,
+            slot_done: answered.slot_done,
+        },
+    )
+    .await?;
+    let payload = Given {
+        step_no: step,
+        step: steps.get(step - 1).map(|s| s.name.clone()).unwrap_or_default(),
+        slot_no: answered.slot_no,
+        granted_s,
+        comment: comment.clone(),
+        ask_digest: row.ask_digest.clone(),
+        inputs_digest,
+    };
+    let event = |fact| Event { actor: by.actor(), channel: by.channel, subject: commit::about(&row), fact };
+    let shortened = answered.granted.map(|g| g.0).filter(|_| row.granted_s.is_some() || granted_s.is_some());
+    let done = match answered.next {
+        Next::Denied => {
+            request::close(&mut tx, id, RequestStatus::Denied, row.granted_s, now).await?;
+            event::append(&mut tx, &[event(Fact::ApprovalDenied(payload)), event(Fact::RequestDenied { reason: comment })]).await?;
+            AnswerDone { status: RequestStatus::Denied, step_no: None }
+        }
+        Next::Waiting => {
+            request::shorten(&mut tx, id, shortened).await?;
+            event::append(&mut tx, &[event(Fact::ApprovalGiven(payload))]).await?;
+            AnswerDone { status: RequestStatus::Pending, step_no: Some(step) }
+        }
+        Next::Step(next) => {
+            let opens = steps.get(next - 1).ok_or_else(|| StoreError::Broken("a step is missing".into()))?;
+            let due_at = opens.time_limit_s.and_then(|limit| Seconds(limit).after(now));
+            request::open_step(&mut tx, id, next as i32, due_at, shortened, now).await?;
+            let asked = person::names(&mut tx, &opens.slots.iter().flat_map(|slot| slot.asked.iter().map(|p| p.0)).collect::<Vec<_>>()).await?;
+            event::append(&mut tx, &[event(Fact::ApprovalGiven(payload)), event(Fact::StepOpened { step_no: next, step: opens.name.clone(), asked, due_at })])
+                .await?;
+            AnswerDone { status: RequestStatus::Pending, step_no: Some(next) }
+        }
+        Next::Approved => {
+            let role = role.ok_or(ServiceError::Missing)?;
+            request::close(&mut tx, id, RequestStatus::Approved, shortened, now).await?;
+            let ids = event::append(&mut tx, &[event(Fact::ApprovalGiven(payload)), event(Fact::RequestApproved { granted_s: answered.granted.map(|g| g.0) })])
+                .await?;
+            let extends_until = match row.extension_of {
+                Some(extended) => grant::lock(&mut tx, extended.into()).await?.and_then(|g| g.ended_at.or(g.ends_at)),
+                None => None,
+            };
+            let approved = Approved {
+                request: &row,
+                role: &role,
+                beneficiary,
+                approval_event: ids.last().copied().unwrap_or_default(),
+                duration: answered.granted,
+                extends_until,
+                actor: &by.actor(),
+                channel: by.channel,
+            };
+            commit::lease(&mut tx, &approved, now).await?;
+            AnswerDone { status: RequestStatus::Approved, step_no: None }
+        }
+    };
+    commit::commit(tx).await?;
+    if done.status == RequestStatus::Approved {
+        ctx.wake.notify_one();
+    }
+    Ok(done)
+}
+
+/// The request as the rules of deciding know it; the page and the act both make it here.
+pub fn deciding(row: &RequestRow, steps: &[StepRow], policy: &AccessPolicy) -> Deciding {
+    Deciding {
+        requester: row.requester_id.into(),
+        beneficiary: row.beneficiary_id.into(),
+        status: RequestStatus::parse(&row.status).unwrap_or(RequestStatus::Refused),
+        step_no: row.step_no.unwrap_or_default().max(0) as usize,
+        steps: steps.iter().map(|step| step.slots.clone()).collect(),
+        distinct_people: policy.procedure.as_ref().is_none_or(|p| p.distinct_people),
+        comment_to_deny: policy.comment_to_deny,
+        duration: row.duration_s.map(Seconds),
+        granted: row.granted_s.map(Seconds),
+        minimum: policy.durations.minimum,
+    }
+}
+
+/// The role of the request, if what was asked for may still be granted: the person is active and eligible under the pinned policy
+/// version, and the role still means the same group.
+fn still_right(role: Option<(Role, bool)>, row: &RequestRow, policy: &AccessPolicy, person: &PersonSnapshot, now: DateTime<Utc>) -> Result<Role, ServiceError> {
+    let (role, retired) = role.ok_or(Refusal::RoleRetired)?;
+    if retired {
+        return Err(Refusal::RoleRetired.into());
+    }
+    if !person.active {
+        return Err(Refusal::BeneficiaryNotActive(person.display_name.clone()).into());
+    }
+    let ask = Ask {
+        requester: row.requester_id.into(),
+        beneficiary: row.beneficiary_id.into(),
+        role: role.id,
+        duration: row.duration_s.map(Seconds),
+        starts_at: None,
+    };
+    let again = decide(&[policy], person, &ask, now);
+    if again.outcome == Outcome::Refused {
+        return Err(Refusal::NoLongerEligible(person.display_name.clone(), again.deciding_rule).into());
+    }
+    let authorised = super::ask::ask_digest(row, &role, policy)?;
+    if authorised != row.ask_digest {
+        return Err(Refusal::RulesChanged.into());
+    }
+    Ok(role)
+}

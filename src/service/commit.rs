@@ -1,0 +1,115 @@
+//! Writes a lease with its cause, and ends transactions.
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::new_id;
+use crate::domain::catalog::Role;
+use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
+use crate::domain::grant::{GrantStatus, span};
+use crate::domain::id::{GrantId, PersonId, TargetId};
+use crate::domain::span::Seconds;
+use crate::store::db::Tx;
+use crate::store::error::StoreError;
+use crate::store::grant::{self, NewGrant};
+use crate::store::person::PersonRow;
+use crate::store::request::RequestRow;
+use crate::store::{event, target};
+
+use super::error::ServiceError;
+
+/// Commits; what was written exists from here on.
+///
+/// # Errors
+/// When the database refuses at the end: then nothing of it exists.
+pub async fn commit(tx: Tx) -> Result<(), ServiceError> {
+    tx.commit().await.map_err(|error| StoreError::from(error).into())
+}
+
+/// What [`lease`] needs to know of the approved request.
+pub struct Approved<'a> {
+    /// The request.
+    pub request: &'a RequestRow,
+    /// The role.
+    pub role: &'a Role,
+    /// Who will hold it.
+    pub beneficiary: &'a PersonRow,
+    /// Id of the approving event, already in the log.
+    pub approval_event: i64,
+    /// How long; none: without end.
+    pub duration: Option<Seconds>,
+    /// End of the lease that this one extends.
+    pub extends_until: Option<DateTime<Utc>>,
+    /// Whose act approved it.
+    pub actor: &'a Actor,
+    /// Through which door.
+    pub channel: Channel,
+}
+
+/// Writes the lease of an approved request, its event, and what is owed to the directory, in the transaction that approved it.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn lease(tx: &mut Tx, approved: &Approved<'_>, now: DateTime<Utc>) -> Result<GrantId, ServiceError> {
+    let (request, role, beneficiary) = (approved.request, approved.role, approved.beneficiary);
+    let (starts_at, ends_at) = span(now, approved.duration, request.wanted_start, approved.extends_until);
+    let later = starts_at > now;
+    let target = if later {
+        // Nothing is owed before it begins; the lapse of time will say so.
+        target::known(tx, TargetId(new_id()), &role.directory, PersonId(beneficiary.id), &beneficiary.reference, &role.group_reference).await?
+    } else {
+        target::owe(tx, TargetId(new_id()), &role.directory, PersonId(beneficiary.id), &beneficiary.reference, &role.group_reference, true, now).await?
+    };
+    let id = GrantId(new_id());
+    grant::insert(
+        tx,
+        &NewGrant {
+            id,
+            request_id: request.id,
+            approval_event: approved.approval_event,
+            beneficiary: beneficiary.id,
+            role: request.role_id,
+            application: request.application_id,
+            target,
+            status: if later { GrantStatus::Scheduled } else { GrantStatus::Provisioning },
+            approved_at: now,
+            duration_s: approved.duration.map(|d| d.0),
+            starts_at,
+            ends_at,
+            extension_of: request.extension_of,
+        },
+    )
+    .await?;
+    let fact = Fact::GrantCreated { starts_at, duration_s: approved.duration.map(|d| d.0), extension_of: request.extension_of.map(GrantId) };
+    let subject = Subject { grant: Some(id), ..about(request) };
+    event::append(tx, &[Event { actor: approved.actor.clone(), channel: approved.channel, subject, fact }]).await?;
+    Ok(id)
+}
+
+/// Everything an event about `request` is searched by.
+pub fn about(request: &RequestRow) -> Subject {
+    Subject {
+        request: Some(request.id.into()),
+        grant: None,
+        person: Some(request.beneficiary_id.into()),
+        role: Some(request.role_id.into()),
+        application: Some(request.application_id.into()),
+        policy_version: request.policy_version_id.map(Into::into),
+    }
+}
+
+/// Everything an event about `grant` is searched by.
+pub fn about_grant(grant: &crate::store::grant::GrantRow) -> Subject {
+    Subject {
+        request: Some(grant.request_id.into()),
+        grant: Some(grant.id.into()),
+        person: Some(grant.beneficiary_id.into()),
+        role: Some(grant.role_id.into()),
+        application: Some(grant.application_id.into()),
+        policy_version: Some(grant.policy_version_id.into()),
+    }
+}
+
+/// An event of the service itself.
+pub fn by_system(subject: Subject, fact: Fact) -> Event {
+    Event { actor: Actor::System, channel: Channel::System, subject, fact }
+}

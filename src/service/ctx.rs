@@ -1,0 +1,110 @@
+//! What every verb needs at hand.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Duration, Utc};
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::directory::port::Directory;
+use crate::domain::event::{Actor, Channel};
+use crate::domain::id::{PersonId, TokenId};
+use crate::store::db::Db;
+use crate::store::policy::Policies;
+
+/// How provisioning behaves.
+#[derive(Clone, Debug)]
+pub struct Provisioning {
+    /// A removal is read back once more this long after.
+    pub verify_again: Duration,
+    /// How often the groups are compared with the leases.
+    pub sweep_every: Duration,
+    /// How often people are read whole.
+    pub sync_every: Duration,
+    /// A grant that could not be delivered for so long is given up; a revocation never is.
+    pub give_up: Duration,
+}
+
+impl Default for Provisioning {
+    fn default() -> Self {
+        Self { verify_again: Duration::seconds(30), sweep_every: Duration::minutes(5), sync_every: Duration::minutes(5), give_up: Duration::hours(24) }
+    }
+}
+
+/// Who is administrator and who auditor: groups of a directory, by reference or name.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Members are administrators.
+    pub administrators_group: String,
+    /// Members are auditors.
+    pub auditors_group: String,
+}
+
+/// The pieces every verb works with. Cloning shares them.
+#[derive(Clone)]
+pub struct Ctx {
+    /// The database, as the application's role.
+    pub db: Db,
+    /// Immutable policy versions, read once.
+    pub policies: Policies,
+    /// The directories by key.
+    pub directories: Arc<BTreeMap<String, Directory>>,
+    /// The one clock.
+    pub clock: Clock,
+    /// How provisioning behaves.
+    pub provisioning: Arc<Provisioning>,
+    /// Who is administrator and auditor.
+    pub access: Arc<Access>,
+    /// Wakes the worker of this process.
+    pub wake: Arc<Notify>,
+    /// Directories that asked to be left alone, and until when.
+    pub paused: Arc<Mutex<BTreeMap<String, DateTime<Utc>>>>,
+}
+
+impl Ctx {
+    /// Directories that are paused at `now`.
+    pub fn paused_at(&self, now: DateTime<Utc>) -> Vec<String> {
+        let paused = self.paused.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        paused.iter().filter(|(_, until)| **until > now).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Leaves `directory` alone until `until`.
+    pub fn pause(&self, directory: &str, until: DateTime<Utc>) {
+        let mut paused = self.paused.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let entry = paused.entry(directory.to_owned()).or_insert(until);
+        *entry = until.max(*entry);
+    }
+}
+
+/// Who acts, through which door, with which rights. Made afresh for each request; never kept.
+#[derive(Clone, Debug)]
+pub struct By {
+    /// Who.
+    pub person: PersonId,
+    /// Their name now.
+    pub name: String,
+    /// With a token rather than a browser.
+    pub token: Option<TokenId>,
+    /// The door.
+    pub channel: Channel,
+    /// A member of the administrators' group.
+    pub is_administrator: bool,
+    /// A member of the auditors' group.
+    pub is_auditor: bool,
+}
+
+impl By {
+    /// As the log names them.
+    pub fn actor(&self) -> Actor {
+        match self.token {
+            Some(token) => Actor::Token { id: self.person, name: self.name.clone(), token },
+            None => Actor::Person { id: self.person, name: self.name.clone() },
+        }
+    }
+
+    /// May read everything: auditors and administrators.
+    pub fn reads_everything(&self) -> bool {
+        self.is_administrator || self.is_auditor
+    }
+}

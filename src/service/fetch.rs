@@ -1,0 +1,120 @@
+//! Asks the directory about a person, now.
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::new_id;
+use crate::directory::facts::PersonFacts;
+use crate::directory::port::Directory;
+use crate::domain::id::PersonId;
+use crate::domain::person::PersonSnapshot;
+use crate::store::db::Tx;
+use crate::store::person::{self, PersonRow, Seen, Upserted};
+
+use super::ctx::Ctx;
+use super::error::ServiceError;
+
+/// The directory with this key.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] when none is configured under it any more.
+pub fn directory<'a>(ctx: &'a Ctx, key: &str) -> Result<&'a Directory, ServiceError> {
+    ctx.directories.get(key).ok_or_else(|| {
+        ServiceError::Unavailable(format!(
+            "The directory {key} is not configured any more, so nothing can be decided. An administrator has to look at the settings."
+        ))
+    })
+}
+
+/// `row`'s person as the directory describes them at this moment; somebody whom it no longer knows comes back inactive. What is new
+/// is kept.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] when the directory does not answer: never decide on what was seen before.
+pub async fn person(ctx: &Ctx, row: &PersonRow) -> Result<PersonSnapshot, ServiceError> {
+    let facts = directory(ctx, &row.directory)?
+        .person(&row.reference)
+        .await
+        .map_err(|error| ServiceError::Unavailable(format!("{error} Nothing was decided; what you entered is kept. Try again in a moment.")))?;
+    let now = ctx.clock.now();
+    match facts {
+        Some(facts) => {
+            if differs(row, &facts) {
+                let mut tx = ctx.db.begin().await?;
+                keep(&mut tx, &row.directory, &facts, now).await?;
+                tx.commit().await.map_err(crate::store::error::StoreError::from)?;
+            }
+            Ok(snapshot(PersonId(row.id), &row.directory, facts, now))
+        }
+        None => Ok(PersonSnapshot {
+            person: PersonId(row.id),
+            directory: row.directory.clone(),
+            reference: row.reference.clone(),
+            user_name: row.user_name.clone(),
+            display_name: row.display_name.clone(),
+            email: row.email.clone(),
+            active: false,
+            manager: None,
+            attributes: Default::default(),
+            groups: Vec::new(),
+            fetched_at: now,
+        }),
+    }
+}
+
+/// A directory's facts as the decision wants them.
+pub fn snapshot(person: PersonId, directory: &str, facts: PersonFacts, now: DateTime<Utc>) -> PersonSnapshot {
+    PersonSnapshot {
+        person,
+        directory: directory.to_owned(),
+        reference: facts.reference,
+        user_name: facts.user_name,
+        display_name: facts.display_name,
+        email: facts.email,
+        active: facts.active,
+        manager: facts.manager,
+        attributes: facts.attributes,
+        groups: facts.groups,
+        fetched_at: now,
+    }
+}
+
+/// Keeps what a directory said of a person.
+///
+/// # Errors
+/// When the database fails.
+pub async fn keep(tx: &mut Tx, directory: &str, facts: &PersonFacts, now: DateTime<Utc>) -> Result<Upserted, ServiceError> {
+    Ok(person::upsert(tx, PersonId(new_id()), &seen(directory, facts), now).await?)
+}
+
+fn first(facts: &PersonFacts, attribute: &str) -> Option<String> {
+    facts.attributes.get(attribute).and_then(|values| values.first()).filter(|value| !value.is_empty()).cloned()
+}
+
+/// A directory's facts as the store keeps them.
+pub fn seen(directory: &str, facts: &PersonFacts) -> Seen {
+    Seen {
+        directory: directory.to_owned(),
+        reference: facts.reference.clone(),
+        user_name: facts.user_name.clone(),
+        email: facts.email.clone().filter(|email| !email.is_empty()),
+        display_name: facts.display_name.clone(),
+        status: if facts.active { "active" } else { "disabled" },
+        department: first(facts, "department"),
+        title: first(facts, "title"),
+        employment_type: first(facts, "employment_type"),
+        manager_reference: facts.manager.clone().filter(|manager| !manager.is_empty()),
+        attributes: serde_json::to_value(&facts.attributes).unwrap_or_default(),
+        groups: facts.groups.iter().map(|group| group.reference.clone()).collect(),
+    }
+}
+
+fn differs(row: &PersonRow, facts: &PersonFacts) -> bool {
+    let seen = seen(&row.directory, facts);
+    let mut groups = seen.groups.clone();
+    let mut kept = row.groups.clone();
+    groups.sort_unstable();
+    kept.sort_unstable();
+    (&seen.user_name, &seen.email, &seen.display_name, seen.status, &seen.department, &seen.title, &seen.manager_reference)
+        != (&row.user_name, &row.email, &row.display_name, row.status.as_str(), &row.department, &row.title, &row.manager_reference)
+        || groups != kept
+}

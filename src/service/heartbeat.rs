@@ -1,0 +1,88 @@
+//! Says that a worker is alive, and what is due by the timetable.
+
+use chrono::{DateTime, Duration, Utc};
+use uuid::Uuid;
+
+use crate::domain::event::{Fact, Subject};
+use crate::store::{event, timetable};
+
+use super::commit::{self, by_system};
+use super::ctx::Ctx;
+use super::error::ServiceError;
+
+/// A clock that is off by more than this is an event.
+const CLOCK_OFF: Duration = Duration::seconds(5);
+
+/// Says that worker `id` is alive, follows the database's clock, and removes what has expired.
+///
+/// # Errors
+/// When the database fails.
+pub async fn beat(ctx: &Ctx, id: Uuid, started_at: DateTime<Utc>) -> Result<(), ServiceError> {
+    follow_clock(ctx).await?;
+    let now = ctx.clock.now();
+    timetable::beat(&ctx.db, id, started_at, now).await?;
+    timetable::stopped(&ctx.db, None, now - Duration::hours(1)).await?;
+    timetable::tidy(&ctx.db, now).await?;
+    Ok(())
+}
+
+/// Moves the clock onto the database's.
+///
+/// # Errors
+/// When the database fails.
+pub async fn follow_clock(ctx: &Ctx) -> Result<(), ServiceError> {
+    let reading = ctx.db.clock().await?;
+    let off = ctx.clock.set(reading);
+    if off.abs() > CLOCK_OFF {
+        tracing::warn!(by_ms = off.num_milliseconds(), "the database's clock and this machine's disagree");
+        let mut tx = ctx.db.begin().await?;
+        event::append(&mut tx, &[by_system(Subject::default(), Fact::ClockJumped { by_ms: off.num_milliseconds() })]).await?;
+        commit::commit(tx).await?;
+    }
+    Ok(())
+}
+
+/// Takes worker `id` off the list when it stops.
+///
+/// # Errors
+/// When the database fails.
+pub async fn stop(ctx: &Ctx, id: Uuid) -> Result<(), ServiceError> {
+    Ok(timetable::stopped(&ctx.db, Some(id), ctx.clock.now() - Duration::hours(1)).await?)
+}
+
+/// When a worker was last heard of.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last(ctx: &Ctx) -> Result<Option<DateTime<Utc>>, ServiceError> {
+    Ok(timetable::last_beat(&ctx.db).await?)
+}
+
+/// Claims the entry `name` of the timetable if it is due, for at most `hold`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn claim(ctx: &Ctx, name: &str, token: Uuid, hold: Duration) -> Result<bool, ServiceError> {
+    let now = ctx.clock.now();
+    Ok(timetable::claim(&ctx.db, name, token, now, now + hold).await?)
+}
+
+/// Writes how a run went; the next is due `every` later, or in a minute if it failed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn done(ctx: &Ctx, name: &str, token: Uuid, every: Duration, outcome: Result<&str, String>) -> Result<(), ServiceError> {
+    let now = ctx.clock.now();
+    let next = now + if outcome.is_ok() { every } else { every.min(Duration::minutes(1)) };
+    Ok(timetable::done(&ctx.db, name, token, now, next, outcome.as_ref().map(|detail| *detail).map_err(String::as_str)).await?)
+}
+
+/// Makes the entry `name` due at once and wakes the worker.
+///
+/// # Errors
+/// When the database fails.
+pub async fn run_now(ctx: &Ctx, name: &str) -> Result<(), ServiceError> {
+    timetable::run_now(&ctx.db, name, ctx.clock.now()).await?;
+    ctx.wake.notify_one();
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! The loop that wakes, works, backs off and stops politely.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::new_id;
+use crate::service::ctx::Ctx;
+use crate::service::heartbeat;
+
+use super::step;
+
+/// Longest time between two looks at what is due, when nothing wakes the worker earlier.
+const IDLE: Duration = Duration::from_millis(500);
+/// Longest wait after failures in a row.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How often the worker says that it is alive.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// Works until `stop` turns true, then finishes what is at hand and returns.
+pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
+    let id = new_id();
+    let started_at = ctx.clock.now();
+    let mut last_beat = None::<tokio::time::Instant>;
+    let mut failures = 0u32;
+    while !*stop.borrow() {
+        if last_beat.is_none_or(|at| at.elapsed() >= BEAT) {
+            match heartbeat::beat(&ctx, id, started_at).await {
+                Ok(()) => last_beat = Some(tokio::time::Instant::now()),
+                Err(error) => tracing::warn!(%error, "the worker could not say that it is alive"),
+            }
+        }
+        match step::turn(&ctx).await {
+            Ok(_) => failures = 0,
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                tracing::warn!(%error, failures, "a turn of the worker failed; it goes on");
+            }
+        }
+        let wait = IDLE.saturating_mul(1 << failures.min(5)).min(LONGEST);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = ctx.wake.notified(), if failures == 0 => {}
+            _ = stop.changed() => {}
+        }
+    }
+    if let Err(error) = heartbeat::stop(&ctx, id).await {
+        tracing::warn!(%error, "the worker could not take itself off the list");
+    }
+}
