@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::local::Error;
+use super::local_error::Error;
 
 /// The major versions of Postgres that Countersign is made for, newest first.
 pub const SUPPORTED: [u32; 4] = [18, 17, 16, 15];

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
-use super::local::Error;
+use super::local_error::Error;
 
 /// The longest socket path every supported system takes (`sun_path`: 108 bytes on Linux, 104 on macOS, with its NUL).
 const SOCKET_PATH_LIMIT: usize = 103;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::local::Error;
 use super::local_binaries::Binaries;
+use super::local_error::Error;
 use super::local_folder::{Owner, socket_files};
 
 /// How long a fast shutdown (rollback, checkpoint) may take before the server is told to stop at once.

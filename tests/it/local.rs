@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 /// Longer than any of this takes; a test that needs it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The data folder that [`holds_a_private_postgres_until_killed`] is to use.
+/// The data folder that [`hold_a_private_postgres_until_killed`] is to use.
 const HELD: &str = "COUNTERSIGN_TEST_HELD_DATA";
 
 fn settings(data: &Path) -> Settings {
@@ -155,27 +155,29 @@ async fn a_killed_postgres_comes_back_by_itself_with_its_data() {
     postgres.stop().await.unwrap();
 }
 
-/// Not a test of its own: the program that others kill.
-#[tokio::test]
-#[ignore = "run by the tests that kill it"]
-async fn holds_a_private_postgres_until_killed() {
-    let data = PathBuf::from(std::env::var_os(HELD).expect("only run by other tests"));
-    let postgres = started(&data).await;
+/// The program that [`a_killed_program_takes_its_postgres_along_and_the_next_start_has_the_data`] kills: itself, again.
+async fn hold_a_private_postgres_until_killed(data: &Path) {
+    let postgres = started(data).await;
     write(&postgres, "by the killed").await;
-    println!("held {}", postmaster(postgres.cluster()).unwrap());
+    eprintln!("held {}", postmaster(postgres.cluster()).unwrap());
     std::future::pending::<()>().await;
 }
 
 #[tokio::test]
 async fn a_killed_program_takes_its_postgres_along_and_the_next_start_has_the_data() {
+    if let Some(data) = std::env::var_os(HELD) {
+        return hold_a_private_postgres_until_killed(Path::new(&data)).await;
+    }
     let data = TempDir::new().unwrap();
     let mut program = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "local::holds_a_private_postgres_until_killed", "--nocapture"])
+        .args(["--exact", "local::a_killed_program_takes_its_postgres_along_and_the_next_start_has_the_data"])
+        .arg("--nocapture")
         .env(HELD, data.path())
-        .stdout(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(program.stderr.take().unwrap()).lines();
     let pid: u32 = lines
         .map(Result::unwrap)
         .find_map(|line| line.split_once("held ").map(|(_, pid)| pid.parse().unwrap()))
