@@ -3,18 +3,17 @@
 
 FROM rust:1-bookworm AS build
 WORKDIR /build
-# First the dependencies alone, which change seldom and take the longest: the layer is used again until Cargo.lock changes.
-COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs && cargo build --locked --release && rm -r src
 COPY . .
-RUN touch src/main.rs src/lib.rs && cargo build --locked --release --bin countersign
+# What cargo downloads and compiles stays with the builder (BuildKit), so that the next build has little to do.
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
+    cargo build --locked --release --bin countersign && cp target/release/countersign /usr/local/bin/countersign
 
 FROM debian:bookworm-slim
 # A number, so that Kubernetes can see that it is not root (runAsNonRoot).
 RUN groupadd --gid 10001 countersign \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/countersign --shell /usr/sbin/nologin countersign \
  && install -d -o 10001 -g 10001 -m 0700 /var/lib/countersign
-COPY --from=build /build/target/release/countersign /usr/local/bin/countersign
+COPY --from=build /usr/local/bin/countersign /usr/local/bin/countersign
 USER 10001:10001
 WORKDIR /var/lib/countersign
 ENV COUNTERSIGN_LISTEN=0.0.0.0:8080 \
