@@ -1,1 +1,373 @@
 //! Settings, read once and checked whole.
+//!
+//! [`Settings::load`] lays a file and the environment over `config/default.toml`, which documents every setting, and
+//! answers with all settings or with every [`Fault`] there is.
+
+pub mod check;
+pub mod layers;
+pub mod network;
+pub mod secret;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use check::Check;
+use layers::Fault;
+use network::Network;
+use secret::Secret;
+
+use crate::store::local;
+
+/// What the settings are for; it decides what must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Serving real people: sign-in and directory must be configured.
+    Serve,
+    /// Serving the demo: sign-in and directory are the demo directory's and must not be configured; loopback only.
+    Demo,
+    /// A command that may do without sign-in and directory.
+    Tool,
+}
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The web server.
+    pub server: Server,
+    /// Postgres.
+    pub database: Database,
+    /// Own files.
+    pub data: Data,
+    /// Sessions.
+    pub session: Session,
+    /// Sign-in; there when [`Purpose::Serve`], or when configured. The demo fills it in.
+    pub oidc: Option<Oidc>,
+    /// The directory; there when [`Purpose::Serve`], or when configured. The demo fills it in.
+    pub directory: Option<Directory>,
+    /// Who may do what.
+    pub access: Access,
+    /// Memberships.
+    pub provisioning: Provisioning,
+    /// Log lines.
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where to listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The configured public origin, without a slash at the end; see [`Server::public_url`].
+    pub public_url: Option<String>,
+    /// Where to serve metrics, if at all.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The longest request body, bytes.
+    pub body_limit_bytes: usize,
+}
+
+impl Server {
+    /// The origin that people's browsers see, without a slash at the end; `bound` is where the server listens in fact.
+    pub fn public_url(&self, bound: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{bound}"))
+    }
+}
+
+/// `[data]`
+#[derive(Clone, Debug)]
+pub struct Data {
+    /// The data folder, absolute; empty only when nothing says where and `database.url` is set.
+    pub folder: PathBuf,
+}
+
+/// `[database]`
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// The owner's address of the database; `None` is the private Postgres.
+    pub url: Option<Secret>,
+    /// The application's address of the database, if it has a login of its own.
+    pub app_url: Option<Secret>,
+    /// The most connections.
+    pub max_connections: u32,
+}
+
+/// `[session]`
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    /// The longest pause.
+    pub idle: TimeDelta,
+    /// The longest session.
+    pub absolute: TimeDelta,
+    /// The longest pause of administrators and auditors.
+    pub privileged_idle: TimeDelta,
+}
+
+/// `[oidc]`
+#[derive(Clone, Debug)]
+pub struct Oidc {
+    /// The issuer, as written.
+    pub issuer: String,
+    /// Our client id there.
+    pub client_id: String,
+    /// Our client secret there; `None` for a public client.
+    pub client_secret: Option<Secret>,
+    /// What we ask for; holds `openid`.
+    pub scopes: Vec<String>,
+    /// The claim that finds the person once.
+    pub link_claim: String,
+    /// The directory attribute it is compared with.
+    pub link_attribute: String,
+}
+
+/// `[directory]`
+#[derive(Clone, Debug)]
+pub struct Directory {
+    /// Our name for it.
+    pub key: String,
+    /// Its kind, `scim`.
+    pub kind: String,
+    /// Its address, without a slash at the end.
+    pub base_url: String,
+    /// Its bearer token.
+    pub token: Secret,
+    /// The longest call.
+    pub timeout: Duration,
+    /// The most calls at once.
+    pub max_concurrent: usize,
+    /// The pause between two readings of everything.
+    pub sync_interval: TimeDelta,
+}
+
+/// `[access]`
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Id or name of the administrators' group.
+    pub administrators_group: Option<String>,
+    /// Id or name of the auditors' group.
+    pub auditors_group: Option<String>,
+}
+
+/// `[provisioning]`
+#[derive(Clone, Copy, Debug)]
+pub struct Provisioning {
+    /// When a removal is read back once more.
+    pub verify_again: TimeDelta,
+    /// The pause between two sweeps.
+    pub sweep_interval: TimeDelta,
+    /// When a grant has failed.
+    pub give_up: TimeDelta,
+}
+
+/// `[log]`
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A filter in the words of `tracing_subscriber::EnvFilter`; it has been parsed once.
+    pub level: String,
+}
+
+/// `log.format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text in a terminal, else JSON.
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Reads the defaults, then `file` (else the file that COUNTERSIGN_CONFIG names), then `env`, and checks it all.
+    ///
+    /// # Errors
+    /// Every fault there is; never empty, and without any secret in it.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+        purpose: Purpose,
+    ) -> Result<Self, Vec<Fault>> {
+        let env: BTreeMap<String, String> = env.into_iter().collect();
+        let named = env.get(layers::FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let mut faults = Vec::new();
+        let layers = layers::read(file.or(named.as_deref()), &env, &mut faults);
+        let mut check = Check::new(layers, faults);
+        let settings = Self {
+            server: server(&mut check, purpose),
+            database: database(&mut check),
+            data: data(&mut check, purpose, &env),
+            session: session(&mut check),
+            oidc: oidc(&mut check, purpose),
+            directory: directory(&mut check, purpose),
+            access: access(&mut check, purpose),
+            provisioning: provisioning(&mut check),
+            log: log(&mut check),
+        };
+        check.finish().map(|()| settings)
+    }
+
+    /// What the private Postgres needs, when no server is configured.
+    pub fn local_postgres(&self) -> Option<local::Settings> {
+        let private = local::Settings { data: self.data.folder.clone(), binaries: None, fsync: true };
+        self.database.url.is_none().then_some(private)
+    }
+}
+
+fn server(check: &mut Check, purpose: Purpose) -> Server {
+    let listen = check.address("server.listen").unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let public_url = check.web_address("server.public_url");
+    if let Some(url) = &public_url
+        && url.matches('/').count() > 2
+    {
+        check.fault("server.public_url", "must be an address without a path, such as https://access.example.com");
+    }
+    if purpose == Purpose::Demo && !listen.ip().is_loopback() {
+        check.fault("server.listen", "the demo lets anyone be anyone: it listens on a loopback address only");
+    } else if public_url.is_none() && listen.ip().is_unspecified() && purpose == Purpose::Serve {
+        check.fault("server.public_url", "must be set when server.listen is every address of the machine");
+    }
+    Server {
+        listen,
+        public_url,
+        metrics_listen: check.address("server.metrics_listen"),
+        trusted_proxies: check.networks("server.trusted_proxies"),
+        body_limit_bytes: check.number("server.body_limit_bytes", 4096..=16_777_216),
+    }
+}
+
+fn data(check: &mut Check, purpose: Purpose, env: &BTreeMap<String, String>) -> Data {
+    let folder = check.optional("data.folder").map(PathBuf::from);
+    let folder = folder.or_else(|| default_folder(env, is_root(), purpose == Purpose::Demo));
+    match &folder {
+        Some(folder) if !folder.is_absolute() => check.fault("data.folder", "must be an absolute path"),
+        None if check.optional("database.url").is_none() => {
+            check.fault("data.folder", "is empty, and HOME and XDG_DATA_HOME do not say where data go; name a folder");
+        }
+        _ => {}
+    }
+    Data { folder: folder.unwrap_or_default() }
+}
+
+/// The data folder when none is named. The demo has its own, so that its people never mix with real ones.
+fn default_folder(env: &BTreeMap<String, String>, root: bool, demo: bool) -> Option<PathBuf> {
+    let name = if demo { "countersign-demo" } else { "countersign" };
+    let absolute = |variable: &str| env.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    if root {
+        return Some(Path::new("/var/lib").join(name));
+    }
+    // XDG Base Directory Specification: a relative XDG_DATA_HOME is ignored.
+    let home = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    home.map(|home| home.join(name))
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match std::fs::metadata("/proc/self") {
+        Ok(found) => found.uid() == 0,
+        Err(_) => {
+            let id = std::process::Command::new("id").arg("-u").output();
+            id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+        }
+    }
+}
+
+fn database(check: &mut Check) -> Database {
+    let url = check.postgres("database.url");
+    let app_url = check.postgres("database.app_url");
+    if url.is_none() && app_url.is_some() {
+        check.fault("database.app_url", "needs database.url as well, for the owner; or leave both empty");
+    }
+    Database { url, app_url, max_connections: check.number("database.max_connections", 2..=500) }
+}
+
+fn session(check: &mut Check) -> Session {
+    let idle: i64 = check.number("session.idle_minutes", 1..=1440);
+    let privileged: i64 = check.number("session.privileged_idle_minutes", 1..=1440);
+    if privileged > idle {
+        check.fault("session.privileged_idle_minutes", "must not be above session.idle_minutes");
+    }
+    Session {
+        idle: TimeDelta::minutes(idle),
+        absolute: TimeDelta::hours(check.number("session.absolute_hours", 1..=168)),
+        privileged_idle: TimeDelta::minutes(privileged),
+    }
+}
+
+fn oidc(check: &mut Check, purpose: Purpose) -> Option<Oidc> {
+    let issuer = check.web_address("oidc.issuer");
+    let client_id = check.optional("oidc.client_id");
+    let client_secret = check.secret("oidc.client_secret");
+    let scopes = check.list("oidc.scopes");
+    let link_claim = check.text("oidc.link_claim");
+    let link_attribute = check.choice("oidc.link_attribute", &["userName", "externalId", "id", "email"]);
+    if !scopes.iter().any(|scope| scope == "openid") {
+        check.fault("oidc.scopes", "must hold \"openid\"");
+    }
+    let given = issuer.is_some() || client_id.is_some() || client_secret.is_some();
+    if !check.wanted(purpose, given, &["oidc.issuer", "oidc.client_id", "oidc.client_secret"]) {
+        return None;
+    }
+    // Kept as it is written: the discovery document must name the same (OpenID Connect Discovery 1.0 §4.3).
+    let issuer = check.required("oidc.issuer", "the issuer of your OpenID Connect provider");
+    let client_id = check.required("oidc.client_id", "the client id that the provider gave Countersign");
+    Some(Oidc { issuer, client_id, client_secret, scopes, link_claim, link_attribute })
+}
+
+fn directory(check: &mut Check, purpose: Purpose) -> Option<Directory> {
+    let key = check.slug("directory.key");
+    let kind = check.choice("directory.kind", &["scim"]);
+    let base_url = check.web_address("directory.base_url");
+    let token = check.secret("directory.token");
+    let timeout = Duration::from_secs(check.number("directory.timeout_seconds", 1..=120));
+    let max_concurrent = check.number("directory.max_concurrent", 1..=64);
+    let sync_interval = TimeDelta::seconds(check.number("directory.sync_interval_seconds", 10..=86_400));
+    let given = base_url.is_some() || token.is_some();
+    if !check.wanted(purpose, given, &["directory.base_url", "directory.token"]) {
+        return None;
+    }
+    check.required("directory.base_url", "the address of its SCIM service");
+    check.required("directory.token", "the bearer token for its SCIM service");
+    let base_url = base_url.unwrap_or_default();
+    Some(Directory { key, kind, base_url, token: token?, timeout, max_concurrent, sync_interval })
+}
+
+fn access(check: &mut Check, purpose: Purpose) -> Access {
+    let administrators_group = check.optional("access.administrators_group");
+    let auditors_group = check.optional("access.auditors_group");
+    let given = administrators_group.is_some() || auditors_group.is_some();
+    check.wanted(purpose, given, &["access.administrators_group", "access.auditors_group"]);
+    Access { administrators_group, auditors_group }
+}
+
+fn provisioning(check: &mut Check) -> Provisioning {
+    Provisioning {
+        verify_again: TimeDelta::seconds(check.number("provisioning.verify_again_seconds", 1..=3600)),
+        sweep_interval: TimeDelta::seconds(check.number("provisioning.sweep_interval_seconds", 10..=86_400)),
+        give_up: TimeDelta::hours(check.number("provisioning.give_up_hours", 1..=720)),
+    }
+}
+
+fn log(check: &mut Check) -> Log {
+    let format = match check.choice("log.format", &["auto", "text", "json"]).as_str() {
+        "text" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        _ => LogFormat::Auto,
+    };
+    let level = check.text("log.level");
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&level) {
+        check.fault(
+            "log.level",
+            format!("{level:?} is not error, warn, info, debug, trace or a list by module: {error}"),
+        );
+    }
+    Log { format, level }
+}
+
+#[cfg(test)]
+mod tests;

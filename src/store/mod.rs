@@ -10,3 +10,8 @@ pub mod policy;
 pub mod request;
 pub mod target;
 pub mod timetable;
+pub mod local;
+pub mod local_binaries;
+pub mod local_error;
+pub mod local_folder;
+pub mod local_postmaster;

@@ -4,3 +4,6 @@ mod idp;
 mod scim;
 mod scim_real;
 mod scripted;
+//! The one integration binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod local;

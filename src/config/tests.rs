@@ -1,0 +1,281 @@
+//! Settings from defaults, file and environment.
+
+use std::io::Write;
+
+use tempfile::NamedTempFile;
+
+use super::*;
+
+fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let home = [("HOME", "/home/someone")];
+    home.iter().chain(pairs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn faults(file: Option<&Path>, pairs: &[(&str, &str)], purpose: Purpose) -> Vec<String> {
+    let faults = Settings::load(file, env(pairs), purpose).expect_err("something is wrong");
+    assert!(!faults.is_empty());
+    faults.iter().map(ToString::to_string).collect()
+}
+
+/// Asserts that exactly these faults are there: for each, some line holds all of its parts.
+fn assert_faults(found: &[String], expected: &[&[&str]]) {
+    for parts in expected {
+        let told = found.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(told, "{parts:?} is missing in {found:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+const WHOLE: [(&str, &str); 4] = [
+    ("COUNTERSIGN_OIDC__ISSUER", "https://login.example.com/"),
+    ("COUNTERSIGN_OIDC__CLIENT_ID", "countersign"),
+    ("COUNTERSIGN_DIRECTORY__BASE_URL", "https://idp.example.com/scim/v2/"),
+    ("COUNTERSIGN_DIRECTORY__TOKEN", "t0ken"),
+];
+
+#[test]
+fn the_defaults_are_good_for_a_command_and_for_the_demo() {
+    for purpose in [Purpose::Tool, Purpose::Demo] {
+        let settings = Settings::load(None, env(&[]), purpose).unwrap();
+        assert_eq!(settings.server.listen, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(settings.server.public_url(settings.server.listen), "http://127.0.0.1:8080");
+        assert_eq!(settings.server.metrics_listen, None);
+        assert_eq!(settings.server.body_limit_bytes, 65536);
+        assert_eq!(settings.session.idle, TimeDelta::minutes(30));
+        assert_eq!(settings.session.privileged_idle, TimeDelta::minutes(15));
+        assert!(settings.oidc.is_none() && settings.directory.is_none());
+        assert_eq!(settings.local_postgres().unwrap().data, settings.data.folder);
+    }
+}
+
+#[test]
+fn serving_needs_sign_in_and_a_directory_and_says_all_that_is_missing() {
+    let found = faults(None, &[], Purpose::Serve);
+    assert_faults(
+        &found,
+        &[
+            &["oidc.issuer", "is empty"],
+            &["oidc.client_id", "is empty"],
+            &["directory.base_url", "is empty"],
+            &["directory.token", "is empty"],
+        ],
+    );
+    let settings = Settings::load(None, env(&WHOLE), Purpose::Serve).unwrap();
+    let oidc = settings.oidc.unwrap();
+    assert_eq!(oidc.issuer, "https://login.example.com/", "kept as written: it is compared exactly");
+    assert_eq!(oidc.client_secret, None);
+    let directory = settings.directory.unwrap();
+    assert_eq!(directory.base_url, "https://idp.example.com/scim/v2");
+    assert_eq!(directory.token.reveal(), "t0ken");
+}
+
+#[test]
+fn the_environment_lies_over_the_file_and_the_file_over_the_defaults() {
+    let file = file(
+        "[session]\nidle_minutes = 20\nabsolute_hours = 8\n[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\nlisten = \"[::1]:1\"\n",
+    );
+    let pairs = [
+        ("COUNTERSIGN_SESSION__IDLE_MINUTES", "25"),
+        ("COUNTERSIGN_SERVER__TRUSTED_PROXIES", "192.168.0.0/16, ::1"),
+        ("COUNTERSIGN_LISTEN", "localhost:9000"),
+        ("COUNTERSIGN_DATA", "/srv/countersign"),
+        ("COUNTERSIGN_SESSION__ABSOLUTE_HOURS", ""),
+    ];
+    let settings = Settings::load(Some(file.path()), env(&pairs), Purpose::Tool).unwrap();
+    assert_eq!(settings.session.idle, TimeDelta::minutes(25), "environment");
+    assert_eq!(settings.session.absolute, TimeDelta::hours(8), "file; an empty variable is not set");
+    assert_eq!(settings.session.privileged_idle, TimeDelta::minutes(15), "default");
+    assert_eq!(settings.server.listen, "127.0.0.1:9000".parse().unwrap());
+    assert_eq!(settings.server.trusted_proxies, ["192.168.0.0/16".parse().unwrap(), "::1/128".parse().unwrap()]);
+    assert_eq!(settings.data.folder, Path::new("/srv/countersign"));
+
+    let path = file.path().to_str().unwrap();
+    let named = Settings::load(None, env(&[("COUNTERSIGN_CONFIG", path)]), Purpose::Tool).unwrap();
+    assert_eq!(named.session.idle, TimeDelta::minutes(20), "COUNTERSIGN_CONFIG names the file");
+}
+
+#[test]
+fn all_faults_are_told_together_with_place_name_and_what_is_allowed() {
+    let file = file(
+        r#"
+loose = 1
+[server]
+listen = "banana"
+public_url = "http://access.example.com"
+body_limit_bytes = 10
+trusted_proxies = ["10.0.0.0/8", "everyone"]
+[sever]
+listen = "127.0.0.1:1"
+[session]
+idle_minutes = "thirty"
+privileged_idle_minutes = 45
+idle_minuets = 3
+[oidc]
+scopes = ["profile"]
+issuer = "ftp://x"
+link_attribute = "shoe size"
+[directory]
+key = "Main One"
+kind = "ldap"
+base_url = "https://user:pa55word@idp.example.com/"
+max_concurrent = 3.5
+[log]
+format = "xml"
+level = "info,=,=="
+"#,
+    );
+    let pairs = [
+        ("COUNTERSIGN_PROVISIONING__GIVE_UP_HOURS", "9999"),
+        ("COUNTERSIGN_PROVISIONING__SWEEP_INTERVAL_SECONDS", "often"),
+        ("COUNTERSIGN_LISTENN", "127.0.0.1:1"),
+        ("COUNTERSIGN_SERVER__LISTNE", "127.0.0.1:1"),
+        ("COUNTERSIGN_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("DATABASE_URL", "mysql://root:pa55word@db/x"),
+        ("COUNTERSIGN_DATA", "relative/folder"),
+    ];
+    let path = file.path().display().to_string();
+    let line = |number: u32| format!("{path} line {number}: ");
+    let found = faults(Some(file.path()), &pairs, Purpose::Serve);
+    assert_faults(
+        &found,
+        &[
+            &[&line(2), "loose", "outside of a section"],
+            &[&line(4), "server.listen", "\"banana\"", "127.0.0.1:8080"],
+            &[&line(5), "server.public_url", "https://"],
+            &[&line(6), "server.body_limit_bytes", "4096 to 16777216"],
+            &[&line(7), "server.trusted_proxies", "\"everyone\"", "10.0.0.0/8"],
+            &[&line(9), "sever.listen", "no such section", "server, session"],
+            &[&line(11), "session.idle_minutes", "must be a whole number"],
+            &[&line(12), "session.privileged_idle_minutes", "not be above session.idle_minutes"],
+            &[&line(13), "session.idle_minuets", "no such setting", "session.idle_minutes"],
+            &[&line(15), "oidc.scopes", "openid"],
+            &[&line(16), "oidc.issuer", "https://"],
+            &["oidc.client_id", "is empty"],
+            &[&line(17), "oidc.link_attribute", "\"shoe size\"", "userName"],
+            &[&line(19), "directory.key", "a-z"],
+            &[&line(20), "directory.kind", "scim"],
+            &[&line(21), "directory.base_url", "no user, password"],
+            &[&line(22), "directory.max_concurrent", "whole number"],
+            &["directory.token", "is empty"],
+            &[&line(24), "log.format", "auto, text, json"],
+            &[&line(25), "log.level", "debug"],
+            &["environment COUNTERSIGN_PROVISIONING__GIVE_UP_HOURS", "1 to 720"],
+            &["environment COUNTERSIGN_PROVISIONING__SWEEP_INTERVAL_SECONDS", "\"often\" is not a whole number"],
+            &["environment COUNTERSIGN_LISTENN", "two underscores"],
+            &["environment COUNTERSIGN_SERVER__LISTNE", "no such setting", "server.listen"],
+            &["environment DATABASE_URL", "database.url", "postgres://"],
+            &["environment COUNTERSIGN_DATA", "data.folder", "absolute path"],
+        ],
+    );
+    assert!(!found.iter().any(|line| line.contains("pa55word")), "{found:#?}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_or_is_not_there_is_a_fault_that_shows_none_of_it() {
+    let broken = file("[directory]\nkey = \"main\"\ntoken = \"pa55word\n");
+    let found = faults(Some(broken.path()), &[], Purpose::Tool);
+    assert!(found.iter().any(|line| line.contains("line 3: TOML")), "{found:#?}");
+    assert!(!found.iter().any(|line| line.contains("pa55word")), "{found:#?}");
+
+    let found = faults(Some(Path::new("/nonexistent/countersign.toml")), &[], Purpose::Tool);
+    assert_faults(&found, &[&["/nonexistent/countersign.toml", "cannot be read"]]);
+
+    let hostile =
+        file("[server]\nlisten = \"127.0.0.1:8080\\u0000\"\n[session]\nidle_minutes = 99999999999999999999\n");
+    let found = faults(Some(hostile.path()), &[], Purpose::Tool);
+    assert_faults(
+        &found,
+        &[&["line 2", "server.listen", "control characters"], &["session.idle_minutes", "whole number"]],
+    );
+}
+
+#[test]
+fn a_secret_comes_from_a_file_too_but_not_from_both() {
+    let secret = file("postgres://owner:pa55word@db/countersign\n");
+    let path = secret.path().to_str().unwrap();
+    let settings = Settings::load(None, env(&[("DATABASE_URL_FILE", path)]), Purpose::Tool).unwrap();
+    assert_eq!(settings.database.url.as_ref().unwrap().reveal(), "postgres://owner:pa55word@db/countersign");
+    assert!(settings.local_postgres().is_none(), "a configured server is used");
+    assert!(!format!("{settings:?}").contains("pa55word"));
+
+    let both = [("DATABASE_URL_FILE", path), ("DATABASE_URL", "postgres://db/x")];
+    assert_faults(&faults(None, &both, Purpose::Tool), &[&["DATABASE_URL_FILE", "set one of the two"]]);
+    let twice = [("COUNTERSIGN_DATABASE__URL", "postgres://db/y"), ("DATABASE_URL", "postgres://db/x")];
+    assert_faults(&faults(None, &twice, Purpose::Tool), &[&["database.url", "set one of the two"]]);
+
+    let empty = file("\n");
+    let pairs = [
+        ("COUNTERSIGN_DIRECTORY__TOKEN_FILE", "/nonexistent/token"),
+        ("COUNTERSIGN_OIDC__CLIENT_SECRET_FILE", empty.path().to_str().unwrap()),
+    ];
+    assert_faults(
+        &faults(None, &pairs, Purpose::Tool),
+        &[&["directory.token", "/nonexistent/token cannot be read"], &["oidc.client_secret", "is empty"]],
+    );
+    let no_secret = [("COUNTERSIGN_SERVER__LISTEN_FILE", path)];
+    assert_faults(&faults(None, &no_secret, Purpose::Tool), &[&["server.listen_file", "no such setting"]]);
+}
+
+#[test]
+fn the_demo_brings_its_own_directory_and_stays_on_this_machine() {
+    let mut pairs = WHOLE.to_vec();
+    pairs.extend([("COUNTERSIGN_LISTEN", "0.0.0.0:8080"), ("COUNTERSIGN_ACCESS__AUDITORS_GROUP", "audit")]);
+    assert_faults(
+        &faults(None, &pairs, Purpose::Demo),
+        &[
+            &["server.listen", "loopback"],
+            &["oidc.issuer", "without --demo"],
+            &["oidc.client_id", "without --demo"],
+            &["directory.base_url", "without --demo"],
+            &["directory.token", "without --demo"],
+            &["access.auditors_group", "without --demo"],
+        ],
+    );
+    let open = [&WHOLE[..], &[("COUNTERSIGN_LISTEN", "0.0.0.0:8080")]].concat();
+    assert_faults(&faults(None, &open, Purpose::Serve), &[&["server.public_url", "must be set"]]);
+}
+
+#[test]
+fn the_demo_keeps_its_data_apart_and_everyone_has_a_default_folder() {
+    let folder = |pairs: &[(&str, &str)], root, demo| {
+        let env = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        default_folder(&env, root, demo).map(|folder| folder.display().to_string())
+    };
+    let home = [("HOME", "/home/a")];
+    assert_eq!(folder(&home, false, false).as_deref(), Some("/home/a/.local/share/countersign"));
+    assert_eq!(folder(&home, false, true).as_deref(), Some("/home/a/.local/share/countersign-demo"));
+    assert_eq!(folder(&home, true, false).as_deref(), Some("/var/lib/countersign"));
+    assert_eq!(folder(&home, true, true).as_deref(), Some("/var/lib/countersign-demo"));
+    let xdg = [("HOME", "/home/a"), ("XDG_DATA_HOME", "/data/a")];
+    assert_eq!(folder(&xdg, false, false).as_deref(), Some("/data/a/countersign"));
+    let relative = [("HOME", "/home/a"), ("XDG_DATA_HOME", "data")];
+    assert_eq!(folder(&relative, false, false).as_deref(), Some("/home/a/.local/share/countersign"));
+    assert_eq!(folder(&[], false, false), None);
+}
+
+#[test]
+fn a_container_without_a_home_needs_no_data_folder_when_it_has_a_database() {
+    if !is_root() {
+        let homeless: [(String, String); 0] = [];
+        let found = Settings::load(None, homeless, Purpose::Tool).unwrap_err();
+        assert_faults(&found.iter().map(ToString::to_string).collect::<Vec<_>>(), &[&["data.folder", "name a folder"]]);
+    }
+    let only = [("DATABASE_URL".to_owned(), "postgres://db/countersign".to_owned())];
+    assert!(Settings::load(None, only, Purpose::Tool).is_ok());
+}
+
+#[test]
+fn every_default_setting_has_a_sentence_above_it() {
+    let mut before = "";
+    for (number, line) in layers::DEFAULTS.lines().enumerate() {
+        let is_setting = line.split_once(" = ").is_some_and(|(key, _)| !key.starts_with('#'));
+        assert!(!is_setting || before.starts_with("# "), "line {} is not explained: {line}", number + 1);
+        before = line;
+    }
+}
