@@ -1,6 +1,6 @@
 //! Countersign: ask for access, approve it, provision it, end it, prove it.
-pub mod config;
 pub mod clock;
+pub mod config;
 pub mod demo;
 pub mod directory;
 pub mod domain;

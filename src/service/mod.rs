@@ -1,1 +1,2 @@
 //! One verb per file: load, decide, commit.
+pub mod look;
