@@ -15,3 +15,4 @@ pub mod sweep;
 pub mod sync;
 pub mod view_request;
 pub mod withdraw;
+pub mod look;

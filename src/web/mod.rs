@@ -1,1 +1,6 @@
 //! Pages and API.
+pub mod api;
+pub mod assets;
+pub mod pages;
+pub mod proof;
+pub mod view;

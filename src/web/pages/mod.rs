@@ -1,1 +1,19 @@
 //! One file per page noun.
+pub mod access;
+pub mod ask;
+pub mod catalog;
+pub mod directory;
+pub mod docs;
+pub mod error;
+pub mod home;
+pub mod log;
+pub mod overview;
+pub mod policies;
+pub mod policy;
+pub mod provisioning;
+pub mod queue;
+pub mod request;
+pub mod role;
+pub mod sessions;
+pub mod signin;
+pub mod tokens;

@@ -1,0 +1,222 @@
+//! What a request's page shows.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::shared::{CanGrant, EventRow, Person, PolicyName, RoleName, TraceRule};
+
+/// A request, where it stands, and everything recorded about it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The request's id.
+    pub id: Uuid,
+    /// The role asked for.
+    pub role: RoleName,
+    /// Who asked.
+    pub requester: Person,
+    /// Who is to hold it.
+    pub beneficiary: Person,
+    /// The status word.
+    pub status: String,
+    /// When it was asked.
+    pub requested_at: DateTime<Utc>,
+    /// The length asked for.
+    pub requested_s: i64,
+    /// The length approved, once it is.
+    pub approved_s: Option<i64>,
+    /// When it was decided.
+    pub decided_at: Option<DateTime<Utc>>,
+    /// Why it is needed, as typed.
+    pub justification: Option<String>,
+    /// The ticket, as typed.
+    pub ticket: Option<String>,
+    /// What the policy decided: `refused`, `auto_approved` or `needs_approval`.
+    pub decision: String,
+    /// The policy that governed; `None` when none matched.
+    pub policy: Option<PolicyName>,
+    /// The rule that decided, in words.
+    pub deciding_rule: String,
+    /// Why it was refused or denied, as the person should read it.
+    pub reason: Option<String>,
+    /// The steps and who was asked.
+    pub steps: Vec<StepRow>,
+    /// The grant, once there is one.
+    pub delivery: Option<Delivery>,
+    /// Every rule looked at, with what was seen.
+    pub trace: Vec<TraceRule>,
+    /// What happened, oldest first.
+    pub events: Vec<EventRow>,
+    /// What the viewer may do.
+    pub can: CanRequest,
+    /// What an approver needs to decide; `None` for anybody who is not asked.
+    pub card: Option<Card>,
+}
+
+/// A step as it went.
+#[derive(Clone, Debug)]
+pub struct StepRow {
+    /// Its number, from 1.
+    pub no: i32,
+    /// Its name.
+    pub name: String,
+    /// `waiting`, `current`, `done`, `denied`, `timed_out` or `skipped`.
+    pub state: String,
+    /// When people were asked.
+    pub since: Option<DateTime<Utc>>,
+    /// When the policy moves on.
+    pub due: Option<DateTime<Utc>>,
+    /// When it was done.
+    pub done_at: Option<DateTime<Utc>>,
+    /// Its slots.
+    pub slots: Vec<SlotRow>,
+}
+
+/// A slot as it went.
+#[derive(Clone, Debug)]
+pub struct SlotRow {
+    /// The approver source in words.
+    pub source: String,
+    /// How many approvals it needs.
+    pub needed: i32,
+    /// How many it has.
+    pub got: i32,
+    /// Who was asked, and who answered.
+    pub asked: Vec<AskedRow>,
+}
+
+/// A person who was asked.
+#[derive(Clone, Debug)]
+pub struct AskedRow {
+    /// The name.
+    pub name: String,
+    /// When they first looked.
+    pub viewed_at: Option<DateTime<Utc>>,
+    /// `approve` or `deny`, once they answered.
+    pub decision: Option<String>,
+    /// When they answered.
+    pub decided_at: Option<DateTime<Utc>>,
+    /// What they wrote.
+    pub comment: Option<String>,
+    /// The length they approved, when shorter than asked for.
+    pub approved_s: Option<i64>,
+}
+
+/// How the access was, or is being, given and taken away.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The grant's id.
+    pub grant: Uuid,
+    /// The delivery's status word.
+    pub status: String,
+    /// The provisioning method.
+    pub method: String,
+    /// What is changed there, in words.
+    pub target: String,
+    /// When access begins.
+    pub starts_at: DateTime<Utc>,
+    /// When it ends; `None` for no end.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// When the directory was read back and had it.
+    pub verified_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Why.
+    pub end_reason: Option<String>,
+    /// When the directory was read back and no longer had it.
+    pub end_verified_at: Option<DateTime<Utc>>,
+    /// Tries so far.
+    pub attempts: i32,
+    /// What the last failed try said.
+    pub last_error: Option<String>,
+    /// When the next try is.
+    pub next_try_at: Option<DateTime<Utc>>,
+    /// Whether the holder said it works.
+    pub confirmed: Option<bool>,
+}
+
+/// What the viewer may do with the request, from the same functions that the acts run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CanRequest {
+    /// Take it back before it is decided.
+    pub withdraw: bool,
+    /// Say yes.
+    pub approve: bool,
+    /// Say no.
+    pub deny: bool,
+    /// With the grant that came of it.
+    pub grant: CanGrant,
+}
+
+/// The decision card: what an approver needs on one screen.
+#[derive(Clone, Debug)]
+pub struct Card {
+    /// The number of the step the viewer is asked in.
+    pub step_no: i32,
+    /// Its name.
+    pub step_name: String,
+    /// How many steps there are.
+    pub steps: i32,
+    /// What approval authorises; sent back with the answer, so that a page gone stale decides nothing.
+    pub digest: String,
+    /// How the beneficiary stands to the viewer (`reports to you`).
+    pub relation: Option<String>,
+    /// Why the viewer is asked (`you are Bo's manager`).
+    pub why_you: String,
+    /// Who else can answer.
+    pub others: Vec<String>,
+    /// When the policy moves on.
+    pub due: Option<DateTime<Utc>>,
+    /// Facts, each with where it was seen.
+    pub facts: Vec<Fact>,
+    /// What changed since it was asked.
+    pub changed: Vec<Change>,
+    /// Lengths shorter than asked for.
+    pub shorter_s: Vec<i64>,
+    /// Whether approving needs a comment.
+    pub approve_needs_comment: bool,
+    /// Whether denying needs a reason.
+    pub deny_needs_reason: bool,
+    /// What is wrong with an answer just sent, when it was not taken.
+    pub fault: Option<String>,
+    /// The comment typed with it.
+    pub typed: String,
+}
+
+/// A fact on the card.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// What it is about.
+    pub label: String,
+    /// What is so.
+    pub value: String,
+    /// Where it was seen.
+    pub source: Option<String>,
+    /// When.
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// A value that differs from when the request was made.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which.
+    pub what: String,
+    /// Then.
+    pub before: String,
+    /// Now.
+    pub after: String,
+}
+
+impl Request {
+    /// The last eight hex digits of the id: enough to tell requests apart in talk. (The first ones are a time.)
+    pub fn short_id(&self) -> String {
+        let id = self.id.simple().to_string();
+        id.get(24..).unwrap_or_default().to_owned()
+    }
+
+    /// Whether there is anything, besides answering, that the viewer may do.
+    pub fn has_acts(&self) -> bool {
+        let grant = self.delivery.is_some()
+            && (self.can.grant.extend || self.can.grant.give_back || self.can.grant.revoke);
+        self.can.withdraw || grant
+    }
+}

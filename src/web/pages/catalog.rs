@@ -1,0 +1,109 @@
+//! Catalog: every role, also those one may not have.
+
+use askama::Template;
+
+use crate::service::look::catalog::Catalog;
+use crate::service::look::shared::Standing;
+use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
+
+/// The catalog, or what a search found in it.
+#[derive(Template)]
+#[template(path = "pages/catalog.html")]
+pub struct CatalogPage {
+    /// What is around it.
+    pub frame: Frame,
+    /// What it shows.
+    pub catalog: Catalog,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::look::catalog::CatalogFilter;
+    use crate::service::look::shared::{Choice, Cursor, Listing};
+    use crate::web::proof::*;
+
+    fn sample(says: Says) -> CatalogPage {
+        let rows = vec![
+            card(says, role(says, 20, "Airflow", "operator", "elevated"), "Run and pause pipelines in production.", Standing::MayAsk),
+            card(
+                says,
+                role(says, 21, "Grafana", "editor", "low"),
+                "Change dashboards and alerts.",
+                Standing::Holds { grant: id(511), until: Some(ahead(18000)), may_extend: true },
+            ),
+            card(
+                says,
+                role(says, 22, "Orders DB", "read-only", "elevated"),
+                "Read the orders database through the bastion. No personal data columns.",
+                Standing::Requested { request: id(10), since: ago(70) },
+            ),
+            card(
+                says,
+                role(says, 23, "Orders DB", "administrator", "critical"),
+                "Change schema and data. For the on-call database administrators.",
+                Standing::MayNot { reason: says.of("You must be in group DBAs. You are not; the owner, Cy Okafor, decides who is.") },
+            ),
+            card(says, role(says, 24, "Wiki", "writer", "low"), "Write pages.", Standing::Holds { grant: id(513), until: None, may_extend: false }),
+        ];
+        CatalogPage {
+            frame: frame(says, As::Employee, "catalog"),
+            catalog: Catalog {
+                filter: CatalogFilter {
+                    q: says.of("or"),
+                    application: String::new(),
+                    mine: true,
+                },
+                applications: vec![Choice {
+                    value: id(30).to_string(),
+                    label: says.of("Orders DB"),
+                }],
+                roles: Listing {
+                    rows,
+                    next: Some(Cursor("a b".into())),
+                },
+            },
+        }
+    }
+
+    #[test]
+    fn the_catalog_shows_roles_one_may_not_have_with_the_reason() {
+        let page = Rendered::of("catalog", &sample(Says::Plain));
+        assert_eq!(page.all(".rolecard").len(), 5);
+        assert!(page.text(".why").contains("You must be in group DBAs"));
+        assert_eq!(
+            page.all(&format!("a.button[href='/roles/{}/ask']", id(20)))
+                .len(),
+            1
+        );
+        assert!(
+            page.all(&format!("a[href='/roles/{}/ask']", id(23)))
+                .is_empty(),
+            "no way to ask for it"
+        );
+        assert_eq!(
+            page.one(".pager a").attr("href"),
+            Some("/catalog?q=or&application=&mine=1&after=a%20b")
+        );
+    }
+
+    #[test]
+    fn a_search_that_finds_nothing_says_what_to_try() {
+        let mut page = sample(Says::Hostile);
+        page.catalog.roles = Listing::whole(vec![]);
+        assert!(
+            Rendered::of("catalog-empty", &page)
+                .text(".empty")
+                .contains("Nothing found")
+        );
+    }
+
+    #[test]
+    fn hostile_text_stays_text_in_the_catalog() {
+        let page = Rendered::of("catalog-hostile", &sample(Says::Hostile));
+        assert_eq!(
+            page.one("#q").attr("value"),
+            Some(Says::Hostile.of("or").as_str())
+        );
+    }
+}
