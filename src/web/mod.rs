@@ -1,1 +1,2 @@
 //! Pages and API.
+pub mod oidc;
