@@ -15,28 +15,12 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::domain::secret::Secret;
 
 /// A wait without a stated length.
 const UNSTATED_WAIT: Duration = Duration::from_secs(5);
 /// The longest wait believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
-/// A text that is never shown: no `Display`, and `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text`, without the line end that secret files tend to have.
-    pub fn new(text: &str) -> Self {
-        Self(text.trim().to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
 
 /// How to reach a directory.
 #[derive(Clone, Debug)]
@@ -133,7 +117,7 @@ impl Http {
         if !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
             return Err("The directory's address must not hold a password or a query.".into());
         }
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", settings.token.0))
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", settings.token.reveal()))
             .map_err(|_| "The directory's token holds characters that no token has.".to_owned())?;
         authorization.set_sensitive(true);
         let mut builder = reqwest::Client::builder()

@@ -11,4 +11,5 @@ pub mod plan;
 pub mod policy;
 pub mod refusal;
 pub mod request;
+pub mod secret;
 pub mod span;

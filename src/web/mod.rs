@@ -4,3 +4,4 @@ pub mod assets;
 pub mod pages;
 pub mod proof;
 pub mod view;
+pub mod oidc;

@@ -1,0 +1,523 @@
+//! Sign-in at an OpenID Provider: protocol only, no pages.
+//!
+//! `openidconnect` does the cryptography; the checks it leaves to us (OpenID Connect Core §3.1.3.7) are here: pinned
+//! algorithms, `azp`, `iat`, `nbf`, an empty `sub`, `at_hash`, and new keys when a token names one we do not have.
+//! The provider is asked for its metadata when it is first needed and then again every hour, so it may be down when we
+//! start.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use openidconnect::core::{
+    CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod, CoreGrantType, CoreJsonWebKey, CoreJsonWebKeySet,
+    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
+    CoreTokenResponse,
+};
+use openidconnect::{
+    AccessTokenHash, AdditionalProviderMetadata, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, EndSessionUrl,
+    HttpRequest, HttpResponse, IssuerUrl, LogoutRequest, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
+    ProviderMetadata, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+use crate::domain::secret::Secret;
+
+/// How far two clocks may be apart.
+const SKEW: TimeDelta = TimeDelta::seconds(60);
+/// How old a token may be when it arrives: it was made for this sign-in, moments ago.
+const TOKEN_AGE: TimeDelta = TimeDelta::minutes(10);
+/// How long metadata is used before it is read again.
+const METADATA_LASTS: TimeDelta = TimeDelta::hours(1);
+/// How long a provider that failed is left alone.
+const PAUSE: TimeDelta = TimeDelta::seconds(2);
+/// How often keys are read again for tokens that name a key we do not have.
+const KEYS_PAUSE: TimeDelta = TimeDelta::seconds(10);
+/// Largest answer of a provider, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+/// Signatures that are believed: asymmetric only, whatever the provider's metadata say.
+const ALGORITHMS: [CoreJwsSigningAlgorithm; 4] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
+
+/// One OpenID Provider and what we are to it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The issuer exactly as the provider writes it, trailing slash included. https, or http on loopback.
+    pub issuer: String,
+    /// Our client id.
+    pub client_id: String,
+    /// Our client secret; none for a public client.
+    pub client_secret: Option<Secret>,
+    /// Scopes besides `openid`.
+    pub scopes: Vec<String>,
+    /// Claims that must be known at the end; asked for at userinfo when the ID token has them not.
+    pub claims: Vec<String>,
+    /// Where the provider sends people back to: the public URL and `/sign-in/callback`.
+    pub redirect: String,
+    /// Where the provider sends people after signing out: the public URL and `/signed-out`.
+    pub after_sign_out: String,
+    /// PEM certificates to trust besides the public ones.
+    pub extra_roots: Option<String>,
+}
+
+/// What `openidconnect` does not read of the metadata.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Extra {
+    end_session_endpoint: Option<EndSessionUrl>,
+    authorization_response_iss_parameter_supported: Option<bool>,
+}
+
+impl AdditionalProviderMetadata for Extra {}
+
+type Metadata = ProviderMetadata<
+    Extra,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+/// Why a sign-in cannot go on. `Display` is for the person; details that help an attacker stay in the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// The provider cannot be asked. Trying again later may work.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The provider, or we, refuse this sign-in.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// What to remember until the person comes back, and where to send them.
+#[derive(Debug)]
+pub struct Departure {
+    /// The provider's address to go to.
+    pub location: String,
+    /// Binds the answer to this attempt.
+    pub state: String,
+    /// Binds the ID token to this attempt.
+    pub nonce: String,
+    /// Binds the code to this attempt (PKCE, RFC 7636).
+    pub pkce_verifier: String,
+}
+
+/// What the provider vouches for, verified.
+#[derive(Clone, Debug)]
+pub struct Vouched {
+    /// The issuer.
+    pub issuer: String,
+    /// The subject: never empty, at most 255 bytes.
+    pub subject: String,
+    /// The provider's session, where it names one.
+    pub sid: Option<String>,
+    /// When the person last proved who they are.
+    pub auth_time: Option<DateTime<Utc>>,
+    /// The ID token itself, for signing out.
+    pub id_token: String,
+    /// Every claim of the ID token, and those of userinfo that it lacks.
+    pub claims: Map<String, Value>,
+}
+
+/// A provider as one handle. It is asked nothing until somebody signs in.
+#[derive(Debug)]
+pub struct Oidc {
+    settings: Settings,
+    http: reqwest::Client,
+    clock: Clock,
+    held: RwLock<Option<Held>>,
+    asking: Mutex<Asking>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    metadata: Arc<Metadata>,
+    until: DateTime<Utc>,
+}
+
+#[derive(Debug, Default)]
+struct Asking {
+    failed: Option<(DateTime<Utc>, Trouble)>,
+    keys_read: Option<DateTime<Utc>>,
+}
+
+enum Fault {
+    /// Signed with a key that we do not have, maybe a new one.
+    UnknownKey,
+    /// Not to be believed; the reason is for the log.
+    Bad(String),
+}
+
+impl Oidc {
+    /// Prepares the handle; nothing is sent.
+    ///
+    /// # Errors
+    /// A sentence on the setting that is wrong.
+    pub fn new(settings: Settings, clock: Clock) -> Result<Self, String> {
+        let issuer = IssuerUrl::new(settings.issuer.clone()).map_err(|e| format!("The issuer is not a URL: {e}."))?;
+        if !is_safe(issuer.url()) {
+            return Err(format!("The issuer {} must start with https://.", settings.issuer));
+        }
+        RedirectUrl::new(settings.redirect.clone()).map_err(|e| format!("The public address is not a URL: {e}."))?;
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(3))
+            .timeout(Duration::from_secs(8))
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(issuer.url()) {
+            builder = builder.no_proxy();
+        }
+        if let Some(pem) = &settings.extra_roots {
+            let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
+            for root in roots.map_err(|_| "The provider's certificates are not PEM.".to_owned())? {
+                builder = builder.add_root_certificate(root);
+            }
+        }
+        let http = builder.build().map_err(|e| format!("No HTTP client can be made: {e}."))?;
+        Ok(Self { settings, http, clock, held: RwLock::new(None), asking: Mutex::new(Asking::default()) })
+    }
+
+    /// The configured issuer.
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
+    /// The origins a sign-out form may lead to, for `form-action`: the issuer's and that of its end-session endpoint.
+    pub fn origins(&self) -> Vec<String> {
+        let end_session = self.current().and_then(|m| m.additional_metadata().end_session_endpoint.clone());
+        let issuer = reqwest::Url::parse(&self.settings.issuer).ok();
+        let mut origins: Vec<String> =
+            issuer.into_iter().chain(end_session.map(|url| url.url().clone())).map(|url| url.origin().ascii_serialization()).collect();
+        origins.dedup();
+        origins
+    }
+
+    /// Begins a sign-in.
+    ///
+    /// # Errors
+    /// [`Trouble::Unavailable`] when the provider cannot be asked who it is.
+    pub async fn depart(&self) -> Result<Departure, Trouble> {
+        let metadata = self.metadata().await?;
+        let client = self.client(&metadata)?;
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let mut request = client.authorize_url(CoreAuthenticationFlow::AuthorizationCode, || CsrfToken::new_random_len(32), || Nonce::new_random_len(32));
+        for scope in &self.settings.scopes {
+            request = request.add_scope(Scope::new(scope.clone()));
+        }
+        let (location, state, nonce) = request.set_pkce_challenge(challenge).url();
+        Ok(Departure { location: location.into(), state: state.into_secret(), nonce: nonce.secret().clone(), pkce_verifier: verifier.into_secret() })
+    }
+
+    /// Checks the `iss` parameter of a callback (RFC 9207), which is a must where the provider says it sends it.
+    ///
+    /// # Errors
+    /// [`Trouble`] when it is missing or another's.
+    pub async fn check_issuer(&self, iss: Option<&str>) -> Result<(), Trouble> {
+        let metadata = self.metadata().await?;
+        let announced = metadata.additional_metadata().authorization_response_iss_parameter_supported == Some(true);
+        match iss {
+            Some(iss) if iss == self.settings.issuer => Ok(()),
+            None if !announced => Ok(()),
+            _ => Err(Trouble::Refused("The answer does not come from the provider that was asked.".into())),
+        }
+    }
+
+    /// Ends a sign-in: exchanges the code and verifies what comes for it.
+    ///
+    /// # Errors
+    /// [`Trouble::Unavailable`] when the provider fails, [`Trouble::Refused`] when its answer is not to be believed.
+    pub async fn arrive(&self, code: &str, pkce_verifier: &str, nonce: &str) -> Result<Vouched, Trouble> {
+        let mut metadata = self.metadata().await?;
+        let client = self.client(&metadata)?;
+        let http = |request| self.call(request);
+        let request = client.exchange_code(AuthorizationCode::new(code.to_owned()));
+        let request = request.map_err(|_| unavailable("it has no token endpoint"))?;
+        let verifier = PkceCodeVerifier::new(pkce_verifier.to_owned());
+        let response = request.set_pkce_verifier(verifier).request_async(&http).await.map_err(|error| match error {
+            RequestTokenError::ServerResponse(refusal) => {
+                tracing::warn!(error = %refusal.error(), "the provider refused the code");
+                Trouble::Refused("The provider refused to finish this sign-in.".into())
+            }
+            RequestTokenError::Request(error) => unavailable(&error.to_string()),
+            RequestTokenError::Parse(error, _) => {
+                tracing::warn!(error = %error, "the provider's tokens cannot be read");
+                Trouble::Refused("The provider's answer cannot be used.".into())
+            }
+            RequestTokenError::Other(error) => {
+                tracing::warn!(error, "the provider gave no tokens");
+                Trouble::Refused("The provider's answer cannot be used.".into())
+            }
+        })?;
+        let nonce = Nonce::new(nonce.to_owned());
+        let mut verdict = self.verify(&metadata, &response, &nonce);
+        if matches!(verdict, Err(Fault::UnknownKey))
+            && let Some(renewed) = self.renew_keys(&metadata).await
+        {
+            metadata = renewed;
+            verdict = self.verify(&metadata, &response, &nonce);
+        }
+        let mut vouched = verdict.map_err(|fault| {
+            let why = match fault {
+                Fault::UnknownKey => "signed with a key the provider does not publish".to_owned(),
+                Fault::Bad(why) => why,
+            };
+            tracing::warn!(why, "an ID token was refused");
+            Trouble::Refused("The provider's answer does not prove who you are.".into())
+        })?;
+        if self.settings.claims.iter().any(|claim| !vouched.claims.contains_key(claim)) {
+            let token = response.access_token().secret();
+            self.complete(&metadata, token, &mut vouched).await?;
+        }
+        Ok(vouched)
+    }
+
+    /// Where to send somebody who signed out here, to sign out at the provider too; `None` when it offers no such place.
+    pub async fn farewell(&self, id_token: Option<&str>) -> Option<String> {
+        let metadata = self.metadata().await.ok()?;
+        let endpoint = metadata.additional_metadata().end_session_endpoint.clone()?;
+        let back = PostLogoutRedirectUrl::new(self.settings.after_sign_out.clone()).ok()?;
+        let mut url = LogoutRequest::from(endpoint)
+            .set_client_id(ClientId::new(self.settings.client_id.clone()))
+            .set_post_logout_redirect_uri(back)
+            .set_state(CsrfToken::new_random_len(32))
+            .http_get_url();
+        if let Some(id_token) = id_token {
+            url.query_pairs_mut().append_pair("id_token_hint", id_token);
+        }
+        Some(url.into())
+    }
+
+    fn current(&self) -> Option<Arc<Metadata>> {
+        let held = self.held.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        held.as_ref().map(|held| held.metadata.clone())
+    }
+
+    fn fresh(&self, now: DateTime<Utc>) -> Option<Arc<Metadata>> {
+        let held = self.held.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        held.as_ref().filter(|held| now < held.until).map(|held| held.metadata.clone())
+    }
+
+    fn hold(&self, metadata: Arc<Metadata>, until: DateTime<Utc>) {
+        *self.held.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Held { metadata, until });
+    }
+
+    /// The provider's metadata and keys, read once for everybody who waits.
+    async fn metadata(&self) -> Result<Arc<Metadata>, Trouble> {
+        if let Some(metadata) = self.fresh(self.clock.now()) {
+            return Ok(metadata);
+        }
+        let mut asking = self.asking.lock().await;
+        let now = self.clock.now();
+        if let Some(metadata) = self.fresh(now) {
+            return Ok(metadata);
+        }
+        if let Some((when, trouble)) = &asking.failed
+            && now - *when < PAUSE
+        {
+            return self.current().ok_or_else(|| trouble.clone());
+        }
+        match self.discover().await {
+            Ok(metadata) => {
+                asking.failed = None;
+                let metadata = Arc::new(metadata);
+                self.hold(metadata.clone(), now + METADATA_LASTS);
+                Ok(metadata)
+            }
+            Err(trouble) => {
+                tracing::warn!(issuer = self.settings.issuer, why = %trouble, "the provider's metadata cannot be read");
+                asking.failed = Some((self.clock.now(), trouble.clone()));
+                // What it said before is most likely still true.
+                self.current().ok_or(trouble)
+            }
+        }
+    }
+
+    async fn discover(&self) -> Result<Metadata, Trouble> {
+        let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|_| unavailable("its address is not a URL"))?;
+        let http = |request| self.call(request);
+        let metadata = Metadata::discover_async(issuer, &http).await.map_err(|error| match error {
+            openidconnect::DiscoveryError::Request(error) => unavailable(&error.to_string()),
+            openidconnect::DiscoveryError::Response(status, _, _) => unavailable(&format!("it answered {status}")),
+            openidconnect::DiscoveryError::Validation(_) => unavailable("it calls itself by another issuer"),
+            _ => unavailable("its description cannot be read"),
+        })?;
+        let endpoints = [metadata.token_endpoint().map(|u| u.url()), metadata.userinfo_endpoint().map(|u| u.url())];
+        let endpoints = endpoints.into_iter().flatten().chain([metadata.authorization_endpoint().url(), metadata.jwks_uri().url()]);
+        if !endpoints.into_iter().all(is_safe) {
+            return Err(unavailable("it names an address without https"));
+        }
+        Ok(metadata)
+    }
+
+    /// Reads the keys again, at most every few seconds; `None` when that may not be or did not work.
+    async fn renew_keys(&self, metadata: &Metadata) -> Option<Arc<Metadata>> {
+        let mut asking = self.asking.lock().await;
+        let now = self.clock.now();
+        if asking.keys_read.is_some_and(|read| now - read < KEYS_PAUSE) {
+            return self.current();
+        }
+        asking.keys_read = Some(now);
+        let http = |request| self.call(request);
+        let keys = CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), &http).await;
+        let keys = keys.inspect_err(|_| tracing::warn!("the provider's keys cannot be read")).ok()?;
+        let renewed = Arc::new(metadata.clone().set_jwks(keys));
+        self.hold(renewed.clone(), now + METADATA_LASTS);
+        Some(renewed)
+    }
+
+    fn client(&self, metadata: &Metadata) -> Result<Client, Trouble> {
+        let secret = self.settings.client_secret.as_ref().map(|secret| ClientSecret::new(secret.reveal().to_owned()));
+        let redirect = RedirectUrl::new(self.settings.redirect.clone()).map_err(|_| unavailable("our address is not a URL"))?;
+        let client = ClientId::new(self.settings.client_id.clone());
+        let client = CoreClient::from_provider_metadata(metadata.clone(), client, secret).set_redirect_uri(redirect);
+        // Basic is the default (Core §9); the body is used only where that is all there is.
+        let methods = metadata.token_endpoint_auth_methods_supported();
+        let basic = methods.is_none_or(|m| m.contains(&CoreClientAuthMethod::ClientSecretBasic) || !m.contains(&CoreClientAuthMethod::ClientSecretPost));
+        Ok(if basic { client } else { client.set_auth_type(AuthType::RequestBody) })
+    }
+
+    fn verify(&self, metadata: &Metadata, response: &CoreTokenResponse, nonce: &Nonce) -> Result<Vouched, Fault> {
+        let bad = |why: &str| Fault::Bad(why.to_owned());
+        let now = self.clock.now();
+        let client = self.client(metadata).map_err(|_| bad("no client"))?;
+        let verifier = client.id_token_verifier().set_allowed_algs(ALGORITHMS).set_time_fn(move || now - SKEW).set_issue_time_verifier_fn(move |iat| {
+            let age = now - iat;
+            if age < -SKEW || age > TOKEN_AGE { Err(format!("issued at {iat}")) } else { Ok(()) }
+        });
+        let token = response.id_token().ok_or_else(|| bad("there is no ID token"))?;
+        let claims = token.claims(&verifier, nonce).map_err(|error| match error {
+            ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => Fault::UnknownKey,
+            error => Fault::Bad(error.to_string()),
+        })?;
+        if claims.authorized_party().is_some_and(|azp| azp.as_str() != self.settings.client_id) {
+            return Err(bad("azp is another client"));
+        }
+        let subject = claims.subject().as_str();
+        if subject.trim().is_empty() || subject.len() > 255 || subject.chars().any(char::is_control) {
+            return Err(bad("sub is empty or no subject"));
+        }
+        if let Some(expected) = claims.access_token_hash() {
+            let key = token.signing_key(&verifier).map_err(|_| bad("no key for at_hash"))?;
+            let algorithm = token.signing_alg().map_err(|_| bad("no algorithm for at_hash"))?;
+            let actual = AccessTokenHash::from_token(response.access_token(), algorithm, key);
+            if actual.map_err(|_| bad("at_hash cannot be made"))? != *expected {
+                return Err(bad("at_hash is another token's"));
+            }
+        }
+        let id_token = token.to_string();
+        let all = payload(&id_token).ok_or_else(|| bad("the claims are no record"))?;
+        let not_before = all.get("nbf").and_then(Value::as_f64);
+        if not_before.is_some_and(|nbf| nbf > (now + SKEW).timestamp() as f64) {
+            return Err(bad("not valid yet (nbf)"));
+        }
+        Ok(Vouched {
+            issuer: self.settings.issuer.clone(),
+            subject: subject.to_owned(),
+            sid: all.get("sid").and_then(Value::as_str).map(|sid| sid.chars().filter(|c| !c.is_control()).take(255).collect()),
+            auth_time: claims.auth_time(),
+            id_token,
+            claims: all,
+        })
+    }
+
+    /// Adds what userinfo knows; its `sub` must be the token's (Core §5.3.2).
+    async fn complete(&self, metadata: &Metadata, token: &str, vouched: &mut Vouched) -> Result<(), Trouble> {
+        let Some(endpoint) = metadata.userinfo_endpoint() else { return Ok(()) };
+        let request = openidconnect::http::Request::get(endpoint.as_str())
+            .header("authorization", format!("Bearer {token}"))
+            .header("accept", "application/json")
+            .body(Vec::new())
+            .map_err(|_| unavailable("its userinfo cannot be asked"))?;
+        let answer = self.call(request).await.map_err(|error| unavailable(&error.to_string()))?;
+        if answer.status() != openidconnect::http::StatusCode::OK {
+            return Err(unavailable(&format!("its userinfo answered {}", answer.status())));
+        }
+        let Ok(Value::Object(told)) = serde_json::from_slice(answer.body()) else { return Ok(()) };
+        if told.get("sub").and_then(Value::as_str) != Some(vouched.subject.as_str()) {
+            tracing::warn!("userinfo is about another subject");
+            return Err(Trouble::Refused("The provider's answer does not prove who you are.".into()));
+        }
+        for (claim, value) in told {
+            vouched.claims.entry(claim).or_insert(value);
+        }
+        Ok(())
+    }
+
+    /// One call to the provider, with limits on time and size and without redirects.
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
+        let mut answer = self.http.execute(request.try_into().map_err(CallError::of)?).await.map_err(CallError::of)?;
+        let mut response = openidconnect::http::Response::builder().status(answer.status());
+        for (name, value) in answer.headers() {
+            response = response.header(name, value);
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(CallError::of)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(CallError("its answer is too large"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        response.body(body).map_err(|_| CallError("its answer cannot be read"))
+    }
+}
+
+type Client = CoreClient<
+    openidconnect::EndpointSet,
+    openidconnect::EndpointNotSet,
+    openidconnect::EndpointNotSet,
+    openidconnect::EndpointNotSet,
+    openidconnect::EndpointMaybeSet,
+    openidconnect::EndpointMaybeSet,
+>;
+
+/// Why a call failed, in words that hold no address and no secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct CallError(&'static str);
+
+impl CallError {
+    fn of(error: reqwest::Error) -> Self {
+        if error.is_connect() {
+            Self("it cannot be reached")
+        } else if error.is_timeout() {
+            Self("it does not answer in time")
+        } else {
+            Self("the connection to it broke")
+        }
+    }
+}
+
+fn unavailable(why: &str) -> Trouble {
+    Trouble::Unavailable(format!("The sign-in provider cannot be used right now: {why}."))
+}
+
+/// The claims of a token that is verified already.
+fn payload(token: &str) -> Option<Map<String, Value>> {
+    use base64::Engine;
+    let middle = token.split('.').nth(1)?;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(middle.trim_end_matches('=')).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn is_safe(url: &reqwest::Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+}
