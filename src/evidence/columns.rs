@@ -1,0 +1,227 @@
+//! The columns of each file: a contract with a version.
+//!
+//! Columns are added at the end of a file's own part, with a new version; none is renamed, moved or dropped. A column that
+//! this release cannot fill yet is there and empty.
+
+/// The version of all the contracts below.
+pub const VERSION: u32 = 1;
+
+/// A column: its name in the header, and what its cells hold.
+pub type Column = (&'static str, &'static str);
+
+/// A file of evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum File {
+    /// Every request of the period, whatever became of it.
+    Requests,
+    /// Who was asked, and what they said; a row per person asked.
+    Approvals,
+    /// Every access that was granted, its beginning and its end.
+    Grants,
+    /// The log itself.
+    Events,
+}
+
+impl File {
+    /// Every file, in the order of the bundle.
+    pub const ALL: [File; 4] = [Self::Requests, Self::Approvals, Self::Grants, Self::Events];
+
+    /// The word in URLs and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Approvals => "approvals",
+            Self::Grants => "grants",
+            Self::Events => "events",
+        }
+    }
+
+    /// The file of a word, with or without `.csv`; `None` for any other text.
+    pub fn parse(word: &str) -> Option<Self> {
+        let word = word.strip_suffix(".csv").unwrap_or(word);
+        Self::ALL.into_iter().find(|file| file.word() == word)
+    }
+
+    /// The file's name, for example `requests.csv`.
+    pub fn name(self) -> String {
+        format!("{}.csv", self.word())
+    }
+
+    /// What the file holds, as a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Requests => "Every request made in the period: who asked for what, which rule governed it, and what became of it.",
+            Self::Approvals => "For every request made in the period, a row for each person who was asked, and what they said.",
+            Self::Grants => "Every access approved in the period: when it began, how it was given, when and why it ended.",
+            Self::Events => "Every event of the period, in order, as the log holds it.",
+        }
+    }
+
+    /// Its columns in order.
+    pub fn columns(self) -> &'static [Column] {
+        match self {
+            Self::Requests => &REQUESTS,
+            Self::Approvals => &APPROVALS,
+            Self::Grants => &GRANTS,
+            Self::Events => &EVENTS,
+        }
+    }
+
+    /// The names of its columns in order: the header.
+    pub fn header(self) -> impl Iterator<Item = &'static str> {
+        self.columns().iter().map(|(name, _)| *name)
+    }
+}
+
+const FIRST: Column = ("event_seq_first", "The first event of the log that this row is made from.");
+const LAST: Column = ("event_seq_last", "The last event of the log that this row is made from.");
+
+/// `requests.csv`.
+const REQUESTS: [Column; 34] = [
+    ("request_id", "The request."),
+    ("requested_at", "When it was made, UTC."),
+    ("requester_id", "Who made it."),
+    ("requester_email", "Their address at that time."),
+    ("requester_name", "Their name at that time."),
+    ("beneficiary_id", "For whom."),
+    ("beneficiary_email", "Their address at that time."),
+    ("beneficiary_name", "Their name at that time."),
+    ("on_behalf", "true when requester and beneficiary differ."),
+    ("channel", "web, api or cli."),
+    ("application", "The application's name at that time."),
+    ("role_id", "The role."),
+    ("role", "Its name at that time."),
+    ("risk", "Its risk at that time: low, elevated or critical."),
+    ("justification", "As typed."),
+    ("ticket_ref", "As typed."),
+    ("requested_duration_s", "Seconds; empty: without end."),
+    ("requested_start", "UTC; empty: as soon as approved."),
+    ("profile", "Key and version of the access profile that was checked."),
+    ("policy", "Key of the access policy that governed; empty when none was for this person."),
+    ("policy_version", "Its version."),
+    ("policy_digest", "SHA-256 of that version's canonical form."),
+    ("decision", "What the policy said: refused, auto_approved or needs_approval."),
+    ("deciding_rule", "By which rule."),
+    ("attributes_used", "JSON: each attribute the rules looked at, with the values seen."),
+    ("procedure", "Key and version of the approval procedure; empty when the policy asks nobody."),
+    ("steps_required", "How many steps had to be done."),
+    ("status", "pending, needs_info, approved, denied, withdrawn, timed_out or refused."),
+    ("decided_at", "When it was settled, whichever way, UTC; empty while open."),
+    ("time_to_decision_s", "Seconds from requested_at to decided_at."),
+    ("close_category", "The category it was closed with, if any."),
+    ("emergency", "true when the emergency path was taken."),
+    FIRST,
+    LAST,
+];
+
+/// `approvals.csv`.
+const APPROVALS: [Column; 20] = [
+    ("request_id", "The request."),
+    ("step_no", "Counted from 1; empty on the row of an automatic approval."),
+    ("step", "The step's name."),
+    ("slot_source", "Where the slot's approvers come from."),
+    ("slot_count", "How many approvals the slot needs."),
+    ("assigned_to_id", "Who was asked, or would be at a step that has not opened."),
+    ("assigned_to_email", "Their address when they were asked."),
+    ("assigned_at", "When they were asked, UTC; empty: the step has not opened."),
+    ("notified_at", "When a message was sent to them, UTC."),
+    ("first_viewed_at", "When they first opened the request, UTC."),
+    ("decided_by_id", "Who decided."),
+    ("decided_by_email", "Their address when they were asked."),
+    ("acting_as", "self, delegate_of:<person> or escalation."),
+    ("decision", "approve, deny, auto_approve, timed_out or superseded; empty while open or never asked."),
+    ("decided_at", "UTC."),
+    ("comment", "As typed."),
+    ("granted_duration_s", "Seconds, when the approver shortened it."),
+    ("channel", "web, api, cli or system."),
+    FIRST,
+    LAST,
+];
+
+/// `grants.csv`.
+const GRANTS: [Column; 29] = [
+    ("grant_id", "The lease."),
+    ("request_id", "The request that was approved."),
+    ("beneficiary_id", "Who holds it."),
+    ("beneficiary_email", "Their address when they asked."),
+    ("application", "The application's name when asked."),
+    ("role_id", "The role."),
+    ("role", "Its name when asked."),
+    ("target", "The group of the directory, as it was called when provisioned; before that its immutable reference."),
+    ("provisioning_method", "idp_group, app_api, workflow or manual."),
+    ("approved_at", "UTC."),
+    ("provisioning_started_at", "When the directory was first told, UTC."),
+    ("granted_at", "When the directory accepted, UTC."),
+    ("verified_at", "When the directory said itself that the membership is there, UTC."),
+    ("approval_before_grant", "true when the approval that the grant cites was in the log before access began; empty before it did."),
+    ("starts_at", "When access began, or is to begin, UTC."),
+    ("ends_at", "When it is to end, UTC; empty: without end."),
+    ("status", "scheduled, provisioning, verifying, active, revoking, ended or failed."),
+    ("ended_at", "When the lease ended, UTC."),
+    ("end_verified_at", "When the directory said itself that the membership is gone, UTC."),
+    ("end_reason", "expired, returned, revoked, offboarded, eligibility_lost, review, emergency_closed or superseded."),
+    ("ended_by", "The person who ended it; empty when it ended by itself."),
+    ("revoke_latency_s", "Seconds from the end of the lease to the verified removal."),
+    ("extension_of", "The lease that this one extends."),
+    ("attempts", "How often the directory was told."),
+    ("last_error", "The last error of the directory, if any."),
+    ("confirmed", "What the holder said: works, fails or unknown."),
+    ("confirmed_at", "When they said so, UTC."),
+    FIRST,
+    LAST,
+];
+
+/// `events.csv`.
+const EVENTS: [Column; 18] = [
+    ("event_id", "The event."),
+    ("occurred_at", "By the database's clock, UTC."),
+    ("kind", "What happened."),
+    ("actor_kind", "person, token or system."),
+    ("actor_id", "The person who did it, or whose token did."),
+    ("actor_name", "Their name at that time."),
+    ("acting_for", "The person they stood in for."),
+    ("token_id", "The API token."),
+    ("channel", "web, api, cli or system."),
+    ("request_id", "The request it is about."),
+    ("grant_id", "The grant it is about."),
+    ("person_id", "The person it is about."),
+    ("role_id", "The role it is about."),
+    ("application_id", "The application it is about."),
+    ("policy_version_id", "The version of the policy that governed."),
+    ("data", "JSON: what happened, in named fields."),
+    FIRST,
+    LAST,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(file: File) -> String {
+        file.header().collect::<Vec<_>>().join(", ")
+    }
+
+    // Golden: a change here is a new version of the contract, and says so in the changelog.
+    #[test]
+    fn the_columns_are_the_ones_promised() {
+        assert_eq!(VERSION, 1);
+        insta::assert_snapshot!(header(File::Requests), @"request_id, requested_at, requester_id, requester_email, requester_name, beneficiary_id, beneficiary_email, beneficiary_name, on_behalf, channel, application, role_id, role, risk, justification, ticket_ref, requested_duration_s, requested_start, profile, policy, policy_version, policy_digest, decision, deciding_rule, attributes_used, procedure, steps_required, status, decided_at, time_to_decision_s, close_category, emergency, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::Approvals), @"request_id, step_no, step, slot_source, slot_count, assigned_to_id, assigned_to_email, assigned_at, notified_at, first_viewed_at, decided_by_id, decided_by_email, acting_as, decision, decided_at, comment, granted_duration_s, channel, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::Grants), @"grant_id, request_id, beneficiary_id, beneficiary_email, application, role_id, role, target, provisioning_method, approved_at, provisioning_started_at, granted_at, verified_at, approval_before_grant, starts_at, ends_at, status, ended_at, end_verified_at, end_reason, ended_by, revoke_latency_s, extension_of, attempts, last_error, confirmed, confirmed_at, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::Events), @"event_id, occurred_at, kind, actor_kind, actor_id, actor_name, acting_for, token_id, channel, request_id, grant_id, person_id, role_id, application_id, policy_version_id, data, event_seq_first, event_seq_last");
+    }
+
+    #[test]
+    fn every_column_is_named_once_and_explained() {
+        for file in File::ALL {
+            let mut names: Vec<_> = file.header().collect();
+            assert_eq!(&names[names.len() - 2..], ["event_seq_first", "event_seq_last"]);
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), file.columns().len(), "{file:?}");
+            assert!(file.columns().iter().all(|(_, meaning)| meaning.ends_with('.')));
+            assert_eq!(File::parse(&file.name()), Some(file));
+        }
+        assert_eq!(File::parse("requests.csv.csv"), None);
+    }
+}
