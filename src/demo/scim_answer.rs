@@ -201,13 +201,14 @@ mod tests {
         assert_eq!(only("USERNAME"), json!({"schemas": [USER], "id": "1", "userName": "bo"}));
         assert_eq!(only("name.givenName,emails.value")["name"], json!({"givenName": "Bo"}));
         assert_eq!(only("emails.value")["emails"], json!([{"value": "bo@x"}]));
-        assert_eq!(only(&format!("{ENTERPRISE}:department"))[ENTERPRISE], json!({"department": "Data"}));
-        assert_eq!(only(&format!("{USER}:userName"))["userName"], "bo");
+        let (department, user_name, cost_center) = (format!("{ENTERPRISE}:department"), format!("{USER}:userName"), format!("{ENTERPRISE}:costCenter"));
+        assert_eq!(only(&department)[ENTERPRISE], json!({"department": "Data"}));
+        assert_eq!(only(&user_name)["userName"], "bo");
         assert_eq!(except("id,name,emails.type")["emails"], json!([{"value": "bo@x"}]));
         assert!(except("name").get("name").is_none());
         assert_eq!(except("name")["id"], "1");
         assert_eq!(except("name.familyName")["name"], json!({"givenName": "Bo"}));
-        assert_eq!(except(&format!("{ENTERPRISE}:costCenter"))[ENTERPRISE], json!({"department": "Data"}));
+        assert_eq!(except(&cost_center)[ENTERPRISE], json!({"department": "Data"}));
         assert!(Selection::new(Some("a"), Some("b")).is_err());
         assert!(!Selection::new(None, Some("members")).unwrap().wants("members"));
         assert!(Selection::new(None, Some("members.display")).unwrap().wants("members"));

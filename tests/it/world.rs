@@ -1,0 +1,206 @@
+//! A small company with its own database, directory and clock.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Duration, Utc};
+use countersign::clock::Clock;
+use countersign::demo;
+use countersign::directory::port::Directory;
+use countersign::directory::http;
+use countersign::directory::scim::Scim;
+use countersign::domain::event::Channel;
+use countersign::domain::id::{PersonId, RoleId};
+use countersign::service::ctx::{Access, By, Ctx, Provisioning};
+use countersign::store::db::{self, Db};
+use countersign::store::policy::Policies;
+use countersign::worker::step;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::sync::{Notify, OnceCell};
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+
+/// The token of the demo directory's SCIM service.
+pub const SCIM_TOKEN: &str = "scim-token-of-the-tests";
+
+/// Where the tests' Postgres is. There is no default: a test without a database must be loud, not skipped.
+pub fn superuser() -> PgConnectOptions {
+    let url = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL is not set: run script/test, which starts a Postgres of its own and sets it");
+    url.parse().expect("TEST_DATABASE_URL is a postgres:// URL of a superuser")
+}
+
+async fn template() -> &'static str {
+    TEMPLATE
+        .get_or_init(|| async {
+            let name = format!("cs_template_{}", std::process::id());
+            let mut maintenance = PgConnection::connect_with(&superuser()).await.unwrap();
+            maintenance.execute(sqlx::AssertSqlSafe(format!("drop database if exists {name}"))).await.unwrap();
+            maintenance.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await.unwrap();
+            let owner = superuser().database(&name);
+            db::migrate(&owner, true).await.unwrap();
+            // The clock of the tests can be moved: the real function, plus a shift that only a superuser can set.
+            let mut connection = PgConnection::connect_with(&owner).await.unwrap();
+            connection
+                .execute(
+                    "create table countersign.test_shift (by interval not null);
+                     insert into countersign.test_shift values ('0');
+                     create or replace function countersign.clock() returns timestamptz language sql volatile security definer set search_path = pg_catalog
+                       as 'select clock_timestamp() + (select by from countersign.test_shift)';
+                     alter table countersign.test_shift owner to countersign_guard;",
+                )
+                .await
+                .unwrap();
+            connection.close().await.unwrap();
+            maintenance.close().await.unwrap();
+            name
+        })
+        .await
+}
+
+/// A database, a directory, a clock and the services between them. Everything in it is dropped with it but the database, which goes
+/// with the throwaway server.
+pub struct World {
+    /// What the services work with, as the application's role.
+    pub ctx: Ctx,
+    /// The database as its superuser, to look at and to tamper with.
+    pub root: PgPool,
+    /// Name of the database.
+    pub database: String,
+    /// The demo directory.
+    pub demo: demo::serve::Running,
+}
+
+impl World {
+    /// A fresh world with the embedded company and no catalog.
+    pub async fn empty() -> Self {
+        Self::with(demo::company::Company::embedded().unwrap(), None).await
+    }
+
+    /// A fresh world with the embedded company and the demo's catalog.
+    pub async fn new() -> Self {
+        let world = Self::empty().await;
+        world.turn().await;
+        world.apply(&std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo/catalog.toml")).unwrap()).await;
+        world
+    }
+
+    /// A fresh world with `company`; its directory is reached at `scim_base` instead, if given (a proxy that misbehaves, say).
+    pub async fn with(company: demo::company::Company, scim_base: Option<String>) -> Self {
+        let clock = Clock::system();
+        let database = format!("{}_{}", template().await, NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut maintenance = PgConnection::connect_with(&superuser()).await.unwrap();
+        // One at a time: a template cannot be copied while another copy is being made of it by some versions.
+        maintenance.execute("select pg_advisory_lock(7235420)").await.unwrap();
+        maintenance.execute(sqlx::AssertSqlSafe(format!("create database {database} template {} strategy file_copy", template().await))).await.unwrap();
+        maintenance.close().await.unwrap();
+        let owner = superuser().database(&database);
+        let db = Db::connect(&db::Settings { owner: Some(owner.clone()), app: None, max_connections: 8 }).await.unwrap();
+        let root = PgPoolOptions::new().max_connections(2).connect_with(owner.options([("search_path", "countersign")])).await.unwrap();
+        let demo = demo::serve::start(demo_settings(company), clock.clone()).await.unwrap();
+        let base = scim_base.unwrap_or_else(|| demo.scim_base());
+        let scim = Scim::new(&http::Settings::new(&base, SCIM_TOKEN), clock.clone()).unwrap();
+        let ctx = Ctx {
+            db,
+            policies: Policies::default(),
+            directories: Arc::new(BTreeMap::from([("main".to_owned(), Directory::Scim(scim))])),
+            clock,
+            provisioning: Arc::new(Provisioning::default()),
+            access: Arc::new(Access { administrators_group: "countersign-admins".into(), auditors_group: "countersign-auditors".into() }),
+            wake: Arc::new(Notify::new()),
+            paused: Arc::new(Mutex::new(BTreeMap::new())),
+        };
+        Self { ctx, root, database, demo }
+    }
+
+    /// Now, by the world's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.ctx.clock.now()
+    }
+
+    /// Moves the clock forward, of the database and of the services alike.
+    pub async fn advance(&self, by: Duration) {
+        sqlx::query("update countersign.test_shift set by = by + make_interval(secs => $1)").bind(by.num_milliseconds() as f64 / 1000.0).execute(&self.root).await.unwrap();
+        self.ctx.clock.set(self.ctx.db.clock().await.unwrap());
+    }
+
+    /// Lets the worker do everything that is due.
+    pub async fn turn(&self) {
+        step::turn(&self.ctx).await.unwrap();
+    }
+
+    /// Applies a catalog file, which must be without fault.
+    pub async fn apply(&self, text: &str) {
+        let _ = text;
+    }
+
+    /// Somebody by login name, as a signed-in browser.
+    pub async fn by(&self, user_name: &str) -> By {
+        let (id, name, groups): (uuid::Uuid, String, Vec<String>) =
+            sqlx::query_as("select id, display_name, groups from countersign.person where user_name = $1").bind(user_name).fetch_one(&self.root).await.unwrap();
+        let admins = self.group("countersign-admins").await;
+        let auditors = self.group("countersign-auditors").await;
+        By { person: PersonId(id), name, token: None, channel: Channel::Web, is_administrator: groups.contains(&admins), is_auditor: groups.contains(&auditors) }
+    }
+
+    /// The id of a person.
+    pub async fn person(&self, user_name: &str) -> PersonId {
+        self.by(user_name).await.person
+    }
+
+    /// A group's reference, asked at the directory.
+    pub async fn group(&self, name: &str) -> String {
+        self.directory().find_group(name).await.unwrap().unwrap_or_else(|| panic!("no group {name}")).reference
+    }
+
+    /// The directory, through the connector.
+    pub fn directory(&self) -> &Directory {
+        &self.ctx.directories["main"]
+    }
+
+    /// Whether the directory itself says that a person is in a group.
+    pub async fn is_member(&self, user_name: &str, group: &str) -> bool {
+        let reference: String = sqlx::query_scalar("select reference from countersign.person where user_name = $1").bind(user_name).fetch_one(&self.root).await.unwrap();
+        self.directory().is_member(&self.group(group).await, &reference).await.unwrap()
+    }
+
+    /// A role by its application's key and its own.
+    pub async fn role(&self, application: &str, role: &str) -> RoleId {
+        let id: uuid::Uuid = sqlx::query_scalar("select r.id from countersign.role r join countersign.application a on a.id = r.application_id where a.key = $1 and r.key = $2")
+            .bind(application)
+            .bind(role)
+            .fetch_one(&self.root)
+            .await
+            .unwrap_or_else(|_| panic!("no role {application}/{role}"));
+        RoleId(id)
+    }
+
+    /// One value of the database, as its superuser.
+    pub async fn one<T>(&self, sql: &'static str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        sqlx::query_scalar(sql).fetch_one(&self.root).await.unwrap()
+    }
+
+    /// Kinds of the events of a request, in order.
+    pub async fn history(&self, request: uuid::Uuid) -> Vec<String> {
+        sqlx::query_scalar("select kind from countersign.audit_event where request_id = $1 order by id").bind(request).fetch_all(&self.root).await.unwrap()
+    }
+}
+
+/// How the tests start a demo directory.
+pub fn demo_settings(company: demo::company::Company) -> demo::serve::Settings {
+    demo::serve::Settings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        company,
+        state: None,
+        client_id: "countersign".into(),
+        client_secret: "client-secret-of-the-tests".into(),
+        redirect_uris: vec!["http://127.0.0.1:9/sign-in/callback".into()],
+        post_logout_redirect_uris: vec!["http://127.0.0.1:9/signed-out".into()],
+        scim_token: SCIM_TOKEN.into(),
+    }
+}
