@@ -188,11 +188,7 @@ impl Settings {
     ///
     /// # Errors
     /// Every fault there is; never empty, and without any secret in it.
-    pub fn load(
-        file: Option<&Path>,
-        env: impl IntoIterator<Item = (String, String)>,
-        purpose: Purpose,
-    ) -> Result<Self, Vec<Fault>> {
+    pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>, purpose: Purpose) -> Result<Self, Vec<Fault>> {
         let env: BTreeMap<String, String> = env.into_iter().collect();
         let named = env.get(layers::FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
         let mut faults = Vec::new();
@@ -361,10 +357,7 @@ fn log(check: &mut Check) -> Log {
     };
     let level = check.text("log.level");
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&level) {
-        check.fault(
-            "log.level",
-            format!("{level:?} is not error, warn, info, debug, trace or a list by module: {error}"),
-        );
+        check.fault("log.level", format!("{level:?} is not error, warn, info, debug, trace or a list by module: {error}"));
     }
     Log { format, level }
 }

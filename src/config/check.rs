@@ -91,11 +91,7 @@ impl Check {
     }
 
     /// A whole number within `allowed`; the lowest one stands in for a faulty one.
-    pub fn number<T: TryFrom<i64> + PartialOrd + Display + Copy>(
-        &mut self,
-        name: &str,
-        allowed: RangeInclusive<T>,
-    ) -> T {
+    pub fn number<T: TryFrom<i64> + PartialOrd + Display + Copy>(&mut self, name: &str, allowed: RangeInclusive<T>) -> T {
         let Some(Placed { value: Value::Number(written), .. }) = self.layers.get(name) else { return *allowed.start() };
         let written = *written;
         match T::try_from(written) {
@@ -148,10 +144,7 @@ impl Check {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let loopback = host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
         if !(url.scheme() == "https" || url.scheme() == "http" && loopback) {
-            self.fault(
-                name,
-                "must begin with https:// (http:// is for this machine only, such as http://127.0.0.1:8080)",
-            );
+            self.fault(name, "must begin with https:// (http:// is for this machine only, such as http://127.0.0.1:8080)");
             return None;
         }
         // Not shown: a password could stand in it.

@@ -12,8 +12,7 @@ pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// The settings that are secrets, which may also come from a file named by `…_FILE`.
 const SECRETS: [&str; 4] = ["database.url", "database.app_url", "oidc.client_secret", "directory.token"];
 /// Variables with a name of their own.
-const SHORT: [(&str, &str); 3] =
-    [("DATABASE_URL", "database.url"), ("COUNTERSIGN_LISTEN", "server.listen"), ("COUNTERSIGN_DATA", "data.folder")];
+const SHORT: [(&str, &str); 3] = [("DATABASE_URL", "database.url"), ("COUNTERSIGN_LISTEN", "server.listen"), ("COUNTERSIGN_DATA", "data.folder")];
 /// The variable that names the file.
 pub const FILE_VARIABLE: &str = "COUNTERSIGN_CONFIG";
 const PREFIX: &str = "COUNTERSIGN_";
@@ -115,8 +114,7 @@ fn lay(layers: &mut Layers, name: String, placed: Placed, faults: &mut Vec<Fault
 
 fn unknown(name: &str, layers: &Layers) -> String {
     let section = name.split('.').next().unwrap_or_default();
-    let near: Vec<&str> =
-        layers.keys().filter(|key| key.split('.').next() == Some(section)).map(String::as_str).collect();
+    let near: Vec<&str> = layers.keys().filter(|key| key.split('.').next() == Some(section)).map(String::as_str).collect();
     if near.is_empty() {
         let mut sections: Vec<&str> = layers.keys().filter_map(|key| key.split('.').next()).collect();
         sections.dedup();
@@ -186,8 +184,7 @@ fn from_variable(variable: &str, text: &str, layers: &Layers, faults: &mut Vec<F
     };
     let Some(name) = name_of(base) else {
         if base.starts_with(PREFIX) && !is_kubernetes(base) {
-            let problem =
-                "is no variable of ours; settings are COUNTERSIGN_SECTION__KEY with two underscores".to_owned();
+            let problem = "is no variable of ours; settings are COUNTERSIGN_SECTION__KEY with two underscores".to_owned();
             faults.extend(fault(variable, problem));
         }
         return None;

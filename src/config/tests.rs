@@ -59,12 +59,7 @@ fn serving_needs_sign_in_and_a_directory_and_says_all_that_is_missing() {
     let found = faults(None, &[], Purpose::Serve);
     assert_faults(
         &found,
-        &[
-            &["oidc.issuer", "is empty"],
-            &["oidc.client_id", "is empty"],
-            &["directory.base_url", "is empty"],
-            &["directory.token", "is empty"],
-        ],
+        &[&["oidc.issuer", "is empty"], &["oidc.client_id", "is empty"], &["directory.base_url", "is empty"], &["directory.token", "is empty"]],
     );
     let settings = Settings::load(None, env(&WHOLE), Purpose::Serve).unwrap();
     let oidc = settings.oidc.unwrap();
@@ -77,9 +72,7 @@ fn serving_needs_sign_in_and_a_directory_and_says_all_that_is_missing() {
 
 #[test]
 fn the_environment_lies_over_the_file_and_the_file_over_the_defaults() {
-    let file = file(
-        "[session]\nidle_minutes = 20\nabsolute_hours = 8\n[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\nlisten = \"[::1]:1\"\n",
-    );
+    let file = file("[session]\nidle_minutes = 20\nabsolute_hours = 8\n[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\nlisten = \"[::1]:1\"\n");
     let pairs = [
         ("COUNTERSIGN_SESSION__IDLE_MINUTES", "25"),
         ("COUNTERSIGN_SERVER__TRUSTED_PROXIES", "192.168.0.0/16, ::1"),
@@ -186,13 +179,9 @@ fn a_file_that_is_no_toml_or_is_not_there_is_a_fault_that_shows_none_of_it() {
     let found = faults(Some(Path::new("/nonexistent/countersign.toml")), &[], Purpose::Tool);
     assert_faults(&found, &[&["/nonexistent/countersign.toml", "cannot be read"]]);
 
-    let hostile =
-        file("[server]\nlisten = \"127.0.0.1:8080\\u0000\"\n[session]\nidle_minutes = 99999999999999999999\n");
+    let hostile = file("[server]\nlisten = \"127.0.0.1:8080\\u0000\"\n[session]\nidle_minutes = 99999999999999999999\n");
     let found = faults(Some(hostile.path()), &[], Purpose::Tool);
-    assert_faults(
-        &found,
-        &[&["line 2", "server.listen", "control characters"], &["session.idle_minutes", "whole number"]],
-    );
+    assert_faults(&found, &[&["line 2", "server.listen", "control characters"], &["session.idle_minutes", "whole number"]]);
 }
 
 #[test]
@@ -210,14 +199,8 @@ fn a_secret_comes_from_a_file_too_but_not_from_both() {
     assert_faults(&faults(None, &twice, Purpose::Tool), &[&["database.url", "set one of the two"]]);
 
     let empty = file("\n");
-    let pairs = [
-        ("COUNTERSIGN_DIRECTORY__TOKEN_FILE", "/nonexistent/token"),
-        ("COUNTERSIGN_OIDC__CLIENT_SECRET_FILE", empty.path().to_str().unwrap()),
-    ];
-    assert_faults(
-        &faults(None, &pairs, Purpose::Tool),
-        &[&["directory.token", "/nonexistent/token cannot be read"], &["oidc.client_secret", "is empty"]],
-    );
+    let pairs = [("COUNTERSIGN_DIRECTORY__TOKEN_FILE", "/nonexistent/token"), ("COUNTERSIGN_OIDC__CLIENT_SECRET_FILE", empty.path().to_str().unwrap())];
+    assert_faults(&faults(None, &pairs, Purpose::Tool), &[&["directory.token", "/nonexistent/token cannot be read"], &["oidc.client_secret", "is empty"]]);
     let no_secret = [("COUNTERSIGN_SERVER__LISTEN_FILE", path)];
     assert_faults(&faults(None, &no_secret, Purpose::Tool), &[&["server.listen_file", "no such setting"]]);
 }

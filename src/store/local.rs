@@ -100,12 +100,7 @@ pub async fn start(settings: Settings) -> Result<LocalPostgres, Error> {
     place.socket = local_folder::socket(&place.owner, &data)?;
     place.settle_socket().await?;
 
-    let options = PgConnectOptions::new_without_pgpass()
-        .socket(&place.socket)
-        .port(5432)
-        .username(SUPERUSER)
-        .ssl_mode(PgSslMode::Disable)
-        .database(DATABASE);
+    let options = PgConnectOptions::new_without_pgpass().socket(&place.socket).port(5432).username(SUPERUSER).ssl_mode(PgSslMode::Disable).database(DATABASE);
     let mut postmaster = place.spawn()?;
     let connection = ready(&place, &mut postmaster, &options.clone().database("postgres")).await?;
     ensure_database(connection).await?;
@@ -219,10 +214,7 @@ async fn ready(place: &Place, postmaster: &mut Postmaster, to: &PgConnectOptions
 }
 
 async fn ensure_database(mut connection: PgConnection) -> Result<(), Error> {
-    let known = sqlx::query_scalar::<_, bool>("select exists (select from pg_database where datname = $1)")
-        .bind(DATABASE)
-        .fetch_one(&mut connection)
-        .await?;
+    let known = sqlx::query_scalar::<_, bool>("select exists (select from pg_database where datname = $1)").bind(DATABASE).fetch_one(&mut connection).await?;
     if !known {
         sqlx::query("create database countersign").execute(&mut connection).await?;
     }

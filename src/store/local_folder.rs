@@ -57,14 +57,7 @@ impl Owner {
 pub fn lock(data: &Path) -> Result<File, Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(Error::at("create the data folder", data))?;
     let path = data.join("countersign.lock");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(Error::at("open the lock", &path))?;
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(Error::at("open the lock", &path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -74,11 +67,7 @@ pub fn lock(data: &Path) -> Result<File, Error> {
         }
         Err(TryLockError::Error(error)) => return Err(Error::at("lock", &path)(error)),
     }
-    let written = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .and_then(|()| file.flush());
+    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id())).and_then(|()| file.flush());
     written.map_err(Error::at("write the lock", &path))?;
     Ok(file)
 }
@@ -205,9 +194,7 @@ fn short(owner: &Owner, data: &Path) -> Result<PathBuf, Error> {
     let places = [runtime, Some(PathBuf::from("/tmp"))];
     let found = places.into_iter().flatten().filter(|place| place.is_absolute() && place.is_dir());
     let mut folders = found.map(|place| place.join(format!("countersign-{name}")));
-    folders
-        .find(|folder| fits(folder))
-        .ok_or(Error::Socket { folder: data.to_path_buf(), wrong: "has too long a path" })
+    folders.find(|folder| fits(folder)).ok_or(Error::Socket { folder: data.to_path_buf(), wrong: "has too long a path" })
 }
 
 /// Where Postgres puts its socket in `folder`, and the lock beside it.

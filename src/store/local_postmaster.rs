@@ -45,12 +45,7 @@ impl Place {
     /// [`Error::Io`] when the program cannot be run or the log not be opened.
     pub fn spawn(&self) -> Result<Postmaster, Error> {
         self.trim_log();
-        let log = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&self.log)
-            .map_err(Error::at("open the log", &self.log))?;
+        let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.log).map_err(Error::at("open the log", &self.log))?;
         let errors = log.try_clone().map_err(Error::at("open the log", &self.log))?;
         let program = self.binaries.program("postgres");
         let mut command = self.owner.command(&program);
@@ -92,9 +87,7 @@ impl Place {
         let Ok(found) = fs::metadata(&self.log) else { return };
         if found.len() > LOG_LIMIT {
             let kept = self.log.with_extension("log.1");
-            let emptied = fs::copy(&self.log, kept)
-                .and_then(|_| OpenOptions::new().write(true).open(&self.log))
-                .and_then(|file| file.set_len(0));
+            let emptied = fs::copy(&self.log, kept).and_then(|_| OpenOptions::new().write(true).open(&self.log)).and_then(|file| file.set_len(0));
             if let Err(error) = emptied {
                 tracing::warn!(%error, path = %self.log.display(), "the log of Postgres could not be shortened");
             }

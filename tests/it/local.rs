@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use countersign::store::db::{self, Db};
 use countersign::store::local::{self, DATABASE, LocalPostgres, SUPERUSER, Settings};
 use countersign::store::local_binaries;
 use sqlx::postgres::PgConnection;
@@ -178,10 +179,7 @@ async fn a_killed_program_takes_its_postgres_along_and_the_next_start_has_the_da
         .spawn()
         .unwrap();
     let lines = BufReader::new(program.stderr.take().unwrap()).lines();
-    let pid: u32 = lines
-        .map(Result::unwrap)
-        .find_map(|line| line.split_once("held ").map(|(_, pid)| pid.parse().unwrap()))
-        .expect("the program starts");
+    let pid: u32 = lines.map(Result::unwrap).find_map(|line| line.split_once("held ").map(|(_, pid)| pid.parse().unwrap())).expect("the program starts");
     let cluster = std::fs::canonicalize(data.path().join("postgres")).unwrap();
     assert!(runs(pid, &cluster));
     let refused = local::start(settings(data.path())).await.unwrap_err().to_string();
@@ -256,9 +254,7 @@ async fn a_stale_lock_is_no_obstacle_whomever_it_names() {
         short.wait().unwrap();
         pid
     };
-    for first_line in
-        [stranger.id().to_string(), gone.to_string(), "1".to_owned(), "nonsense".to_owned(), String::new()]
-    {
+    for first_line in [stranger.id().to_string(), gone.to_string(), "1".to_owned(), "nonsense".to_owned(), String::new()] {
         std::fs::write(cluster.join("postmaster.pid"), format!("{first_line}\n{rest}")).unwrap();
         std::os::unix::fs::chown(cluster.join("postmaster.pid"), Some(owner.uid()), Some(owner.gid())).unwrap();
         let socket = cluster.with_file_name("socket");
@@ -358,4 +354,19 @@ async fn messages_go_to_a_log_that_stays_small_and_holds_no_values() {
     assert!(text.contains("duplicate key value violates unique constraint"), "{text}");
     assert!(!text.contains("s3cret"), "{text}");
     assert!(data.path().join("postgres.log.1").exists());
+}
+
+#[tokio::test]
+async fn the_store_opens_on_it_and_finds_it_again_after_it_was_killed() {
+    let data = TempDir::new().unwrap();
+    let postgres = started(data.path()).await;
+    let settings = db::Settings { owner: Some(postgres.options()), app: None, max_connections: 4 };
+    let store = Db::connect(&settings).await.unwrap();
+    store.clock().await.unwrap();
+    let killed = postmaster(postgres.cluster()).unwrap();
+    signal(killed, "KILL");
+    until(|| async { postmaster(postgres.cluster()).filter(|pid| *pid != killed) }).await;
+    until(|| async { store.clock().await.ok() }).await;
+    store.close().await;
+    postgres.stop().await.unwrap();
 }
