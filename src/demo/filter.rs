@@ -81,6 +81,10 @@ pub trait Subject {
     fn kind(attribute: &str) -> Option<Kind>;
     /// Calls `test` with each value of the attribute until it says true; says whether it did.
     fn any(&self, attribute: &str, test: &mut dyn FnMut(Held<'_>) -> bool) -> bool;
+    /// Whether the attribute has this value, where that is known without looking at each; `None`: look at each.
+    fn has(&self, _attribute: &str, _value: &str) -> Option<bool> {
+        None
+    }
 }
 
 /// Reads a filter and checks that `S` has its attributes and can compare them so. The error is a sentence that says what
@@ -112,6 +116,11 @@ pub fn holds<S: Subject>(filter: &Filter, subject: &S) -> bool {
             // `eq null` asks for what `not (… pr)` asks for.
             if value.is_null() {
                 return subject.any(attribute, &mut |_| true) == turned;
+            }
+            if let (Op::Equal, Value::String(text)) = (op, value)
+                && let Some(known) = subject.has(attribute, text)
+            {
+                return known != turned;
             }
             subject.any(attribute, &mut |held| compare(held, op, value, fold)) != turned
         }
@@ -263,10 +272,12 @@ impl<'a> Reader<'a> {
     /// A JSON string, `true`, `false`, `null` or number (RFC 7644 §3.4.2.2: compValue).
     fn value(&mut self) -> Result<Value, String> {
         self.space();
-        let mut stream = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter::<Value>();
-        match stream.next() {
-            Some(Ok(value)) if !value.is_object() && !value.is_array() => {
-                self.at += stream.byte_offset();
+        let rest = &self.text[self.at..];
+        let end = if rest.starts_with('"') { end_of_string(rest) } else { rest.find([' ', ')', ']']) };
+        let (written, place) = (&rest[..end.unwrap_or(rest.len())], self.at);
+        match serde_json::from_str(written) {
+            Ok(value @ (Value::String(_) | Value::Bool(_) | Value::Null | Value::Number(_))) => {
+                self.at = place + written.len();
                 Ok(value)
             }
             _ => Err(self.expected("a value: text in double quotes, true, false, null or a number")),
@@ -295,6 +306,20 @@ impl<'a> Reader<'a> {
     fn expected(&self, what: &str) -> String {
         format!("expected {what} at character {} of the filter", self.text[..self.at].chars().count() + 1)
     }
+}
+
+/// Where a JSON string ends, just after the closing quote; `None` when it does not.
+fn end_of_string(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Lower case, without the schema's URN, and with the `value` that is meant where a multi-valued attribute stands alone.

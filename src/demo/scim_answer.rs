@@ -196,8 +196,8 @@ mod tests {
                 "emails": [{"value": "bo@x", "type": "work"}], ENTERPRISE: {"department": "Data", "costCenter": "2"},
             })
         };
-        let only = |list| Selection::new(Some(list), None).unwrap().cut(whole());
-        let except = |list| Selection::new(None, Some(list)).unwrap().cut(whole());
+        let only = |list: &str| Selection::new(Some(list), None).unwrap().cut(whole());
+        let except = |list: &str| Selection::new(None, Some(list)).unwrap().cut(whole());
         assert_eq!(only("USERNAME"), json!({"schemas": [USER], "id": "1", "userName": "bo"}));
         assert_eq!(only("name.givenName,emails.value")["name"], json!({"givenName": "Bo"}));
         assert_eq!(only("emails.value")["emails"], json!([{"value": "bo@x"}]));

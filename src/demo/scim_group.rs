@@ -60,6 +60,11 @@ impl Subject for GroupSubject<'_> {
             member => circle.members.iter().any(|person| MemberSubject(directory, *person).any(member, test)),
         }
     }
+
+    fn has(&self, attribute: &str, value: &str) -> Option<bool> {
+        let members = &self.0.groups[self.1].members;
+        (attribute == "members.value").then(|| self.0.person(value).is_some_and(|person| members.contains(&person)))
+    }
 }
 
 /// One member of a group, which the filter in a path such as `members[value eq "…"]` is asked about.
