@@ -12,4 +12,5 @@ pub mod policy;
 pub mod refusal;
 pub mod request;
 pub mod secret;
+pub mod scope;
 pub mod span;

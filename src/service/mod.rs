@@ -16,3 +16,5 @@ pub mod sync;
 pub mod view_request;
 pub mod withdraw;
 pub mod look;
+pub mod idempotency;
+pub mod token;

@@ -219,8 +219,10 @@ cross join lateral (
   join request_step t on t.request_id = s.request_id and t.step_no = s.step_no
   left join assignment a on a.request_id = s.request_id and a.step_no = s.step_no and a.slot_no = s.slot_no
   left join approval p on p.request_id = s.request_id and p.step_no = s.step_no and p.slot_no = s.slot_no and p.decided_by = a.person_id
-  cross join lateral (select coalesce(p.verdict, case when a.assigned_at is null or a.open or t.opened_at is null then null
-    when r.status = 'timed_out' and t.done_at is null then 'timed_out' else 'superseded' end) as decision) d
+  cross join lateral (select coalesce(p.verdict, case when a.assigned_at is null or a.open then null
+    when r.status = 'timed_out' and s.step_no = (select max(u.step_no) from request_step u where u.request_id = r.id and u.opened_at is not null)
+      and s.approvals > (select count(*) from approval u where u.request_id = r.id and u.step_no = s.step_no and u.slot_no = s.slot_no) then 'timed_out'
+    else 'superseded' end) as decision) d
   left join lateral (select e.id, n.email from audit_event e
     cross join lateral jsonb_to_recordset(e.data -> 'asked') as n (id uuid, email text)
     where e.request_id = r.id and e.kind = 'request.step_opened' and e.data ->> 'step_no' = s.step_no::text and n.id = a.person_id

@@ -1,0 +1,95 @@
+//! Do a call once, however often it comes.
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use crate::domain::id::PersonId;
+use crate::store::db::Db;
+use crate::store::idempotency;
+
+use super::error::ServiceError;
+
+/// A call that is ours to answer.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    owner: PersonId,
+    key: String,
+    at: DateTime<Utc>,
+}
+
+/// What to do with a call.
+#[derive(Clone, Debug)]
+pub enum Turn {
+    /// Answer it, then [`settle`].
+    Ours(Claim),
+    /// It was answered before, like this: HTTP status and body.
+    Answered(u16, String),
+    /// The same call runs at this moment.
+    Running,
+    /// The key was used for another call.
+    Other,
+}
+
+/// Whether `key` can be a key: 1 to 255 visible ASCII characters.
+pub fn is_key(key: &str) -> bool {
+    (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whose turn a call of `owner` with `key` is; `parts` are what makes it this call (method, path, body).
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn begin(db: &Db, now: DateTime<Utc>, owner: PersonId, key: &str, parts: &[&[u8]]) -> Result<Turn, ServiceError> {
+    let hash = fingerprint(parts);
+    let Some(earlier) = idempotency::claim(db, owner.0, key, &hash, now).await? else {
+        return Ok(Turn::Ours(Claim { owner, key: key.into(), at: now }));
+    };
+    if earlier.request_hash != hash {
+        return Ok(Turn::Other);
+    }
+    Ok(match (earlier.status.and_then(|status| u16::try_from(status).ok()), earlier.body) {
+        (Some(status), body) => Turn::Answered(status, body.unwrap_or_default()),
+        (None, _) => Turn::Running,
+    })
+}
+
+/// Keeps the answer of a call for a day. An answer of 500 and above is not kept, nor is 429: nothing was done, so the same call
+/// may come again.
+///
+/// # Errors
+/// When the database cannot be reached; the act itself stands.
+pub async fn settle(db: &Db, claim: &Claim, status: u16, body: &str) -> Result<(), ServiceError> {
+    if status >= 500 || status == 429 {
+        return Ok(idempotency::release(db, claim.owner.0, &claim.key, claim.at).await?);
+    }
+    Ok(idempotency::finish(db, claim.owner.0, &claim.key, claim.at, status, body).await?)
+}
+
+/// SHA-256 over the parts, each with its length, so that no two lists of parts look alike.
+fn fingerprint(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_that_differ_in_any_part_have_different_fingerprints() {
+        assert_ne!(fingerprint(&[b"POST", b"/a", b"bc"]), fingerprint(&[b"POST", b"/ab", b"c"]));
+        assert_eq!(fingerprint(&[b"POST", b"/a"]), fingerprint(&[b"POST", b"/a"]));
+    }
+
+    #[test]
+    fn keys_are_short_and_visible() {
+        assert!(is_key("4f1c-1") && is_key(&"k".repeat(255)));
+        for key in ["", "a b", "é", "\0", &"k".repeat(256)] {
+            assert!(!is_key(key), "{key:?}");
+        }
+    }
+}
