@@ -32,21 +32,13 @@ impl Clock {
     /// A clock that starts from this machine's time; [`Clock::set`] then moves it onto the database's.
     pub fn system() -> Self {
         let now = Utc::now();
-        Self(Arc::new(Mutex::new(State {
-            base: now,
-            taken: Instant::now(),
-            last: now,
-        })))
+        Self(Arc::new(Mutex::new(State { base: now, taken: Instant::now(), last: now })))
     }
 
     /// The time now, UTC, in whole microseconds; never earlier than an answer given before.
     pub fn now(&self) -> DateTime<Utc> {
-        let mut state = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let elapsed =
-            Duration::from_std(state.taken.elapsed()).unwrap_or_else(|_| Duration::zero());
+        let mut state = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let elapsed = Duration::from_std(state.taken.elapsed()).unwrap_or_else(|_| Duration::zero());
         let now = (state.base + elapsed).trunc_subsecs(6);
         state.last = state.last.max(now);
         state.last
@@ -56,10 +48,7 @@ impl Clock {
     /// (positive: the database is ahead). A reading behind the clock makes it stand still until time has caught up.
     pub fn set(&self, reading: DateTime<Utc>) -> Duration {
         let was = self.now();
-        let mut state = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         state.base = reading;
         state.taken = Instant::now();
         reading - was

@@ -11,6 +11,6 @@ pub mod plan;
 pub mod policy;
 pub mod refusal;
 pub mod request;
-pub mod secret;
 pub mod scope;
+pub mod secret;
 pub mod span;

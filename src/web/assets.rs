@@ -19,26 +19,10 @@ pub struct Asset {
 
 /// All of them.
 pub static ASSETS: [Asset; 4] = [
-    Asset {
-        name: "app.css",
-        media_type: "text/css; charset=utf-8",
-        body: include_str!("../../static/app.css"),
-    },
-    Asset {
-        name: "app.js",
-        media_type: "text/javascript; charset=utf-8",
-        body: include_str!("../../static/app.js"),
-    },
-    Asset {
-        name: "icons.svg",
-        media_type: "image/svg+xml",
-        body: include_str!("../../static/icons.svg"),
-    },
-    Asset {
-        name: "mark.svg",
-        media_type: "image/svg+xml",
-        body: include_str!("../../static/mark.svg"),
-    },
+    Asset { name: "app.css", media_type: "text/css; charset=utf-8", body: include_str!("../../static/app.css") },
+    Asset { name: "app.js", media_type: "text/javascript; charset=utf-8", body: include_str!("../../static/app.js") },
+    Asset { name: "icons.svg", media_type: "image/svg+xml", body: include_str!("../../static/icons.svg") },
+    Asset { name: "mark.svg", media_type: "image/svg+xml", body: include_str!("../../static/mark.svg") },
 ];
 
 static DIGEST: LazyLock<String> = LazyLock::new(|| {
@@ -46,11 +30,7 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
     for asset in &ASSETS {
         hash.update(asset.body.as_bytes());
     }
-    hash.finalize()
-        .iter()
-        .take(6)
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    hash.finalize().iter().take(6).map(|b| format!("{b:02x}")).collect()
 });
 
 /// Twelve hex digits that change when any asset does; the `v` of their addresses.
@@ -69,11 +49,7 @@ mod tests {
 
     #[test]
     fn every_asset_is_found_by_its_name_only() {
-        assert!(
-            ASSETS
-                .iter()
-                .all(|a| find(a.name).is_some_and(|found| std::ptr::eq(found, a)))
-        );
+        assert!(ASSETS.iter().all(|a| find(a.name).is_some_and(|found| std::ptr::eq(found, a))));
         assert!(find("../Cargo.toml").is_none());
         assert_eq!(digest().len(), 12);
     }

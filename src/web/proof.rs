@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::view::{Flash, Frame, Viewer};
 use crate::service::look::shared::{
-    AccessRow, CanGrant, EventRow, Person, PlannedApprover, PlannedSlot, PlannedStep, PolicyName,
-    RequestRow, RoleCard, RoleName, Standing, TraceLine, TraceRule,
+    AccessRow, CanGrant, EventRow, Person, PlannedApprover, PlannedSlot, PlannedStep, PolicyName, RequestRow, RoleCard, RoleName, Standing, TraceLine,
+    TraceRule,
 };
 
 /// Where the texts of a sample come from: as people write, or as somebody means harm.
@@ -35,9 +35,7 @@ impl Says {
 }
 
 pub fn now() -> DateTime<Utc> {
-    Utc.with_ymd_and_hms(2026, 11, 21, 9, 24, 0)
-        .single()
-        .unwrap()
+    Utc.with_ymd_and_hms(2026, 11, 21, 9, 24, 0).single().unwrap()
 }
 
 pub fn ago(minutes: i64) -> DateTime<Utc> {
@@ -64,22 +62,8 @@ pub fn frame(says: Says, who: As, place: &'static str) -> Frame {
         As::Approver => ("Dana Ruiz", false, true, 3),
         As::Administrator => ("Ines Moreau", true, true, 0),
     };
-    let viewer = Viewer {
-        name: says.of(name),
-        person_id: id(1),
-        is_administrator,
-        is_auditor: false,
-        is_approver,
-        queue_count,
-        demo: true,
-    };
-    Frame {
-        viewer: Some(viewer),
-        place,
-        flash: None,
-        demo: true,
-        now: now(),
-    }
+    let viewer = Viewer { name: says.of(name), person_id: id(1), is_administrator, is_auditor: false, is_approver, queue_count, demo: true };
+    Frame { viewer: Some(viewer), place, flash: None, demo: true, now: now() }
 }
 
 pub fn flash(tone: &'static str, text: String) -> Option<Flash> {
@@ -87,57 +71,29 @@ pub fn flash(tone: &'static str, text: String) -> Option<Flash> {
 }
 
 pub fn role(says: Says, n: u128, application: &str, role: &str, risk: &str) -> RoleName {
-    RoleName {
-        id: id(n),
-        application: says.of(application),
-        role: says.of(role),
-        risk: risk.into(),
-    }
+    RoleName { id: id(n), application: says.of(application), role: says.of(role), risk: risk.into() }
 }
 
 pub fn person(says: Says, n: u128, name: &str, department: &str) -> Person {
-    Person {
-        id: id(n),
-        name: says.of(name),
-        title: Some(says.of("Analyst")),
-        department: Some(says.of(department)),
-    }
+    Person { id: id(n), name: says.of(name), title: Some(says.of("Analyst")), department: Some(says.of(department)) }
 }
 
 pub fn policy(says: Says) -> PolicyName {
-    PolicyName {
-        id: id(90),
-        name: says.of("Production data, short"),
-        version: 3,
-    }
+    PolicyName { id: id(90), name: says.of("Production data, short"), version: 3 }
 }
 
 pub fn card(says: Says, role: RoleName, about: &str, standing: Standing) -> RoleCard {
     let decided_by = Some(says.of("your manager, then the owner"));
-    RoleCard {
-        role,
-        about: says.of(about),
-        usual_s: Some(4 * 3600),
-        decided_by,
-        standing,
-    }
+    RoleCard { role, about: says.of(about), usual_s: Some(4 * 3600), decided_by, standing }
 }
 
 pub fn steps(says: Says) -> Vec<PlannedStep> {
-    let approver = |name: &str, note: Option<&str>| PlannedApprover {
-        name: says.of(name),
-        note: note.map(|n| says.of(n)),
-    };
+    let approver = |name: &str, note: Option<&str>| PlannedApprover { name: says.of(name), note: note.map(|n| says.of(n)) };
     vec![
         PlannedStep {
             no: 1,
             name: says.of("Manager"),
-            slots: vec![PlannedSlot {
-                needed: 1,
-                source: says.of("Your manager"),
-                people: vec![approver("Dana Ruiz", None)],
-                more: 0,
-            }],
+            slots: vec![PlannedSlot { needed: 1, source: says.of("Your manager"), people: vec![approver("Dana Ruiz", None)], more: 0 }],
             limit_s: Some(86400),
             after_limit: Some("the request times out".into()),
             usual_s: Some(1500),
@@ -149,19 +105,10 @@ pub fn steps(says: Says) -> Vec<PlannedStep> {
                 PlannedSlot {
                     needed: 2,
                     source: says.of("Members of DBAs"),
-                    people: vec![
-                        approver("Cy Okafor", None),
-                        approver("Mina Sato", Some("away until 3 Dec")),
-                        approver("Jo Haddad", None),
-                    ],
+                    people: vec![approver("Cy Okafor", None), approver("Mina Sato", Some("away until 3 Dec")), approver("Jo Haddad", None)],
                     more: 2,
                 },
-                PlannedSlot {
-                    needed: 1,
-                    source: says.of("Members of Security"),
-                    people: vec![approver("Lea Brandt", None)],
-                    more: 0,
-                },
+                PlannedSlot { needed: 1, source: says.of("Members of Security"), people: vec![approver("Lea Brandt", None)], more: 0 },
             ],
             limit_s: Some(2 * 86400),
             after_limit: Some("the request times out".into()),
@@ -185,17 +132,9 @@ pub fn trace(says: Says, may: bool) -> Vec<TraceRule> {
             held: may,
             decided: may,
             lines: vec![
-                line(
-                    Some(may),
-                    "You must be in department Data or Engineering",
-                    Some(if may { "Data" } else { "Marketing" }),
-                ),
+                line(Some(may), "You must be in department Data or Engineering", Some(if may { "Data" } else { "Marketing" })),
                 line(Some(true), "You must have a manager", Some("Dana Ruiz")),
-                line(
-                    None,
-                    "You must have finished the data protection course",
-                    None,
-                ),
+                line(None, "You must have finished the data protection course", None),
             ],
         },
         TraceRule {
@@ -203,23 +142,12 @@ pub fn trace(says: Says, may: bool) -> Vec<TraceRule> {
             effect: "deny".into(),
             held: !may,
             decided: !may,
-            lines: vec![line(
-                Some(!may),
-                "You must not be a contractor",
-                Some(if may { "employee" } else { "contractor" }),
-            )],
+            lines: vec![line(Some(!may), "You must not be a contractor", Some(if may { "employee" } else { "contractor" }))],
         },
     ]
 }
 
-pub fn lease(
-    says: Says,
-    n: u128,
-    role: RoleName,
-    status: &str,
-    since: i64,
-    left: Option<i64>,
-) -> AccessRow {
+pub fn lease(says: Says, n: u128, role: RoleName, status: &str, since: i64, left: Option<i64>) -> AccessRow {
     let holds = status == "active";
     AccessRow {
         id: id(n + 500),
@@ -229,25 +157,13 @@ pub fn lease(
         starts_at: ago(since),
         ends_at: left.map(ahead),
         ended_at: (status == "ended").then(|| ago(since - 240)),
-        end_reason: (status == "ended")
-            .then(|| says.of("expired").split(' ').next().unwrap().to_owned()),
+        end_reason: (status == "ended").then(|| says.of("expired").split(' ').next().unwrap().to_owned()),
         confirmed: None,
-        can: CanGrant {
-            give_back: holds,
-            extend: holds && left.is_some(),
-            revoke: false,
-            confirm: false,
-        },
+        can: CanGrant { give_back: holds, extend: holds && left.is_some(), revoke: false, confirm: false },
     }
 }
 
-pub fn ask_row(
-    says: Says,
-    n: u128,
-    role: RoleName,
-    status: &str,
-    waits: Option<&str>,
-) -> RequestRow {
+pub fn ask_row(says: Says, n: u128, role: RoleName, status: &str, waits: Option<&str>) -> RequestRow {
     RequestRow {
         id: id(n),
         role,
@@ -261,26 +177,14 @@ pub fn ask_row(
     }
 }
 
-pub fn event(
-    says: Says,
-    n: u128,
-    minutes: i64,
-    kind: &str,
-    actor: &str,
-    sentence: &str,
-) -> EventRow {
+pub fn event(says: Says, n: u128, minutes: i64, kind: &str, actor: &str, sentence: &str) -> EventRow {
     EventRow {
         id: id(n),
         at: ago(minutes),
         kind: kind.into(),
         actor: says.of(actor),
         acting_for: None,
-        channel: if actor == "Countersign" {
-            "system"
-        } else {
-            "web"
-        }
-        .into(),
+        channel: if actor == "Countersign" { "system" } else { "web" }.into(),
         sentence: says.of(sentence),
         request: Some(id(10)),
         person: Some(says.of("Bo Lind")),
@@ -299,23 +203,15 @@ impl Rendered {
     pub fn of(name: &str, page: &impl Template) -> Self {
         let text = page.render().expect("the template renders");
         if let Some(folder) = std::env::var_os("COUNTERSIGN_PAGES") {
-            std::fs::write(
-                std::path::Path::new(&folder).join(format!("{name}.html")),
-                &text,
-            )
-            .expect("page written");
+            std::fs::write(std::path::Path::new(&folder).join(format!("{name}.html")), &text).expect("page written");
         }
-        let page = Self {
-            html: Html::parse_document(&text),
-        };
+        let page = Self { html: Html::parse_document(&text) };
         page.laws(name);
         page
     }
 
     pub fn all(&self, selector: &str) -> Vec<ElementRef<'_>> {
-        self.html
-            .select(&Selector::parse(selector).expect("a selector"))
-            .collect()
+        self.html.select(&Selector::parse(selector).expect("a selector")).collect()
     }
 
     pub fn one(&self, selector: &str) -> ElementRef<'_> {
@@ -333,9 +229,7 @@ impl Rendered {
     }
 
     pub fn posts_to(&self, action: &str) -> bool {
-        !self
-            .all(&format!("form[method=post][action='{action}']"))
-            .is_empty()
+        !self.all(&format!("form[method=post][action='{action}']")).is_empty()
     }
 
     fn laws(&self, name: &str) {
@@ -343,28 +237,14 @@ impl Rendered {
         assert_eq!(self.all("h1").len(), 1, "{name}: one h1");
         assert_eq!(self.all("main#main").len(), 1, "{name}: one main");
         assert!(!self.text("title").trim().is_empty());
-        assert_eq!(
-            self.all("style, [style], iframe, object, embed, base")
-                .len(),
-            0,
-            "{name}: nothing inline"
-        );
+        assert_eq!(self.all("style, [style], iframe, object, embed, base").len(), 0, "{name}: nothing inline");
         let scripts = self.all("script");
-        assert!(
-            scripts.len() == 1
-                && scripts[0]
-                    .attr("src")
-                    .is_some_and(|s| s.starts_with("/static/app.js?v="))
-        );
+        assert!(scripts.len() == 1 && scripts[0].attr("src").is_some_and(|s| s.starts_with("/static/app.js?v=")));
         let mut ids = HashSet::new();
         for node in self.all("*") {
             for (attribute, value) in node.value().attrs() {
                 assert!(!attribute.starts_with("on"), "{name}: {attribute}");
-                assert!(
-                    !(matches!(attribute, "href" | "src" | "action")
-                        && !value.starts_with(['/', '#'])),
-                    "{name}: {attribute}={value}"
-                );
+                assert!(!(matches!(attribute, "href" | "src" | "action") && !value.starts_with(['/', '#'])), "{name}: {attribute}={value}");
             }
             if let Some(id) = node.attr("id") {
                 assert!(ids.insert(id.to_owned()), "{name}: id {id} twice");
@@ -372,61 +252,30 @@ impl Rendered {
         }
         for node in self.all("[aria-labelledby], [aria-describedby], label[for]") {
             for attribute in ["aria-labelledby", "aria-describedby", "for"] {
-                for target in node
-                    .attr(attribute)
-                    .into_iter()
-                    .flat_map(str::split_whitespace)
-                {
-                    assert!(
-                        ids.contains(target),
-                        "{name}: {attribute}={target} leads nowhere"
-                    );
+                for target in node.attr(attribute).into_iter().flat_map(str::split_whitespace) {
+                    assert!(ids.contains(target), "{name}: {attribute}={target} leads nowhere");
                 }
             }
         }
         for field in self.all("input:not([type=hidden]), textarea, select") {
-            let labelled = field
-                .ancestors()
-                .filter_map(ElementRef::wrap)
-                .any(|a| a.value().name() == "label")
-                || field
-                    .attr("id")
-                    .is_some_and(|id| !self.all(&format!("label[for='{id}']")).is_empty());
-            assert!(
-                labelled,
-                "{name}: a field without a label: {}",
-                field.html()
-            );
+            let labelled = field.ancestors().filter_map(ElementRef::wrap).any(|a| a.value().name() == "label")
+                || field.attr("id").is_some_and(|id| !self.all(&format!("label[for='{id}']")).is_empty());
+            assert!(labelled, "{name}: a field without a label: {}", field.html());
         }
         for form in self.all("form") {
             let method = form.attr("method");
-            assert!(
-                matches!(method, Some("get" | "post")),
-                "{name}: a form says its method"
-            );
+            assert!(matches!(method, Some("get" | "post")), "{name}: a form says its method");
             let acts = form.select(&Selector::parse("button").unwrap()).count();
             assert!(acts > 0, "{name}: a form has a button");
         }
         for act in self.all("a[href], button, summary") {
-            assert!(
-                !words(act).trim().is_empty(),
-                "{name}: {} has a name",
-                act.html()
-            );
+            assert!(!words(act).trim().is_empty(), "{name}: {} has a name", act.html());
         }
         for th in self.all("thead th") {
-            assert_eq!(
-                th.attr("scope"),
-                Some("col"),
-                "{name}: headings say what they head"
-            );
+            assert_eq!(th.attr("scope"), Some("col"), "{name}: headings say what they head");
         }
         for time in self.all("time") {
-            assert!(
-                time.attr("datetime")
-                    .is_some_and(|d| d.parse::<DateTime<Utc>>().is_ok()),
-                "{name}"
-            );
+            assert!(time.attr("datetime").is_some_and(|d| d.parse::<DateTime<Utc>>().is_ok()), "{name}");
         }
     }
 }
@@ -439,10 +288,7 @@ pub fn words(node: ElementRef<'_>) -> String {
 }
 
 fn read(node: ElementRef<'_>, into: &mut String) {
-    const INLINE: [&str; 14] = [
-        "a", "b", "bdi", "code", "del", "em", "ins", "kbd", "label", "q", "small", "span",
-        "strong", "time",
-    ];
+    const INLINE: [&str; 14] = ["a", "b", "bdi", "code", "del", "em", "ins", "kbd", "label", "q", "small", "span", "strong", "time"];
     for child in node.children() {
         if let Some(text) = child.value().as_text() {
             into.push_str(text);

@@ -66,9 +66,7 @@ impl Frame {
 
     /// Whether the viewer may open the policy pages.
     pub fn may_read_policies(&self) -> bool {
-        self.viewer
-            .as_ref()
-            .is_some_and(|v| v.is_administrator || v.is_auditor)
+        self.viewer.as_ref().is_some_and(|v| v.is_administrator || v.is_auditor)
     }
 }
 
@@ -120,35 +118,19 @@ pub trait Moment {
     /// How much is left, in two units (`3 h 20 min`), without a word around it; `0 min` when over.
     fn left(&self, now: impl Borrow<DateTime<Utc>>) -> String;
     /// How much of the time since `start` until this moment is left at `now`: 0 to 100, for the width of a bar.
-    fn left_percent(
-        &self,
-        start: impl Borrow<DateTime<Utc>>,
-        now: impl Borrow<DateTime<Utc>>,
-    ) -> i64;
+    fn left_percent(&self, start: impl Borrow<DateTime<Utc>>, now: impl Borrow<DateTime<Utc>>) -> i64;
     /// `ending` when less than an eighth of the time since `start` is left, or less than an hour of a long one;
     /// `over` when none is; else `plenty`.
-    fn urgency(
-        &self,
-        start: impl Borrow<DateTime<Utc>>,
-        now: impl Borrow<DateTime<Utc>>,
-    ) -> &'static str;
+    fn urgency(&self, start: impl Borrow<DateTime<Utc>>, now: impl Borrow<DateTime<Utc>>) -> &'static str;
 }
 
 impl Moment for DateTime<Utc> {
     fn stamp(&self) -> Html {
-        Html(format!(
-            "<time class=\"t t-full\" datetime=\"{}\">{}</time>",
-            machine(self),
-            utc(self)
-        ))
+        Html(format!("<time class=\"t t-full\" datetime=\"{}\">{}</time>", machine(self), utc(self)))
     }
 
     fn brief(&self) -> Html {
-        Html(format!(
-            "<time class=\"t t-brief\" datetime=\"{}\">{}</time>",
-            machine(self),
-            utc(self)
-        ))
+        Html(format!("<time class=\"t t-brief\" datetime=\"{}\">{}</time>", machine(self), utc(self)))
     }
 
     fn rel(&self, now: impl Borrow<DateTime<Utc>>) -> Html {
@@ -159,31 +141,19 @@ impl Moment for DateTime<Utc> {
             s if s < 0 => format!("{} ago", coarse(-s)),
             s => format!("in {}", coarse(s)),
         };
-        Html(format!(
-            "<time class=\"t t-rel\" datetime=\"{}\" title=\"{}\">{words}</time>",
-            machine(self),
-            utc(self)
-        ))
+        Html(format!("<time class=\"t t-rel\" datetime=\"{}\" title=\"{}\">{words}</time>", machine(self), utc(self)))
     }
 
     fn left(&self, now: impl Borrow<DateTime<Utc>>) -> String {
         two_units((*self - *now.borrow()).num_seconds().max(0))
     }
 
-    fn left_percent(
-        &self,
-        start: impl Borrow<DateTime<Utc>>,
-        now: impl Borrow<DateTime<Utc>>,
-    ) -> i64 {
+    fn left_percent(&self, start: impl Borrow<DateTime<Utc>>, now: impl Borrow<DateTime<Utc>>) -> i64 {
         let whole = (*self - *start.borrow()).num_seconds().max(1);
         (*self - *now.borrow()).num_seconds().clamp(0, whole) * 100 / whole
     }
 
-    fn urgency(
-        &self,
-        start: impl Borrow<DateTime<Utc>>,
-        now: impl Borrow<DateTime<Utc>>,
-    ) -> &'static str {
+    fn urgency(&self, start: impl Borrow<DateTime<Utc>>, now: impl Borrow<DateTime<Utc>>) -> &'static str {
         let left = (*self - *now.borrow()).num_seconds();
         let whole = (*self - *start.borrow()).num_seconds();
         match left {
@@ -250,12 +220,7 @@ impl Amount for i64 {
         if *self <= 0 {
             return "no time".to_owned();
         }
-        let units = [
-            (86400, "day"),
-            (3600, "hour"),
-            (60, "minute"),
-            (1, "second"),
-        ];
+        let units = [(86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
         let mut rest = *self;
         let mut words = Vec::new();
         for (size, unit) in units {
@@ -268,11 +233,7 @@ impl Amount for i64 {
     }
 
     fn about(&self) -> String {
-        if *self < 60 {
-            "under a minute".to_owned()
-        } else {
-            format!("about {}", coarse(*self))
-        }
+        if *self < 60 { "under a minute".to_owned() } else { format!("about {}", coarse(*self)) }
     }
 
     fn count(&self) -> String {
@@ -319,31 +280,18 @@ impl Words for str {
     }
 
     fn badge(&self) -> Html {
-        Html(format!(
-            "<span class=\"badge {}\">{}</span>",
-            self.tone(),
-            escape(&self.label())
-        ))
+        Html(format!("<span class=\"badge {}\">{}</span>", self.tone(), escape(&self.label())))
     }
 
     fn initials(&self) -> String {
-        let mut words = self
-            .split_whitespace()
-            .filter_map(|w| w.chars().find(|c| c.is_alphanumeric()));
+        let mut words = self.split_whitespace().filter_map(|w| w.chars().find(|c| c.is_alphanumeric()));
         let first = words.next();
         let last = words.next_back();
-        first
-            .into_iter()
-            .chain(last)
-            .flat_map(char::to_uppercase)
-            .take(2)
-            .collect()
+        first.into_iter().chain(last).flat_map(char::to_uppercase).take(2).collect()
     }
 
     fn hue(&self) -> u32 {
-        self.bytes()
-            .fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b)))
-            % 6
+        self.bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b))) % 6
     }
 
     fn cut(&self, n: usize) -> String {
@@ -453,87 +401,39 @@ mod tests {
     use chrono::TimeZone;
 
     fn at(h: u32, m: u32) -> DateTime<Utc> {
-        Utc.with_ymd_and_hms(2026, 11, 21, h, m, 0)
-            .single()
-            .unwrap_or_default()
+        Utc.with_ymd_and_hms(2026, 11, 21, h, m, 0).single().unwrap_or_default()
     }
 
     #[test]
     fn lengths_are_exact() {
-        let read: Vec<String> = [0, -5, 1, 60, 5400, 14400, 86400, 90000, 2592000]
-            .map(|s: i64| s.length())
-            .to_vec();
-        assert_eq!(
-            read,
-            [
-                "no time",
-                "no time",
-                "1 second",
-                "1 minute",
-                "1 hour 30 minutes",
-                "4 hours",
-                "1 day",
-                "1 day 1 hour",
-                "30 days"
-            ]
-        );
+        let read: Vec<String> = [0, -5, 1, 60, 5400, 14400, 86400, 90000, 2592000].map(|s: i64| s.length()).to_vec();
+        assert_eq!(read, ["no time", "no time", "1 second", "1 minute", "1 hour 30 minutes", "4 hours", "1 day", "1 day 1 hour", "30 days"]);
     }
 
     #[test]
     fn time_left_is_never_rounded_up() {
         assert_eq!(at(12, 0).left(at(8, 41)), "3 h 19 min");
-        assert_eq!(
-            (at(12, 0) - chrono::Duration::seconds(1)).left(at(11, 0)),
-            "59 min"
-        );
+        assert_eq!((at(12, 0) - chrono::Duration::seconds(1)).left(at(11, 0)), "59 min");
         assert_eq!(at(8, 0).left(at(9, 0)), "0 min");
     }
 
     #[test]
     fn moments_read_forwards_and_backwards() {
-        assert!(
-            at(9, 0)
-                .rel(at(12, 0))
-                .to_string()
-                .contains(">3 hours ago<")
-        );
-        assert!(
-            at(12, 0)
-                .rel(at(11, 40))
-                .to_string()
-                .contains(">in 20 minutes<")
-        );
+        assert!(at(9, 0).rel(at(12, 0)).to_string().contains(">3 hours ago<"));
+        assert!(at(12, 0).rel(at(11, 40)).to_string().contains(">in 20 minutes<"));
         assert!(at(12, 0).rel(at(12, 0)).to_string().contains(">just now<"));
-        assert!(
-            at(12, 5)
-                .stamp()
-                .to_string()
-                .contains("datetime=\"2026-11-21T12:05:00Z\">21 Nov 2026, 12:05 UTC<")
-        );
+        assert!(at(12, 5).stamp().to_string().contains("datetime=\"2026-11-21T12:05:00Z\">21 Nov 2026, 12:05 UTC<"));
     }
 
     #[test]
     fn unknown_words_are_shown_and_escaped() {
-        assert_eq!(
-            "<b>x_y</b>".badge().to_string(),
-            "<span class=\"badge quiet\">&lt;b&gt;x y&lt;/b&gt;</span>"
-        );
+        assert_eq!("<b>x_y</b>".badge().to_string(), "<span class=\"badge quiet\">&lt;b&gt;x y&lt;/b&gt;</span>");
         assert_eq!("timed_out".label(), "Timed out");
     }
 
     #[test]
     fn names_give_one_or_two_letters() {
-        let letters: Vec<String> = [
-            "Bo Lind",
-            "Orders DB",
-            "zoë",
-            "",
-            "  ",
-            "<script>",
-            "Ana de la Cruz",
-        ]
-        .map(str::initials)
-        .to_vec();
+        let letters: Vec<String> = ["Bo Lind", "Orders DB", "zoë", "", "  ", "<script>", "Ana de la Cruz"].map(str::initials).to_vec();
         assert_eq!(letters, ["BL", "OD", "Z", "", "", "S", "AC"]);
     }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Duration, Utc};
 use countersign::clock::Clock;
 use countersign::demo;
-use countersign::directory::port::Directory;
 use countersign::directory::http;
+use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
 use countersign::domain::event::Channel;
 use countersign::domain::id::{PersonId, RoleId};
@@ -122,7 +122,11 @@ impl World {
 
     /// Moves the clock forward, of the database and of the services alike.
     pub async fn advance(&self, by: Duration) {
-        sqlx::query("update countersign.test_shift set by = by + make_interval(secs => $1)").bind(by.num_milliseconds() as f64 / 1000.0).execute(&self.root).await.unwrap();
+        sqlx::query("update countersign.test_shift set by = by + make_interval(secs => $1)")
+            .bind(by.num_milliseconds() as f64 / 1000.0)
+            .execute(&self.root)
+            .await
+            .unwrap();
         self.ctx.clock.set(self.ctx.db.clock().await.unwrap());
     }
 
@@ -142,7 +146,14 @@ impl World {
             sqlx::query_as("select id, display_name, groups from countersign.person where user_name = $1").bind(user_name).fetch_one(&self.root).await.unwrap();
         let admins = self.group("countersign-admins").await;
         let auditors = self.group("countersign-auditors").await;
-        By { person: PersonId(id), name, token: None, channel: Channel::Web, is_administrator: groups.contains(&admins), is_auditor: groups.contains(&auditors) }
+        By {
+            person: PersonId(id),
+            name,
+            token: None,
+            channel: Channel::Web,
+            is_administrator: groups.contains(&admins),
+            is_auditor: groups.contains(&auditors),
+        }
     }
 
     /// The id of a person.
@@ -162,18 +173,20 @@ impl World {
 
     /// Whether the directory itself says that a person is in a group.
     pub async fn is_member(&self, user_name: &str, group: &str) -> bool {
-        let reference: String = sqlx::query_scalar("select reference from countersign.person where user_name = $1").bind(user_name).fetch_one(&self.root).await.unwrap();
+        let reference: String =
+            sqlx::query_scalar("select reference from countersign.person where user_name = $1").bind(user_name).fetch_one(&self.root).await.unwrap();
         self.directory().is_member(&self.group(group).await, &reference).await.unwrap()
     }
 
     /// A role by its application's key and its own.
     pub async fn role(&self, application: &str, role: &str) -> RoleId {
-        let id: uuid::Uuid = sqlx::query_scalar("select r.id from countersign.role r join countersign.application a on a.id = r.application_id where a.key = $1 and r.key = $2")
-            .bind(application)
-            .bind(role)
-            .fetch_one(&self.root)
-            .await
-            .unwrap_or_else(|_| panic!("no role {application}/{role}"));
+        let id: uuid::Uuid =
+            sqlx::query_scalar("select r.id from countersign.role r join countersign.application a on a.id = r.application_id where a.key = $1 and r.key = $2")
+                .bind(application)
+                .bind(role)
+                .fetch_one(&self.root)
+                .await
+                .unwrap_or_else(|_| panic!("no role {application}/{role}"));
         RoleId(id)
     }
 

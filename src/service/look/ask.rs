@@ -98,10 +98,7 @@ pub struct Plan {
 impl Ask {
     /// What is wrong with that field, if anything is.
     pub fn fault(&self, field: &str) -> Option<&str> {
-        self.faults
-            .iter()
-            .find(|f| f.field == field)
-            .map(|f| f.sentence.as_str())
+        self.faults.iter().find(|f| f.field == field).map(|f| f.sentence.as_str())
     }
 
     /// Whether that length (seconds) is the one to show as chosen.

@@ -215,8 +215,7 @@ impl Request {
 
     /// Whether there is anything, besides answering, that the viewer may do.
     pub fn has_acts(&self) -> bool {
-        let grant = self.delivery.is_some()
-            && (self.can.grant.extend || self.can.grant.give_back || self.can.grant.revoke);
+        let grant = self.delivery.is_some() && (self.can.grant.extend || self.can.grant.give_back || self.can.grant.revoke);
         self.can.withdraw || grant
     }
 }

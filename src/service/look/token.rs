@@ -33,9 +33,7 @@ pub struct Made {
 
 impl std::fmt::Debug for Made {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Made")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Made").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

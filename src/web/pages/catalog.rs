@@ -49,19 +49,9 @@ mod tests {
         CatalogPage {
             frame: frame(says, As::Employee, "catalog"),
             catalog: Catalog {
-                filter: CatalogFilter {
-                    q: says.of("or"),
-                    application: String::new(),
-                    mine: true,
-                },
-                applications: vec![Choice {
-                    value: id(30).to_string(),
-                    label: says.of("Orders DB"),
-                }],
-                roles: Listing {
-                    rows,
-                    next: Some(Cursor("a b".into())),
-                },
+                filter: CatalogFilter { q: says.of("or"), application: String::new(), mine: true },
+                applications: vec![Choice { value: id(30).to_string(), label: says.of("Orders DB") }],
+                roles: Listing { rows, next: Some(Cursor("a b".into())) },
             },
         }
     }
@@ -71,39 +61,21 @@ mod tests {
         let page = Rendered::of("catalog", &sample(Says::Plain));
         assert_eq!(page.all(".rolecard").len(), 5);
         assert!(page.text(".why").contains("You must be in group DBAs"));
-        assert_eq!(
-            page.all(&format!("a.button[href='/roles/{}/ask']", id(20)))
-                .len(),
-            1
-        );
-        assert!(
-            page.all(&format!("a[href='/roles/{}/ask']", id(23)))
-                .is_empty(),
-            "no way to ask for it"
-        );
-        assert_eq!(
-            page.one(".pager a").attr("href"),
-            Some("/catalog?q=or&application=&mine=1&after=a%20b")
-        );
+        assert_eq!(page.all(&format!("a.button[href='/roles/{}/ask']", id(20))).len(), 1);
+        assert!(page.all(&format!("a[href='/roles/{}/ask']", id(23))).is_empty(), "no way to ask for it");
+        assert_eq!(page.one(".pager a").attr("href"), Some("/catalog?q=or&application=&mine=1&after=a%20b"));
     }
 
     #[test]
     fn a_search_that_finds_nothing_says_what_to_try() {
         let mut page = sample(Says::Hostile);
         page.catalog.roles = Listing::whole(vec![]);
-        assert!(
-            Rendered::of("catalog-empty", &page)
-                .text(".empty")
-                .contains("Nothing found")
-        );
+        assert!(Rendered::of("catalog-empty", &page).text(".empty").contains("Nothing found"));
     }
 
     #[test]
     fn hostile_text_stays_text_in_the_catalog() {
         let page = Rendered::of("catalog-hostile", &sample(Says::Hostile));
-        assert_eq!(
-            page.one("#q").attr("value"),
-            Some(Says::Hostile.of("or").as_str())
-        );
+        assert_eq!(page.one("#q").attr("value"), Some(Says::Hostile.of("or").as_str()));
     }
 }

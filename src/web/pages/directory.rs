@@ -24,10 +24,7 @@ mod tests {
 
     #[test]
     fn a_failed_reading_says_why() {
-        for (name, says) in [
-            ("directory", Says::Plain),
-            ("directory-hostile", Says::Hostile),
-        ] {
+        for (name, says) in [("directory", Says::Plain), ("directory-hostile", Says::Hostile)] {
             let reading = |minutes, result: &str, detail: Option<&str>| ReadingRow {
                 at: ago(minutes),
                 result: result.into(),
@@ -50,10 +47,7 @@ mod tests {
                 enabled: 24,
                 groups: 9,
                 groups_used: 7,
-                readings: Listing::whole(vec![
-                    reading(4, "done", None),
-                    reading(9, "failed", Some("Connection refused by 127.0.0.1:8081.")),
-                ]),
+                readings: Listing::whole(vec![reading(4, "done", None), reading(9, "failed", Some("Connection refused by 127.0.0.1:8081."))]),
             };
             let frame = frame(says, As::Administrator, "directory");
             let page = Rendered::of(name, &DirectoryPage { frame, directory });

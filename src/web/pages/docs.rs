@@ -87,39 +87,15 @@ mod tests {
                     required: true,
                     about: "Any text of up to 200 characters that is new for each act.".into(),
                 },
-                Field {
-                    name: "role".into(),
-                    place: "body".into(),
-                    kind: "uuid".into(),
-                    required: true,
-                    about: "The role asked for.".into(),
-                },
+                Field { name: "role".into(), place: "body".into(), kind: "uuid".into(), required: true, about: "The role asked for.".into() },
             ],
-            answers: vec![
-                ("201".into(), "The request.".into()),
-                ("422".into(), "Refused, with the trace.".into()),
-            ],
+            answers: vec![("201".into(), "The request.".into()), ("422".into(), "Refused, with the trace.".into())],
         };
         let docs = Docs {
             base: "http://127.0.0.1:8080".into(),
-            groups: vec![Group {
-                name: "Requests".into(),
-                operations: vec![
-                    operation.clone(),
-                    Operation {
-                        method: "get".into(),
-                        ..operation
-                    },
-                ],
-            }],
+            groups: vec![Group { name: "Requests".into(), operations: vec![operation.clone(), Operation { method: "get".into(), ..operation }] }],
         };
-        let page = Rendered::of(
-            "docs",
-            &DocsPage {
-                frame: frame(Says::Plain, As::Employee, "docs"),
-                docs,
-            },
-        );
+        let page = Rendered::of("docs", &DocsPage { frame: frame(Says::Plain, As::Employee, "docs"), docs });
         assert_eq!(page.all("details.op").len(), 2);
         assert!(page.says("requests:write"));
     }

@@ -53,13 +53,7 @@ mod tests {
                 request_id: Some("01934f2a7c11".into()),
                 link: Some(("/queue".into(), "Back to the queue".into())),
             };
-            let page = Rendered::of(
-                name,
-                &ErrorPage {
-                    frame: frame(says, As::Approver, "queue"),
-                    error,
-                },
-            );
+            let page = Rendered::of(name, &ErrorPage { frame: frame(says, As::Approver, "queue"), error });
             assert_eq!(page.all("main dl > div").len(), 4);
             assert!(page.says("01934f2a7c11"));
         }
@@ -77,13 +71,7 @@ mod tests {
             request_id: None,
             link: Some(("/".into(), "Home".into())),
         };
-        let frame = Frame {
-            viewer: None,
-            place: "",
-            flash: None,
-            demo: false,
-            now: now(),
-        };
+        let frame = Frame { viewer: None, place: "", flash: None, demo: false, now: now() };
         let page = Rendered::of("error-alone", &ErrorPage { frame, error });
         assert!(page.all("nav").is_empty() && page.all(".demo").is_empty());
     }

@@ -26,70 +26,20 @@ mod tests {
             frame: frame(says, As::Approver, "home"),
             home: Home {
                 access: vec![
-                    lease(
-                        says,
-                        10,
-                        role(says, 20, "Orders DB", "read-only", "elevated"),
-                        "active",
-                        221,
-                        Some(19),
-                    ),
-                    lease(
-                        says,
-                        11,
-                        role(says, 21, "Grafana", "editor", "low"),
-                        "active",
-                        3000,
-                        Some(18000),
-                    ),
-                    lease(
-                        says,
-                        12,
-                        role(says, 22, "Payments", "support", "critical"),
-                        "provisioning",
-                        1,
-                        Some(240),
-                    ),
-                    lease(
-                        says,
-                        13,
-                        role(says, 23, "Wiki", "writer", "low"),
-                        "active",
-                        90000,
-                        None,
-                    ),
+                    lease(says, 10, role(says, 20, "Orders DB", "read-only", "elevated"), "active", 221, Some(19)),
+                    lease(says, 11, role(says, 21, "Grafana", "editor", "low"), "active", 3000, Some(18000)),
+                    lease(says, 12, role(says, 22, "Payments", "support", "critical"), "provisioning", 1, Some(240)),
+                    lease(says, 13, role(says, 23, "Wiki", "writer", "low"), "active", 90000, None),
                 ],
                 access_total: 9,
                 requests: vec![
-                    ask_row(
-                        says,
-                        14,
-                        role(says, 24, "Warehouse", "analyst", "low"),
-                        "pending",
-                        Some("Dana Ruiz, step 1 of 2"),
-                    ),
-                    ask_row(
-                        says,
-                        15,
-                        role(says, 25, "GitHub", "maintainer", "elevated"),
-                        "approved",
-                        None,
-                    ),
+                    ask_row(says, 14, role(says, 24, "Warehouse", "analyst", "low"), "pending", Some("Dana Ruiz, step 1 of 2")),
+                    ask_row(says, 15, role(says, 25, "GitHub", "maintainer", "elevated"), "approved", None),
                 ],
                 requests_total: 2,
                 suggested: vec![
-                    card(
-                        says,
-                        role(says, 26, "Airflow", "operator", "elevated"),
-                        "Run and pause pipelines in production.",
-                        Standing::MayAsk,
-                    ),
-                    card(
-                        says,
-                        role(says, 27, "Looker", "explorer", "low"),
-                        "Build and share reports on curated data.",
-                        Standing::MayAsk,
-                    ),
+                    card(says, role(says, 26, "Airflow", "operator", "elevated"), "Run and pause pipelines in production.", Standing::MayAsk),
+                    card(says, role(says, 27, "Looker", "explorer", "low"), "Build and share reports on curated data.", Standing::MayAsk),
                 ],
             },
         }
@@ -100,40 +50,19 @@ mod tests {
         let page = Rendered::of("home", &sample(Says::Plain));
         assert_eq!(page.all(".lease").len(), 4);
         assert!(page.says("19 min left"));
-        assert!(
-            page.text(".nav a[href='/queue']")
-                .contains("3 waiting for you")
-        );
+        assert!(page.text(".nav a[href='/queue']").contains("3 waiting for you"));
         assert_eq!(page.text(".nav a[aria-current=page]"), "Home");
         assert!(page.posts_to(&format!("/grants/{}/return", id(510))));
-        assert!(
-            !page.posts_to(&format!("/grants/{}/return", id(512))),
-            "what cannot be returned offers no return"
-        );
+        assert!(!page.posts_to(&format!("/grants/{}/return", id(512))), "what cannot be returned offers no return");
         assert_eq!(page.all("form[role=search] input[name=q]").len(), 1);
     }
 
     #[test]
     fn an_empty_home_says_what_to_do() {
-        let home = Home {
-            access: vec![],
-            access_total: 0,
-            requests: vec![],
-            requests_total: 0,
-            suggested: vec![],
-        };
-        let page = Rendered::of(
-            "home-empty",
-            &HomePage {
-                frame: frame(Says::Plain, As::Employee, "home"),
-                home,
-            },
-        );
+        let home = Home { access: vec![], access_total: 0, requests: vec![], requests_total: 0, suggested: vec![] };
+        let page = Rendered::of("home-empty", &HomePage { frame: frame(Says::Plain, As::Employee, "home"), home });
         assert_eq!(page.all(".empty").len(), 2);
-        assert!(
-            page.all(".nav a[href='/queue']").is_empty()
-                && page.all(".nav a[href='/admin']").is_empty()
-        );
+        assert!(page.all(".nav a[href='/queue']").is_empty() && page.all(".nav a[href='/admin']").is_empty());
     }
 
     #[test]

@@ -29,12 +29,7 @@ mod tests {
             at: Some(ago(1)),
             href: href.map(Into::into),
         };
-        let number = |label: &str, value, note: Option<&str>| Number {
-            label: label.into(),
-            value,
-            note: note.map(Into::into),
-            href: Some("/log".into()),
-        };
+        let number = |label: &str, value, note: Option<&str>| Number { label: label.into(), value, note: note.map(Into::into), href: Some("/log".into()) };
         OverviewPage {
             frame: frame(says, As::Administrator, "overview"),
             overview: Overview {
@@ -84,10 +79,6 @@ mod tests {
     fn a_quiet_day_says_so() {
         let mut page = sample(Says::Hostile);
         page.overview.attention.clear();
-        assert!(
-            Rendered::of("overview-quiet", &page)
-                .text(".allwell")
-                .contains("Nothing")
-        );
+        assert!(Rendered::of("overview-quiet", &page).text(".allwell").contains("Nothing"));
     }
 }

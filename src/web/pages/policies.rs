@@ -24,10 +24,7 @@ mod tests {
 
     #[test]
     fn policies_are_listed_in_words() {
-        for (name, says) in [
-            ("policies", Says::Plain),
-            ("policies-hostile", Says::Hostile),
-        ] {
+        for (name, says) in [("policies", Says::Plain), ("policies-hostile", Says::Hostile)] {
             let row = |summary: &str| PolicyRow {
                 policy: policy(says),
                 summary: says.of(summary),
@@ -40,15 +37,7 @@ mod tests {
                 row("Up to 30 days; approved at once for everybody in Data."),
             ];
             let frame = frame(says, As::Administrator, "policies");
-            let page = Rendered::of(
-                name,
-                &PoliciesPage {
-                    frame,
-                    policies: Policies {
-                        rows: Listing::whole(rows),
-                    },
-                },
-            );
+            let page = Rendered::of(name, &PoliciesPage { frame, policies: Policies { rows: Listing::whole(rows) } });
             assert_eq!(page.all("tbody tr").len(), 2);
             assert!(page.all("img").is_empty());
         }
@@ -57,16 +46,7 @@ mod tests {
     #[test]
     fn no_policy_says_how_to_apply_one() {
         let frame = frame(Says::Plain, As::Administrator, "policies");
-        let page = PoliciesPage {
-            frame,
-            policies: Policies {
-                rows: Listing::whole(vec![]),
-            },
-        };
-        assert!(
-            Rendered::of("policies-empty", &page)
-                .text(".empty")
-                .contains("countersign apply")
-        );
+        let page = PoliciesPage { frame, policies: Policies { rows: Listing::whole(vec![]) } };
+        assert!(Rendered::of("policies-empty", &page).text(".empty").contains("countersign apply"));
     }
 }

@@ -27,12 +27,7 @@ mod tests {
             effect: effect.into(),
             sentences: sentences.iter().map(|s| says.of(s)).collect(),
         };
-        let version = |version, minutes, requests| VersionRow {
-            version,
-            applied_at: ago(minutes),
-            applied_by: says.of("Ines Moreau"),
-            requests,
-        };
+        let version = |version, minutes, requests| VersionRow { version, applied_at: ago(minutes), applied_by: says.of("Ines Moreau"), requests };
         PolicyPage {
             frame: frame(says, As::Administrator, "policies"),
             policy: Policy {
@@ -47,11 +42,7 @@ mod tests {
                     role(says, 22, "Warehouse", "analyst", "low"),
                 ],
                 rules: vec![
-                    rule(
-                        "Engineers and analysts",
-                        "allow",
-                        &["Department is Data or Engineering", "There is a manager"],
-                    ),
+                    rule("Engineers and analysts", "allow", &["Department is Data or Engineering", "There is a manager"]),
                     rule("No contractors", "deny", &["Employment type is contractor"]),
                 ],
                 conditions: vec![],
@@ -60,18 +51,9 @@ mod tests {
                 max_s: 28800,
                 choices_s: vec![3600, 14400, 28800],
                 steps: steps(says),
-                automatic: vec![
-                    says.of("The person is on call (group oncall) and asks for at most 1 hour"),
-                ],
-                notes: vec![
-                    says.of("A justification of at least 20 characters is required."),
-                    says.of("A ticket may be given."),
-                ],
-                versions: vec![
-                    version(3, 9000, 412),
-                    version(2, 90000, 1830),
-                    version(1, 190000, 77),
-                ],
+                automatic: vec![says.of("The person is on call (group oncall) and asks for at most 1 hour")],
+                notes: vec![says.of("A justification of at least 20 characters is required."), says.of("A ticket may be given.")],
+                versions: vec![version(3, 9000, 412), version(2, 90000, 1830), version(1, 190000, 77)],
             },
         }
     }
@@ -81,23 +63,12 @@ mod tests {
         let page = Rendered::of("policy", &sample(Says::Plain));
         assert!(page.text(".rulebox.deny").contains("Never"));
         assert_eq!(page.all("tbody tr").len(), 3);
-        assert_eq!(
-            page.all(&format!("a[href='/admin/policies/{}?version=2']", id(90)))
-                .len(),
-            1
-        );
-        assert!(
-            page.all(&format!("a[href='/admin/policies/{}?version=3']", id(90)))
-                .is_empty()
-        );
+        assert_eq!(page.all(&format!("a[href='/admin/policies/{}?version=2']", id(90))).len(), 1);
+        assert!(page.all(&format!("a[href='/admin/policies/{}?version=3']", id(90))).is_empty());
     }
 
     #[test]
     fn hostile_text_stays_text_in_a_policy() {
-        assert!(
-            Rendered::of("policy-hostile", &sample(Says::Hostile))
-                .all("img")
-                .is_empty()
-        );
+        assert!(Rendered::of("policy-hostile", &sample(Says::Hostile)).all("img").is_empty());
     }
 }

@@ -33,17 +33,16 @@ mod tests {
             differing,
             checked_at: Some(ago(4)),
         };
-        let attempt =
-            |minutes, action: &str, name: &str, result: &str, detail: Option<&str>| AttemptRow {
-                at: ago(minutes),
-                action: action.into(),
-                person: says.of(name),
-                target: says.of("orders-ro"),
-                result: result.into(),
-                detail: detail.map(|d| says.of(d)),
-                took_ms: 84,
-                request: Some(id(10)),
-            };
+        let attempt = |minutes, action: &str, name: &str, result: &str, detail: Option<&str>| AttemptRow {
+            at: ago(minutes),
+            action: action.into(),
+            person: says.of(name),
+            target: says.of("orders-ro"),
+            result: result.into(),
+            detail: detail.map(|d| says.of(d)),
+            took_ms: 84,
+            request: Some(id(10)),
+        };
         ProvisioningPage {
             frame: frame(says, As::Administrator, "provisioning"),
             provisioning: Provisioning {
@@ -60,27 +59,11 @@ mod tests {
                     next_try_at: Some(ahead(3)),
                     request: Some(id(12)),
                 }],
-                targets: vec![
-                    target(70, "orders-ro", 4, 6, 2),
-                    target(71, "payments-support", 0, 1, 1),
-                    target(72, "wiki-writers", 19, 19, 0),
-                ],
+                targets: vec![target(70, "orders-ro", 4, 6, 2), target(71, "payments-support", 0, 1, 1), target(72, "wiki-writers", 19, 19, 0)],
                 attempts: Listing {
                     rows: vec![
-                        attempt(
-                            1,
-                            "add",
-                            "Bo Lind",
-                            "done",
-                            Some("200, read back as member"),
-                        ),
-                        attempt(
-                            6,
-                            "remove",
-                            "Tom Ferro",
-                            "retry",
-                            Some("503 Service Unavailable: try later"),
-                        ),
+                        attempt(1, "add", "Bo Lind", "done", Some("200, read back as member")),
+                        attempt(6, "remove", "Tom Ferro", "retry", Some("503 Service Unavailable: try later")),
                         attempt(30, "add", "Ada Moss", "already_so", None),
                     ],
                     next: Some(Cursor("p".into())),
@@ -100,10 +83,6 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_text_in_provisioning() {
-        assert!(
-            Rendered::of("provisioning-hostile", &sample(Says::Hostile))
-                .all("img")
-                .is_empty()
-        );
+        assert!(Rendered::of("provisioning-hostile", &sample(Says::Hostile)).all("img").is_empty());
     }
 }

@@ -46,44 +46,19 @@ mod tests {
     }
 
     fn sample(says: Says) -> QueuePage {
-        let mut quick = row(
-            says,
-            11,
-            "Ada Moss",
-            role(says, 21, "Wiki", "writer", "low"),
-            1300,
-        );
+        let mut quick = row(says, 11, "Ada Moss", role(says, 21, "Wiki", "writer", "low"), 1300);
         (quick.deny_needs_reason, quick.ticket, quick.steps) = (false, None, 1);
         quick.justification = Some(says.of("Onboarding guide."));
-        let mut careful = row(
-            says,
-            12,
-            "Tom Ferro",
-            role(says, 22, "Payments", "support", "critical"),
-            2800,
-        );
+        let mut careful = row(says, 12, "Tom Ferro", role(says, 22, "Payments", "support", "critical"), 2800);
         (careful.approve_needs_comment, careful.requester) = (true, Some(says.of("Ana Cruz")));
         QueuePage {
             frame: frame(says, As::Approver, "queue"),
             queue: Queue {
                 filter: QueueFilter::default(),
-                applications: vec![Choice {
-                    value: id(30).to_string(),
-                    label: says.of("Orders DB"),
-                }],
+                applications: vec![Choice { value: id(30).to_string(), label: says.of("Orders DB") }],
                 total: 3,
                 rows: Listing {
-                    rows: vec![
-                        row(
-                            says,
-                            10,
-                            "Bo Lind",
-                            role(says, 20, "Orders DB", "read-only", "elevated"),
-                            8,
-                        ),
-                        quick,
-                        careful,
-                    ],
+                    rows: vec![row(says, 10, "Bo Lind", role(says, 20, "Orders DB", "read-only", "elevated"), 8), quick, careful],
                     next: Some(Cursor("n".into())),
                 },
             },
@@ -95,25 +70,9 @@ mod tests {
         let page = Rendered::of("queue", &sample(Says::Plain));
         assert_eq!(page.all(".qrow").len(), 3);
         assert!(page.posts_to(&format!("/requests/{}/approve", id(10))));
-        assert!(
-            !page.posts_to(&format!("/requests/{}/approve", id(12))),
-            "a comment is needed, so the card is opened"
-        );
-        assert_eq!(
-            page.all(&format!(
-                "form[action='/requests/{}/deny'] textarea[required]",
-                id(10)
-            ))
-            .len(),
-            1
-        );
-        assert!(
-            page.all(&format!(
-                "form[action='/requests/{}/deny'] textarea",
-                id(11)
-            ))
-            .is_empty()
-        );
+        assert!(!page.posts_to(&format!("/requests/{}/approve", id(12))), "a comment is needed, so the card is opened");
+        assert_eq!(page.all(&format!("form[action='/requests/{}/deny'] textarea[required]", id(10))).len(), 1);
+        assert!(page.all(&format!("form[action='/requests/{}/deny'] textarea", id(11))).is_empty());
         assert!(page.says("8 min left to answer"));
     }
 
@@ -121,17 +80,9 @@ mod tests {
     fn an_empty_queue_is_good_news_and_says_what_comes() {
         let mut page = sample(Says::Plain);
         (page.queue.total, page.queue.rows) = (0, Listing::whole(vec![]));
-        assert!(
-            Rendered::of("queue-empty", &page)
-                .text(".empty")
-                .contains("Nothing waits for you")
-        );
+        assert!(Rendered::of("queue-empty", &page).text(".empty").contains("Nothing waits for you"));
         (page.queue.total, page.queue.filter.q) = (3, "zzz".into());
-        assert!(
-            Rendered::of("queue-no-match", &page)
-                .text(".empty")
-                .contains("None of the 3")
-        );
+        assert!(Rendered::of("queue-no-match", &page).text(".empty").contains("None of the 3"));
     }
 
     #[test]

@@ -25,10 +25,7 @@ mod tests {
     fn asked(says: Says, name: &str, decision: Option<&str>) -> AskedRow {
         AskedRow {
             name: says.of(name),
-            viewed_at: decision
-                .is_none()
-                .then(|| ago(12))
-                .filter(|_| name == "Cy Okafor"),
+            viewed_at: decision.is_none().then(|| ago(12)).filter(|_| name == "Cy Okafor"),
             decision: decision.map(Into::into),
             decided_at: decision.map(|_| ago(48)),
             comment: decision.map(|_| says.of("Known incident, fine for the afternoon.")),
@@ -61,12 +58,7 @@ mod tests {
                     since: Some(ago(75)),
                     due: None,
                     done_at: Some(ago(48)),
-                    slots: vec![SlotRow {
-                        source: says.of("The manager"),
-                        needed: 1,
-                        got: 1,
-                        asked: vec![asked(says, "Dana Ruiz", Some("approve"))],
-                    }],
+                    slots: vec![SlotRow { source: says.of("The manager"), needed: 1, got: 1, asked: vec![asked(says, "Dana Ruiz", Some("approve"))] }],
                 },
                 StepRow {
                     no: 2,
@@ -107,15 +99,7 @@ mod tests {
         request.steps[1].slots[0].got = 1;
         request.steps[1].slots[0].asked[0] = asked(says, "Cy Okafor", Some("approve"));
         request.steps[1].slots[0].asked[0].approved_s = Some(7200);
-        request.can = CanRequest {
-            grant: CanGrant {
-                give_back: true,
-                extend: true,
-                revoke: false,
-                confirm: true,
-            },
-            ..CanRequest::default()
-        };
+        request.can = CanRequest { grant: CanGrant { give_back: true, extend: true, revoke: false, confirm: true }, ..CanRequest::default() };
         request.delivery = Some(Delivery {
             grant: id(510),
             status: "active".into(),
@@ -143,11 +127,7 @@ mod tests {
             source: source.map(Into::into),
             at: source.map(|_| ago(2)),
         };
-        request.can = CanRequest {
-            approve: true,
-            deny: true,
-            ..CanRequest::default()
-        };
+        request.can = CanRequest { approve: true, deny: true, ..CanRequest::default() };
         request.card = Some(Card {
             step_no: 2,
             step_name: says.of("Data owners"),
@@ -159,25 +139,13 @@ mod tests {
             due: Some(ahead(2832)),
             facts: vec![
                 fact("Department", "Data", Some("Demo directory")),
-                fact(
-                    "Employment",
-                    "Employee since March 2024",
-                    Some("Demo directory"),
-                ),
+                fact("Employment", "Employee since March 2024", Some("Demo directory")),
                 fact("Peers", "5 of 9 in Data hold it", None),
-                fact(
-                    "Before",
-                    "Held it 3 times in 90 days, never over 4 hours",
-                    None,
-                ),
+                fact("Before", "Held it 3 times in 90 days, never over 4 hours", None),
                 fact("Holds now", "Grafana editor, Wiki writer", None),
                 fact("Role", "Elevated risk, 4 members", None),
             ],
-            changed: vec![Change {
-                what: says.of("Manager"),
-                before: says.of("Ana Cruz"),
-                after: says.of("Dana Ruiz"),
-            }],
+            changed: vec![Change { what: says.of("Manager"), before: says.of("Ana Cruz"), after: says.of("Dana Ruiz") }],
             shorter_s: vec![3600, 7200],
             approve_needs_comment: false,
             deny_needs_reason: true,
@@ -188,26 +156,15 @@ mod tests {
     }
 
     fn page(name: &str, says: Says, who: As, request: Request) -> Rendered {
-        Rendered::of(
-            name,
-            &RequestPage {
-                frame: frame(says, who, "access"),
-                request,
-            },
-        )
+        Rendered::of(name, &RequestPage { frame: frame(says, who, "access"), request })
     }
 
     #[test]
     fn the_tracker_says_who_has_it_now_and_since_when() {
         let page = page("request", Says::Plain, As::Employee, sample(Says::Plain));
         let current = page.text(".track > li.current");
-        assert!(
-            current.contains("Cy Okafor") && current.contains("Asked 48 minutes ago"),
-            "{current}"
-        );
-        assert!(
-            current.contains("looked 12 minutes ago") && current.contains("has not looked yet")
-        );
+        assert!(current.contains("Cy Okafor") && current.contains("Asked 48 minutes ago"), "{current}");
+        assert!(current.contains("looked 12 minutes ago") && current.contains("has not looked yet"));
         assert!(page.posts_to(&format!("/requests/{}/withdraw", id(10))));
         assert!(page.all(".card").is_empty());
         assert_eq!(page.all(".timeline > li").len(), 5);
@@ -215,12 +172,7 @@ mod tests {
 
     #[test]
     fn request_status_and_delivery_status_are_told_apart() {
-        let page = page(
-            "request-active",
-            Says::Plain,
-            As::Employee,
-            delivered(Says::Plain),
-        );
+        let page = page("request-active", Says::Plain, As::Employee, delivered(Says::Plain));
         let states: Vec<String> = page.all(".states p").into_iter().map(words).collect();
         assert_eq!(states, ["Request Approved", "Delivery Active"]);
         assert!(page.says("Approved 2 hours Shortened"));
@@ -245,34 +197,13 @@ mod tests {
 
     #[test]
     fn the_card_asks_in_the_right_order_and_sends_what_it_showed() {
-        let page = page(
-            "request-card",
-            Says::Plain,
-            As::Approver,
-            with_card(Says::Plain),
-        );
+        let page = page("request-card", Says::Plain, As::Approver, with_card(Says::Plain));
         let card = page.text(".card");
-        let order = [
-            "Refund run",
-            "You are asked because",
-            "Changed since",
-            "Department",
-            "Approve for 4 hours",
-            "Approve for less",
-            "Deny",
-        ];
+        let order = ["Refund run", "You are asked because", "Changed since", "Department", "Approve for 4 hours", "Approve for less", "Deny"];
         let found: Vec<usize> = order.iter().filter_map(|part| card.find(part)).collect();
-        assert!(
-            found.len() == order.len() && found.is_sorted(),
-            "{found:?} in {card}"
-        );
+        assert!(found.len() == order.len() && found.is_sorted(), "{found:?} in {card}");
         assert_eq!(page.all(".card form").len(), 3);
-        assert_eq!(
-            page.all(".card form input[name=digest][value='9f2c']")
-                .len(),
-            3,
-            "a stale page decides nothing"
-        );
+        assert_eq!(page.all(".card form input[name=digest][value='9f2c']").len(), 3, "a stale page decides nothing");
         assert_eq!(page.all("#deny-reason[required]").len(), 1);
     }
 
@@ -282,8 +213,7 @@ mod tests {
         (request.status, request.decision) = ("refused".into(), "refused".into());
         (request.policy, request.steps, request.can) = (None, vec![], CanRequest::default());
         request.deciding_rule = "No contractors".into();
-        request.reason =
-            Some("You are a contractor, and this role is not given to contractors.".into());
+        request.reason = Some("You are a contractor, and this role is not given to contractors.".into());
         request.trace = trace(Says::Plain, false);
         let page = page("request-refused", Says::Plain, As::Employee, request);
         assert!(page.text(".flash.bad").contains("contractor"));
@@ -293,15 +223,8 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_text_on_a_request() {
-        for (name, request) in [
-            ("request-hostile", with_card(Says::Hostile)),
-            ("request-hostile-active", delivered(Says::Hostile)),
-        ] {
-            assert!(
-                page(name, Says::Hostile, As::Approver, request)
-                    .all("img")
-                    .is_empty()
-            );
+        for (name, request) in [("request-hostile", with_card(Says::Hostile)), ("request-hostile-active", delivered(Says::Hostile))] {
+            assert!(page(name, Says::Hostile, As::Approver, request).all("img").is_empty());
         }
     }
 }

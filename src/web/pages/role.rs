@@ -34,23 +34,13 @@ mod tests {
             why: says.of(why),
             may_revoke: grant,
         };
-        let standing = if may {
-            Standing::MayAsk
-        } else {
-            Standing::MayNot {
-                reason: says.of("You are a contractor, and this role is not given to contractors."),
-            }
-        };
+        let standing =
+            if may { Standing::MayAsk } else { Standing::MayNot { reason: says.of("You are a contractor, and this role is not given to contractors.") } };
         RolePage {
-            frame: frame(
-                says,
-                if may { As::Administrator } else { As::Employee },
-                "catalog",
-            ),
+            frame: frame(says, if may { As::Administrator } else { As::Employee }, "catalog"),
             role: Role {
                 name: proof::role(says, 20, "Orders DB", "read-only", "elevated"),
-                about: says
-                    .of("Read the orders database through the bastion. No personal data columns."),
+                about: says.of("Read the orders database through the bastion. No personal data columns."),
                 owner: Some(says.of("Cy Okafor")),
                 application_owner: Some(says.of("Mina Sato")),
                 method: "idp_group".into(),
@@ -60,28 +50,17 @@ mod tests {
                 policies: vec![RolePolicy {
                     policy: policy(says),
                     governs_viewer: may,
-                    who: vec![
-                        says.of("People in department Data or Engineering who have a manager"),
-                        says.of("Never contractors"),
-                    ],
+                    who: vec![says.of("People in department Data or Engineering who have a manager"), says.of("Never contractors")],
                     choices_s: vec![3600, 14400, 28800],
                     max_s: 28800,
                     steps: steps(says),
-                    notes: vec![
-                        says.of("A justification is required."),
-                        says.of("May be extended once."),
-                    ],
+                    notes: vec![says.of("A justification is required."), says.of("May be extended once.")],
                 }],
                 holders: 4,
                 members: may.then(|| Listing {
                     rows: vec![
                         member(10, "Bo Lind", "approved by Dana Ruiz and Cy Okafor", true),
-                        member(
-                            11,
-                            "Ada Moss",
-                            "already a member when the group was imported",
-                            false,
-                        ),
+                        member(11, "Ada Moss", "already a member when the group was imported", false),
                     ],
                     next: Some(Cursor("x".into())),
                 }),
@@ -103,31 +82,14 @@ mod tests {
     fn why_not_comes_before_the_rules_and_shows_what_was_seen() {
         let page = Rendered::of("role-refused", &sample(Says::Plain, false));
         assert!(page.text("#why .reason").contains("contractor"));
-        assert!(
-            page.text("#why .decided")
-                .contains("Seen: contractor, from Demo directory, 2 minutes ago")
-        );
-        assert!(
-            page.all(&format!("a[href='/roles/{}/ask']", id(20)))
-                .is_empty()
-        );
-        assert!(
-            page.all("main table").is_empty(),
-            "members are not for everybody"
-        );
+        assert!(page.text("#why .decided").contains("Seen: contractor, from Demo directory, 2 minutes ago"));
+        assert!(page.all(&format!("a[href='/roles/{}/ask']", id(20))).is_empty());
+        assert!(page.all("main table").is_empty(), "members are not for everybody");
     }
 
     #[test]
     fn hostile_text_stays_text_on_a_role_page() {
-        assert!(
-            Rendered::of("role-hostile", &sample(Says::Hostile, true))
-                .all("img")
-                .is_empty()
-        );
-        assert!(
-            Rendered::of("role-hostile-refused", &sample(Says::Hostile, false))
-                .all("img")
-                .is_empty()
-        );
+        assert!(Rendered::of("role-hostile", &sample(Says::Hostile, true)).all("img").is_empty());
+        assert!(Rendered::of("role-hostile-refused", &sample(Says::Hostile, false)).all("img").is_empty());
     }
 }

@@ -23,10 +23,7 @@ mod tests {
 
     #[test]
     fn each_session_can_be_ended_and_the_current_one_is_marked() {
-        for (name, says) in [
-            ("sessions", Says::Plain),
-            ("sessions-hostile", Says::Hostile),
-        ] {
+        for (name, says) in [("sessions", Says::Plain), ("sessions-hostile", Says::Hostile)] {
             let row = |n, current, browser: &str| SessionRow {
                 id: id(n),
                 current,
@@ -36,21 +33,11 @@ mod tests {
                 last_seen_at: ago(if current { 0 } else { 95 }),
                 ends_at: ahead(600),
             };
-            let rows = vec![
-                row(1, true, "Firefox on Linux"),
-                row(2, false, "Safari on iPhone"),
-            ];
-            let sessions = Sessions {
-                rows,
-                idle_s: 1800,
-                absolute_s: 43200,
-            };
+            let rows = vec![row(1, true, "Firefox on Linux"), row(2, false, "Safari on iPhone")];
+            let sessions = Sessions { rows, idle_s: 1800, absolute_s: 43200 };
             let frame = frame(says, As::Employee, "sessions");
             let page = Rendered::of(name, &SessionsPage { frame, sessions });
-            assert!(
-                page.posts_to(&format!("/sessions/{}/end", id(2)))
-                    && page.posts_to("/sessions/end-others")
-            );
+            assert!(page.posts_to(&format!("/sessions/{}/end", id(2))) && page.posts_to("/sessions/end-others"));
             assert_eq!(page.all("tbody .badge.good").len(), 1);
         }
     }

@@ -35,63 +35,31 @@ mod tests {
     use crate::web::proof::*;
 
     fn render(name: &str, signin: SignIn) -> Rendered {
-        let frame = Frame {
-            viewer: None,
-            place: "",
-            flash: None,
-            demo: true,
-            now: now(),
-        };
+        let frame = Frame { viewer: None, place: "", flash: None, demo: true, now: now() };
         Rendered::of(name, &SignInPage { frame, signin })
     }
 
     fn sample() -> SignIn {
-        SignIn {
-            provider: "Demo directory".into(),
-            signed_out: false,
-            ended_at_provider: false,
-            unavailable: None,
-            return_to: Some("/requests/1?a=b".into()),
-        }
+        SignIn { provider: "Demo directory".into(), signed_out: false, ended_at_provider: false, unavailable: None, return_to: Some("/requests/1?a=b".into()) }
     }
 
     #[test]
     fn signing_in_leads_back_to_where_one_was_going() {
         let page = render("signin", sample());
-        assert_eq!(
-            page.one("main a.button").attr("href"),
-            Some("/sign-in/start?to=%2Frequests%2F1%3Fa%3Db")
-        );
+        assert_eq!(page.one("main a.button").attr("href"), Some("/sign-in/start?to=%2Frequests%2F1%3Fa%3Db"));
     }
 
     #[test]
     fn a_provider_that_is_down_is_named() {
         let trouble = Says::Hostile.of("No answer from it since 09:20 UTC.");
-        let page = render(
-            "signin-down",
-            SignIn {
-                unavailable: Some(trouble),
-                ..sample()
-            },
-        );
-        assert!(
-            page.text("[role=alert]")
-                .contains("Demo directory does not answer")
-        );
+        let page = render("signin-down", SignIn { unavailable: Some(trouble), ..sample() });
+        assert!(page.text("[role=alert]").contains("Demo directory does not answer"));
         assert_eq!(page.text("main a.button"), "Try again");
     }
 
     #[test]
     fn signing_out_says_where_it_ended() {
-        let page = render(
-            "signed-out",
-            SignIn {
-                signed_out: true,
-                ended_at_provider: true,
-                return_to: None,
-                ..sample()
-            },
-        );
+        let page = render("signed-out", SignIn { signed_out: true, ended_at_provider: true, return_to: None, ..sample() });
         assert!(page.says("at Demo directory too"));
     }
 }

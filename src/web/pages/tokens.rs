@@ -34,17 +34,11 @@ mod tests {
             revoked_at: None,
             state: state.into(),
         };
-        let scope = |value: &str, label: &str| Choice {
-            value: value.into(),
-            label: label.into(),
-        };
+        let scope = |value: &str, label: &str| Choice { value: value.into(), label: label.into() };
         TokensPage {
             frame: frame(says, As::Administrator, "tokens"),
             tokens: Tokens {
-                rows: Listing::whole(vec![
-                    row(1, "Nightly export", "active"),
-                    row(2, "Old script", "revoked"),
-                ]),
+                rows: Listing::whole(vec![row(1, "Nightly export", "active"), row(2, "Old script", "revoked")]),
                 scopes: vec![
                     scope("requests:read", "See requests"),
                     scope("requests:write", "Ask, withdraw, return"),
@@ -53,11 +47,7 @@ mod tests {
                 ],
                 lives_s: vec![7 * 86400, 30 * 86400, 90 * 86400],
                 made: None,
-                typed: TypedToken {
-                    name: says.of("Backup"),
-                    scopes: vec!["events:read".into()],
-                    life_s: 30 * 86400,
-                },
+                typed: TypedToken { name: says.of("Backup"), scopes: vec!["events:read".into()], life_s: 30 * 86400 },
                 fault: None,
             },
         }
@@ -66,10 +56,7 @@ mod tests {
     #[test]
     fn a_new_token_is_shown_once_and_by_itself() {
         let mut page = sample(Says::Plain);
-        page.tokens.made = Some(Made {
-            name: "Nightly export".into(),
-            secret: "cs_9f2c4b1d".into(),
-        });
+        page.tokens.made = Some(Made { name: "Nightly export".into(), secret: "cs_9f2c4b1d".into() });
         let page = Rendered::of("tokens-made", &page);
         assert_eq!(page.text("#secret"), "cs_9f2c4b1d");
         assert!(page.says("cannot be shown again"));
@@ -80,14 +67,8 @@ mod tests {
         let page = Rendered::of("tokens", &sample(Says::Plain));
         assert!(page.posts_to(&format!("/tokens/{}/revoke", id(1))));
         assert!(!page.posts_to(&format!("/tokens/{}/revoke", id(2))));
-        assert_eq!(
-            page.one("input[name=scope][checked]").attr("value"),
-            Some("events:read")
-        );
-        assert_eq!(
-            page.one("#life option[selected]").attr("value"),
-            Some("2592000")
-        );
+        assert_eq!(page.one("input[name=scope][checked]").attr("value"), Some("events:read"));
+        assert_eq!(page.one("#life option[selected]").attr("value"), Some("2592000"));
     }
 
     #[test]
@@ -95,10 +76,7 @@ mod tests {
         let mut page = sample(Says::Hostile);
         page.tokens.fault = Some("Choose at least one scope.".into());
         let page = Rendered::of("tokens-hostile", &page);
-        assert_eq!(
-            page.one("#name").attr("value"),
-            Some(Says::Hostile.of("Backup").as_str())
-        );
+        assert_eq!(page.one("#name").attr("value"), Some(Says::Hostile.of("Backup").as_str()));
         assert!(page.text("#fault").contains("at least one scope"));
     }
 }
