@@ -1,5 +1,4 @@
 //! A small OIDC and SCIM identity provider.
-
 pub mod authorize;
 pub mod company;
 pub mod discovery;
