@@ -6,6 +6,7 @@ const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 const utcZone = zone === "UTC" || zone === "Etc/UTC";
 const here = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const there = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const thereDay = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 for (const time of document.querySelectorAll("time.t")) {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.getTime())) continue;
@@ -15,18 +16,24 @@ for (const time of document.querySelectorAll("time.t")) {
   } else if (!utcZone) {
     time.textContent = here.format(at);
     time.title = utc;
-    if (time.classList.contains("t-full")) {
-      const beside = document.createElement("span");
-      beside.className = "utc";
-      beside.textContent = ` (${there.format(at)} UTC)`;
-      time.append(beside);
-    }
+    const sameDay = at.getDate() === at.getUTCDate();
+    const beside = document.createElement("span");
+    beside.className = "utc";
+    const reading = `${(sameDay ? there : thereDay).format(at)} UTC`;
+    beside.textContent = time.classList.contains("t-full") ? ` (${reading})` : ` ${reading}`;
+    time.append(beside);
   } else {
     time.title = utc;
   }
 }
 for (const note of document.querySelectorAll("[data-zone]")) {
-  if (!utcZone) note.textContent = `Times are ${zone.replace(/_/g, " ")}, with UTC beside them.`;
+  if (!utcZone) note.textContent = `Times are in ${zone.replace(/_/g, " ")}, with UTC beside them.`;
+}
+
+// On a phone the navigation scrolls sideways; begin where the viewer is.
+const current = document.querySelector(".nav a[aria-current=page]");
+if (current && current.closest(".nav").scrollWidth > current.closest(".nav").clientWidth) {
+  current.closest(".nav").scrollLeft = current.offsetLeft - 60;
 }
 
 // A form is sent once, however often it is clicked.
@@ -64,7 +71,7 @@ for (const ask of asks) {
   ask.addEventListener("toggle", () => {
     if (!ask.open) return;
     for (const other of asks) if (other !== ask) other.open = false;
-    const field = ask.querySelector("textarea, input:not([type=hidden])");
+    const field = ask.querySelector("input:checked") || ask.querySelector("textarea, input:not([type=hidden])");
     if (field) field.focus();
   });
 }
@@ -111,7 +118,8 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (!queue) return;
-  const row = at < 0 ? null : queue.querySelectorAll("[data-row]")[at];
+  // Answering keys work only while the row has the focus, so that a stray key answers nothing.
+  const row = event.target.closest("[data-row]");
   if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
   else if (event.key === "a" && row) row.querySelector("[data-approve]").click();

@@ -142,7 +142,7 @@ pub fn trace(says: Says, may: bool) -> Vec<TraceRule> {
             effect: "deny".into(),
             held: !may,
             decided: !may,
-            lines: vec![line(Some(!may), "You must not be a contractor", Some(if may { "employee" } else { "contractor" }))],
+            lines: vec![line(Some(!may), "Contractors are excluded", Some(if may { "employee" } else { "contractor" }))],
         },
     ]
 }
@@ -244,7 +244,7 @@ impl Rendered {
         for node in self.all("*") {
             for (attribute, value) in node.value().attrs() {
                 assert!(!attribute.starts_with("on"), "{name}: {attribute}");
-                assert!(!(matches!(attribute, "href" | "src" | "action") && !value.starts_with(['/', '#'])), "{name}: {attribute}={value}");
+                assert!(!matches!(attribute, "href" | "src" | "action") || value.starts_with(['/', '#']), "{name}: {attribute}={value}");
             }
             if let Some(id) = node.attr("id") {
                 assert!(ids.insert(id.to_owned()), "{name}: id {id} twice");

@@ -291,7 +291,9 @@ impl Words for str {
     }
 
     fn hue(&self) -> u32 {
-        self.bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b))) % 6
+        // FNV-1a, then its high bits: names that differ in one letter still part.
+        let hash = self.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        (hash >> 13) % 6
     }
 
     fn cut(&self, n: usize) -> String {
@@ -373,10 +375,6 @@ fn word(key: &str) -> Option<(&'static str, &'static str)> {
         "failing" => ("Failing", "bad"),
         "unknown" => ("Unknown", "quiet"),
 
-        "allow" => ("Allows", "good"),
-        "policy" => ("Policy", "info"),
-        "auto" => ("Automatic", "info"),
-        "limit" => ("Limit", "info"),
         _ => return None,
     })
 }

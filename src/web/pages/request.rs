@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn page(name: &str, says: Says, who: As, request: Request) -> Rendered {
-        Rendered::of(name, &RequestPage { frame: frame(says, who, "access"), request })
+        Rendered::of(name, &RequestPage { frame: frame(says, who, if request.card.is_some() { "queue" } else { "access" }), request })
     }
 
     #[test]
