@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::domain::id::PersonId;
-use crate::store::db::Db;
 use crate::store::idempotency;
 
+use super::ctx::Ctx;
 use super::error::ServiceError;
 
 /// A call that is ours to answer.
@@ -39,9 +39,10 @@ pub fn is_key(key: &str) -> bool {
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn begin(db: &Db, now: DateTime<Utc>, owner: PersonId, key: &str, parts: &[&[u8]]) -> Result<Turn, ServiceError> {
+pub async fn begin(ctx: &Ctx, owner: PersonId, key: &str, parts: &[&[u8]]) -> Result<Turn, ServiceError> {
     let hash = fingerprint(parts);
-    let Some(earlier) = idempotency::claim(db, owner.0, key, &hash, now).await? else {
+    let now = ctx.clock.now();
+    let Some(earlier) = idempotency::claim(&ctx.db, owner.0, key, &hash, now).await? else {
         return Ok(Turn::Ours(Claim { owner, key: key.into(), at: now }));
     };
     if earlier.request_hash != hash {
@@ -58,11 +59,11 @@ pub async fn begin(db: &Db, now: DateTime<Utc>, owner: PersonId, key: &str, part
 ///
 /// # Errors
 /// When the database cannot be reached; the act itself stands.
-pub async fn settle(db: &Db, claim: &Claim, status: u16, body: &str) -> Result<(), ServiceError> {
+pub async fn settle(ctx: &Ctx, claim: &Claim, status: u16, body: &str) -> Result<(), ServiceError> {
     if status >= 500 || status == 429 {
-        return Ok(idempotency::release(db, claim.owner.0, &claim.key, claim.at).await?);
+        return Ok(idempotency::release(&ctx.db, claim.owner.0, &claim.key, claim.at).await?);
     }
-    Ok(idempotency::finish(db, claim.owner.0, &claim.key, claim.at, status, body).await?)
+    Ok(idempotency::finish(&ctx.db, claim.owner.0, &claim.key, claim.at, status, body).await?)
 }
 
 /// SHA-256 over the parts, each with its length, so that no two lists of parts look alike.

@@ -1,18 +1,22 @@
 //! One verb per file: load, decide, commit.
 pub mod answer;
+pub mod api_token;
 pub mod ask;
 pub mod commit;
 pub mod ctx;
 pub mod deliver;
 pub mod end;
 pub mod error;
+pub mod export;
 pub mod fetch;
 pub mod heartbeat;
 pub mod idempotency;
 pub mod lapse;
+pub mod list;
 pub mod look;
 pub mod preview;
 pub mod resolve;
+pub mod rights;
 pub mod sweep;
 pub mod sync;
 pub mod token;

@@ -129,6 +129,34 @@ pub async fn stream(db: &Db, population: Population, narrow: Narrow) -> Result<R
     Ok(Rows { pieces })
 }
 
+/// Whether what `narrow` names is there, and whether `person` owns the role, or the application, that it narrows to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Reach {
+    /// Application, role and person that are named are there.
+    pub known: bool,
+    /// `person` owns the role (or its application), or the application.
+    pub owned: bool,
+}
+
+/// What `narrow` reaches, seen from `person`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reach(db: &Db, narrow: Narrow, person: Option<Uuid>) -> Result<Reach, StoreError> {
+    Ok(sqlx::query_as(
+        "select ($1::uuid is null or exists (select 1 from application where id = $1)) and ($2::uuid is null or exists (select 1 from role where id = $2))
+             and ($3::uuid is null or exists (select 1 from person where id = $3)) as known,
+           exists (select 1 from application where id = $1 and owner_id = $4)
+             or exists (select 1 from role r join application a on a.id = r.application_id where r.id = $2 and (r.owner_id = $4 or a.owner_id = $4)) as owned",
+    )
+    .bind(narrow.application)
+    .bind(narrow.role)
+    .bind(narrow.person)
+    .bind(person)
+    .fetch_one(&db.pool)
+    .await?)
+}
+
 /// `statement` with its parameters as literals.
 fn written_in(statement: &str, narrow: Narrow) -> String {
     let time = |at: Option<DateTime<Utc>>, open: &str| match at {

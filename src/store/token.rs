@@ -39,6 +39,8 @@ pub struct TokenRow {
     pub person_name: String,
     /// `active`, `disabled` or `gone`.
     pub person_status: String,
+    /// References of the groups seen last.
+    pub person_groups: Vec<String>,
     /// Its name.
     pub name: String,
     /// Words of its scopes.
@@ -57,7 +59,7 @@ pub struct TokenRow {
 macro_rules! tokens {
     ($rest:literal) => {
         concat!(
-            "select t.id, t.person_id, p.display_name as person_name, p.status as person_status, t.name, t.scopes, t.created_at, t.expires_at, t.last_used_at, t.revoked_at ",
+            "select t.id, t.person_id, p.display_name as person_name, p.status as person_status, p.groups as person_groups, t.name, t.scopes, t.created_at, t.expires_at, t.last_used_at, t.revoked_at ",
             "from api_token t join person p on p.id = t.person_id ",
             $rest
         )
@@ -98,21 +100,17 @@ pub async fn by_id(db: &Db, id: TokenId) -> Result<Option<TokenRow>, StoreError>
     Ok(sqlx::query_as(tokens!("where t.id = $1")).bind(id.0).fetch_optional(&db.pool).await?)
 }
 
-/// Tokens, newest first, older than the one (`created_at`, `id`) where given, at most `limit`; of one person, or with `None`
-/// of everybody.
+/// Tokens, newest first, after the one `after` where given, at most `limit`; of one person, or with `None` of everybody.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(db: &Db, person: Option<PersonId>, before: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> Result<Vec<TokenRow>, StoreError> {
-    Ok(sqlx::query_as(tokens!(
-        "where ($1::uuid is null or t.person_id = $1) and ($2::timestamptz is null or (t.created_at, t.id) < ($2, $3)) order by t.created_at desc, t.id desc limit $4"
-    ))
-    .bind(person.map(|p| p.0))
-    .bind(before.map(|(at, _)| at))
-    .bind(before.map(|(_, id)| id))
-    .bind(limit)
-    .fetch_all(&db.pool)
-    .await?)
+pub async fn list(db: &Db, person: Option<PersonId>, after: Option<Uuid>, limit: i64) -> Result<Vec<TokenRow>, StoreError> {
+    Ok(sqlx::query_as(tokens!("where ($1::uuid is null or t.person_id = $1) and ($2::uuid is null or t.id < $2) order by t.id desc limit $3"))
+        .bind(person.map(|p| p.0))
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&db.pool)
+        .await?)
 }
 
 /// How many tokens of a person are neither expired nor revoked. The person's row is locked, so that the answer holds until the

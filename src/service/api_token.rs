@@ -16,11 +16,13 @@ use crate::domain::policy::FieldFault;
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::Scope;
 use crate::evidence::canonical::hex;
-use crate::store::db::Db;
 use crate::store::token::TokenRow;
 use crate::store::{event, person, token};
 
+use super::commit::commit;
+use super::ctx::{By, Ctx};
 use super::error::ServiceError;
+use super::rights::Groups;
 
 /// What every token starts with.
 const PREFIX: &str = "cst_";
@@ -66,13 +68,9 @@ impl std::fmt::Debug for Made {
 /// Who calls, by a token that is good.
 #[derive(Clone, Debug)]
 pub struct Bearer {
-    /// The token.
-    pub token: TokenId,
-    /// Whose it is.
-    pub person: PersonId,
-    /// Their name now.
-    pub name: String,
-    /// What it may be used for.
+    /// Whose token it is, with the rights of that person.
+    pub by: By,
+    /// What of that it may be used for.
     pub scopes: Vec<Scope>,
 }
 
@@ -80,11 +78,6 @@ impl Bearer {
     /// Whether the token may be used for `scope`.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
-    }
-
-    /// As an event names it.
-    pub fn actor(&self) -> Actor {
-        Actor::Token { id: self.person, name: self.name.clone(), token: self.token }
     }
 }
 
@@ -123,16 +116,17 @@ pub enum NotAuthenticated {
 ///
 /// # Errors
 /// [`Refusal::Faults`] naming every field that is wrong, [`Refusal::NotActive`] for a person who is not active.
-pub async fn create(db: &Db, now: DateTime<Utc>, by: &Actor, channel: Channel, new: &NewToken) -> Result<Made, ServiceError> {
+pub async fn create(ctx: &Ctx, by: &Actor, channel: Channel, new: &NewToken) -> Result<Made, ServiceError> {
+    let now = ctx.clock.now();
     let name = new.name.trim();
     let scopes = check(name, &new.scopes, new.expires_at, now).map_err(Refusal::Faults)?;
-    let person = person::by_id(db, new.person).await?.ok_or(ServiceError::Missing)?;
+    let person = person::by_id(&ctx.db, new.person).await?.ok_or(ServiceError::Missing)?;
     if !person.is_active() {
         return Err(Refusal::NotActive.into());
     }
     let secret = compose(&rand::random());
     let id = TokenId(clock::new_id());
-    let mut tx = db.begin().await?;
+    let mut tx = ctx.db.begin().await?;
     if token::count_live(&mut tx, new.person, now).await? >= MOST {
         let sentence = format!("There are {MOST} tokens already; revoke one that is no longer used.");
         return Err(Refusal::Faults(vec![FieldFault { field: "name".into(), sentence }]).into());
@@ -145,19 +139,21 @@ pub async fn create(db: &Db, now: DateTime<Utc>, by: &Actor, channel: Channel, n
     .await?;
     let fact = Fact::TokenCreated { name: name.into(), scopes: words.iter().map(|word| word.to_string()).collect(), expires_at: new.expires_at };
     event::append(&mut tx, &[about(by, channel, new.person, fact)]).await?;
-    tx.commit().await.map_err(crate::store::error::StoreError::from)?;
+    commit(tx).await?;
     Ok(Made { id, name: name.into(), secret, expires_at: new.expires_at })
 }
 
-/// Who holds the token `text`. Records the use at most once an hour.
+/// Who holds the token `text`; `groups` are those whose members are administrators and auditors. Records the use at most once an
+/// hour.
 ///
 /// # Errors
 /// [`BadToken`] when it is not good, [`ServiceError`] when that cannot be found out.
-pub async fn authenticate(db: &Db, now: DateTime<Utc>, text: &str) -> Result<Bearer, NotAuthenticated> {
+pub async fn authenticate(ctx: &Ctx, groups: &Groups, text: &str) -> Result<Bearer, NotAuthenticated> {
     if !is_token(text) {
         return Err(BadToken::Malformed.into());
     }
-    let row = token::by_hash(db, &hash(text)).await.map_err(ServiceError::from)?.ok_or(BadToken::Unknown)?;
+    let now = ctx.clock.now();
+    let row = token::by_hash(&ctx.db, &hash(text)).await.map_err(ServiceError::from)?.ok_or(BadToken::Unknown)?;
     if row.revoked_at.is_some() {
         return Err(BadToken::Revoked.into());
     }
@@ -167,41 +163,43 @@ pub async fn authenticate(db: &Db, now: DateTime<Utc>, text: &str) -> Result<Bea
     if row.person_status != "active" {
         return Err(BadToken::NotActive.into());
     }
+    let member = |of: &[String]| row.person_groups.iter().any(|group| of.contains(group));
     let bearer = Bearer {
-        token: TokenId(row.id),
-        person: PersonId(row.person_id),
-        name: row.person_name,
+        by: By {
+            person: PersonId(row.person_id),
+            name: row.person_name,
+            token: Some(TokenId(row.id)),
+            channel: Channel::Api,
+            is_administrator: member(&groups.administrators),
+            is_auditor: member(&groups.auditors),
+        },
         scopes: row.scopes.iter().filter_map(|word| Scope::parse(word)).collect(),
     };
     if row.last_used_at.is_none_or(|last| last <= now - USE_RECORDED) {
-        record_use(db, now, &bearer, row.name).await?;
+        let mut tx = ctx.db.begin().await.map_err(ServiceError::from)?;
+        if token::used(&mut tx, TokenId(row.id), now, now - USE_RECORDED).await.map_err(ServiceError::from)? {
+            let used = about(&bearer.by.actor(), Channel::Api, bearer.by.person, Fact::TokenUsed { name: row.name });
+            event::append(&mut tx, &[used]).await.map_err(ServiceError::from)?;
+        }
+        commit(tx).await?;
     }
     Ok(bearer)
 }
 
-async fn record_use(db: &Db, now: DateTime<Utc>, bearer: &Bearer, name: String) -> Result<(), ServiceError> {
-    let mut tx = db.begin().await?;
-    if token::used(&mut tx, bearer.token, now, now - USE_RECORDED).await? {
-        event::append(&mut tx, &[about(&bearer.actor(), Channel::Api, bearer.person, Fact::TokenUsed { name })]).await?;
-    }
-    tx.commit().await.map_err(crate::store::error::StoreError::from)?;
-    Ok(())
-}
-
-/// Tokens, newest first, at most `limit`; of `person`, or with `None` of everybody (an administrator's list).
+/// Tokens, newest first, after the one `after`, at most `limit`; of `person`, or with `None` of everybody (an administrator's list).
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn list(db: &Db, person: Option<PersonId>, before: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> Result<Vec<TokenRow>, ServiceError> {
-    Ok(token::list(db, person, before, limit).await?)
+pub async fn list(ctx: &Ctx, person: Option<PersonId>, after: Option<Uuid>, limit: i64) -> Result<Vec<TokenRow>, ServiceError> {
+    Ok(token::list(&ctx.db, person, after, limit).await?)
 }
 
 /// Revokes a token: its person may, an administrator may, and the command line. Revoking twice is no fault.
 ///
 /// # Errors
 /// [`ServiceError::Missing`] when there is none that `by` may revoke.
-pub async fn revoke(db: &Db, now: DateTime<Utc>, by: &Actor, is_administrator: bool, channel: Channel, id: TokenId) -> Result<(), ServiceError> {
-    let row = token::by_id(db, id).await?.ok_or(ServiceError::Missing)?;
+pub async fn revoke(ctx: &Ctx, by: &Actor, is_administrator: bool, channel: Channel, id: TokenId) -> Result<(), ServiceError> {
+    let row = token::by_id(&ctx.db, id).await?.ok_or(ServiceError::Missing)?;
     let may = match by.person() {
         None => true,
         Some(person) => is_administrator || person.0 == row.person_id,
@@ -209,11 +207,11 @@ pub async fn revoke(db: &Db, now: DateTime<Utc>, by: &Actor, is_administrator: b
     if !may {
         return Err(ServiceError::Missing);
     }
-    let mut tx = db.begin().await?;
-    if token::revoke(&mut tx, id, now).await? {
+    let mut tx = ctx.db.begin().await?;
+    if token::revoke(&mut tx, id, ctx.clock.now()).await? {
         event::append(&mut tx, &[about(by, channel, PersonId(row.person_id), Fact::TokenRevoked { name: row.name })]).await?;
     }
-    tx.commit().await.map_err(crate::store::error::StoreError::from)?;
+    commit(tx).await?;
     Ok(())
 }
 

@@ -1,0 +1,212 @@
+//! Take evidence away: whole files, streamed, with the taking on record.
+
+use std::path::Path;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use futures_util::{Stream, stream};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
+use crate::domain::id::{ApplicationId, PersonId, RoleId};
+use crate::domain::policy::FieldFault;
+use crate::domain::refusal::Refusal;
+use crate::evidence::columns::File;
+use crate::evidence::csv::{Mode, Reshape, record};
+use crate::store::error::StoreError;
+use crate::store::event;
+use crate::store::export::{self, Narrow, Population, Rows};
+
+use super::commit::commit;
+use super::ctx::{By, Ctx};
+use super::error::ServiceError;
+
+/// Each export holds a connection for as long as its reader takes.
+static SEATS: Semaphore = Semaphore::const_new(4);
+
+/// Which file, of what.
+#[derive(Clone, Copy, Debug)]
+pub struct Taking {
+    /// Which file.
+    pub file: File,
+    /// As it is, or safe for spreadsheets.
+    pub mode: Mode,
+    /// From this time on.
+    pub from: Option<DateTime<Utc>>,
+    /// Before this time.
+    pub to: Option<DateTime<Utc>>,
+    /// Only of this application.
+    pub application: Option<ApplicationId>,
+    /// Only of this role.
+    pub role: Option<RoleId>,
+    /// Only where this person is requester, beneficiary or actor.
+    pub person: Option<PersonId>,
+}
+
+/// A file on its way.
+#[derive(Debug)]
+pub struct Download {
+    /// A name for it, in plain ASCII, for example `requests_2026-01-01_2026-04-01_safe.csv`.
+    pub name: String,
+    first: Option<Vec<u8>>,
+    rows: Rows,
+    reshape: Reshape,
+    _seat: SemaphorePermit<'static>,
+}
+
+impl Download {
+    /// The next piece; `None` at the end. After an error the file is not whole.
+    pub async fn next(&mut self) -> Option<Result<Vec<u8>, ServiceError>> {
+        if let Some(header) = self.first.take() {
+            return Some(Ok(header));
+        }
+        let piece = match self.rows.next().await? {
+            Ok(piece) => piece,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let mut out = Vec::new();
+        self.reshape.push(&piece, &mut out);
+        Some(Ok(out))
+    }
+
+    /// The pieces as a stream, for the body of an answer.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Vec<u8>, ServiceError>> + Send {
+        stream::unfold(Some(self), |download| async {
+            let mut download = download?;
+            match download.next().await? {
+                Ok(piece) => Some((Ok(piece), Some(download))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
+    /// Writes the file to `path` and returns how many bytes it has. It appears there only when it is whole.
+    ///
+    /// # Errors
+    /// [`ServiceError::Unavailable`] when the file cannot be written, or the rows break off.
+    pub async fn save(mut self, path: &Path) -> Result<u64, ServiceError> {
+        let unwritable = |error: std::io::Error| ServiceError::Unavailable(format!("{} cannot be written: {error}.", path.display()));
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let mut file = tokio::fs::File::create(&part).await.map_err(unwritable)?;
+        let mut bytes = 0;
+        while let Some(piece) = self.next().await {
+            let written = match piece {
+                Ok(piece) => file.write_all(&piece).await.map(|()| piece.len() as u64).map_err(unwritable),
+                Err(error) => Err(error),
+            };
+            match written {
+                Ok(count) => bytes += count,
+                Err(error) => {
+                    let _ = tokio::fs::remove_file(&part).await;
+                    return Err(error);
+                }
+            }
+        }
+        file.sync_all().await.map_err(unwritable)?;
+        tokio::fs::rename(&part, path).await.map_err(unwritable)?;
+        Ok(bytes)
+    }
+}
+
+/// Starts a download for `by`: auditors and administrators may take everything, owners what is about their role or application,
+/// everybody what is about themselves. The taking is in the log before the first row leaves.
+///
+/// # Errors
+/// [`ServiceError::Missing`] when something named is not there or not theirs to take; a fault when the period ends before it
+/// begins; [`ServiceError::Unavailable`] when too many are under way.
+pub async fn export(ctx: &Ctx, by: &By, taking: &Taking) -> Result<Download, ServiceError> {
+    let reach = export::reach(&ctx.db, narrow(taking), Some(by.person.0)).await?;
+    let theirs = by.reads_everything() || reach.owned || taking.person == Some(by.person);
+    if !theirs || !reach.known {
+        return Err(ServiceError::Missing);
+    }
+    start(ctx, by.actor(), by.channel, taking).await
+}
+
+/// Starts a download for the operator at the command line, who may take everything.
+///
+/// # Errors
+/// As [`export`].
+pub async fn export_by_operator(ctx: &Ctx, taking: &Taking) -> Result<Download, ServiceError> {
+    if !export::reach(&ctx.db, narrow(taking), None).await?.known {
+        return Err(ServiceError::Missing);
+    }
+    start(ctx, Actor::System, Channel::Cli, taking).await
+}
+
+async fn start(ctx: &Ctx, actor: Actor, channel: Channel, taking: &Taking) -> Result<Download, ServiceError> {
+    if let (Some(from), Some(to)) = (taking.from, taking.to)
+        && from >= to
+    {
+        let sentence = "The period must end after it begins; its end is not part of it.".into();
+        return Err(Refusal::Faults(vec![FieldFault { field: "to".into(), sentence }]).into());
+    }
+    let seat = SEATS.try_acquire().map_err(|_| ServiceError::Unavailable("Several exports are under way; try again when one has finished.".into()))?;
+    let fact = Fact::EvidenceExported { file: taking.file.name(), mode: taking.mode.word().into(), filters: filters(taking) };
+    let subject = Subject { person: taking.person, role: taking.role, application: taking.application, ..Subject::default() };
+    let mut tx = ctx.db.begin().await?;
+    event::append(&mut tx, &[Event { actor, channel, subject, fact }]).await?;
+    commit(tx).await?;
+    let population = match taking.file {
+        File::Requests => Population::Requests,
+        File::Approvals => Population::Approvals,
+        File::Grants => Population::Grants,
+        File::Events => Population::Events,
+    };
+    let rows = export::stream(&ctx.db, population, narrow(taking)).await.map_err(|error: StoreError| ServiceError::from(error))?;
+    let mut header = Vec::new();
+    record(taking.file.header().map(Some), taking.mode, &mut header);
+    Ok(Download { name: name(taking), first: Some(header), rows, reshape: Reshape::new(taking.mode), _seat: seat })
+}
+
+fn narrow(taking: &Taking) -> Narrow {
+    Narrow {
+        from: taking.from,
+        to: taking.to,
+        application: taking.application.map(|id| id.0),
+        role: taking.role.map(|id| id.0),
+        person: taking.person.map(|id| id.0),
+    }
+}
+
+/// The filters in words, for the log.
+fn filters(taking: &Taking) -> String {
+    let stamp = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    let parts: Vec<String> = [
+        taking.from.map(|at| format!("from {}", stamp(at))),
+        taking.to.map(|at| format!("to {}", stamp(at))),
+        taking.application.map(|id| format!("application {id}")),
+        taking.role.map(|id| format!("role {id}")),
+        taking.person.map(|id| format!("person {id}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if parts.is_empty() { "everything".into() } else { parts.join(", ") }
+}
+
+fn name(taking: &Taking) -> String {
+    let mut name = taking.file.word().to_string();
+    for at in [taking.from, taking.to].into_iter().flatten() {
+        name.push_str(&at.format("_%Y-%m-%d").to_string());
+    }
+    if taking.mode == Mode::Safe {
+        name.push_str("_safe");
+    }
+    name + ".csv"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_is_named_by_what_it_holds() {
+        let mut taking = Taking { file: File::Grants, mode: Mode::Raw, from: None, to: None, application: None, role: None, person: None };
+        assert_eq!((name(&taking).as_str(), filters(&taking).as_str()), ("grants.csv", "everything"));
+        taking.mode = Mode::Safe;
+        taking.from = Some(DateTime::UNIX_EPOCH);
+        assert_eq!((name(&taking).as_str(), filters(&taking).as_str()), ("grants_1970-01-01_safe.csv", "from 1970-01-01T00:00:00Z"));
+    }
+}

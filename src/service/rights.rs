@@ -1,0 +1,79 @@
+//! Which groups make administrators and auditors.
+//!
+//! Settings name a group by its reference or its name; people are kept with references. Names are looked up now and
+//! then, and what was found stays in force while the directory cannot be asked.
+
+use std::sync::{Arc, RwLock};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::ctx::Ctx;
+
+/// How long a name is trusted to mean the same group.
+const FOUND_LASTS: TimeDelta = TimeDelta::minutes(5);
+/// How soon a look-up that failed is tried again.
+const FAILED_LASTS: TimeDelta = TimeDelta::seconds(15);
+
+/// References of the groups whose members have rights.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// Members are administrators.
+    pub administrators: Vec<String>,
+    /// Members are auditors.
+    pub auditors: Vec<String>,
+}
+
+/// The groups as last looked up. Cloning shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Rights(Arc<RwLock<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    groups: Arc<Groups>,
+    until: Option<DateTime<Utc>>,
+}
+
+impl Rights {
+    /// The groups to hold people against; looked up again when that is due. Never fails: a name that cannot be looked
+    /// up keeps its last meaning, and gives nobody any right before it had one.
+    pub async fn groups(&self, ctx: &Ctx, directory: &str) -> Arc<Groups> {
+        let now = ctx.clock.now();
+        let last = {
+            let mut known = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if known.until.is_some_and(|until| now < until) {
+                return known.groups.clone();
+            }
+            // One request looks up; the others go on with what is known.
+            known.until = Some(now + FAILED_LASTS);
+            known.groups.clone()
+        };
+        let (administrators, sure) = look_up(ctx, directory, &ctx.access.administrators_group, &last.administrators).await;
+        let (auditors, sure_too) = look_up(ctx, directory, &ctx.access.auditors_group, &last.auditors).await;
+        let groups = Arc::new(Groups { administrators, auditors });
+        let lasts = if sure && sure_too { FOUND_LASTS } else { FAILED_LASTS };
+        let mut known = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        known.groups = groups.clone();
+        known.until = Some(ctx.clock.now() + lasts);
+        groups
+    }
+}
+
+/// The references that `configured` stands for, and whether the directory could be asked.
+async fn look_up(ctx: &Ctx, directory: &str, configured: &str, last: &[String]) -> (Vec<String>, bool) {
+    if configured.is_empty() {
+        return (Vec::new(), true);
+    }
+    let mut references = vec![configured.to_owned()];
+    let Some(directory) = ctx.directories.get(directory) else { return (references, true) };
+    match directory.find_group(configured).await {
+        Ok(found) => {
+            references.extend(found.map(|group| group.reference));
+            (references, true)
+        }
+        Err(error) => {
+            tracing::warn!(group = configured, why = %error, "a group that gives rights cannot be looked up");
+            references.extend(last.iter().filter(|reference| *reference != configured).cloned());
+            (references, false)
+        }
+    }
+}
