@@ -19,6 +19,5 @@ pub mod resolve;
 pub mod rights;
 pub mod sweep;
 pub mod sync;
-pub mod token;
 pub mod view_request;
 pub mod withdraw;
