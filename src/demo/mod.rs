@@ -3,6 +3,7 @@ pub mod authorize;
 pub mod company;
 pub mod discovery;
 pub mod filter;
+pub mod filter_text;
 pub mod home;
 pub mod keep;
 pub mod key;

@@ -19,7 +19,7 @@ use super::register::Directory;
 use super::scim_answer::{self as answer, Fault, LIST, Selection};
 use super::scim_group::{self, GroupSubject};
 use super::scim_user::{self, UserSubject};
-use super::{scim_patch, scim_schema, site::Site};
+use super::{filter_text, scim_patch, scim_schema, site::Site};
 
 /// Largest body, in bytes.
 const LARGEST: usize = 1024 * 1024;
@@ -90,7 +90,7 @@ impl Query {
     }
 
     fn filter<S: Subject>(&self) -> Result<Option<Filter>, Fault> {
-        self.filter.as_deref().map(filter::parse::<S>).transpose().map_err(|why| Fault::bad("invalidFilter", why))
+        self.filter.as_deref().map(filter_text::parse::<S>).transpose().map_err(|why| Fault::bad("invalidFilter", why))
     }
 
     /// How many to pass over, and how many to show: `startIndex` counts from 1 and less is 1, a negative `count` is 0.

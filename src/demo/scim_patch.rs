@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::filter::{self, Filter};
+use super::filter_text;
 use super::register::{Directory, GroupAt, PersonAt};
 use super::scim_answer::{Fault, GROUP, PATCH, USER};
 use super::scim_group::MemberSubject;
@@ -182,7 +183,7 @@ fn target(path: &str) -> Result<Target, Fault> {
     }
     match inner.map(|rest| rest.trim_end().strip_suffix(']')) {
         None => Ok(Target::Members),
-        Some(Some(filter)) => filter::parse::<MemberSubject<'_>>(filter).map(Target::Where).map_err(|why| Fault::bad("invalidFilter", why)),
+        Some(Some(filter)) => filter_text::parse::<MemberSubject<'_>>(filter).map(Target::Where).map_err(|why| Fault::bad("invalidFilter", why)),
         Some(None) => Err(Fault::bad("invalidPath", "the path must end after the closing `]`")),
     }
 }
