@@ -5,6 +5,7 @@ pub mod drift;
 pub mod error;
 pub mod event;
 pub mod export;
+pub mod find;
 pub mod grant;
 pub mod idempotency;
 pub mod list_event;

@@ -3,6 +3,7 @@ pub mod access;
 pub mod ask;
 pub mod catalog;
 pub mod directory;
+pub mod find;
 pub mod home;
 pub mod log;
 pub mod overview;

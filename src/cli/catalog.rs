@@ -1,0 +1,63 @@
+//! `countersign plan` and `countersign apply`: policies as code.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use countersign::clock::Clock;
+use countersign::config::Purpose;
+use countersign::domain::event::{Actor, Channel};
+use countersign::service::{apply, plan};
+
+use super::failure::Failure;
+use super::wire;
+
+/// Show what a catalog file would change, and everything wrong with it.
+#[derive(Args)]
+pub struct Plan {
+    /// The catalog file (TOML).
+    file: PathBuf,
+}
+
+/// Apply a catalog file.
+#[derive(Args)]
+pub struct Apply {
+    /// The catalog file (TOML).
+    file: PathBuf,
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| Failure(format!("{} cannot be read: {error}", file.display())))
+}
+
+impl Plan {
+    /// Exits with 0 when the file could be applied, else with 1.
+    pub async fn run(&self, config: Option<&Path>) -> Result<ExitCode, Failure> {
+        let text = read(&self.file)?;
+        wire::with(config, Purpose::Tool, async |ctx| {
+            let plan = plan::run(&ctx.db, &ctx.directories, &text).await?;
+            println!("{plan}");
+            Ok(if plan.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        })
+        .await
+    }
+}
+
+impl Apply {
+    /// Exits with 0 when the catalog is what the file says, else with 1 and nothing changed.
+    pub async fn run(&self, config: Option<&Path>) -> Result<ExitCode, Failure> {
+        let text = read(&self.file)?;
+        let source = self.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        wire::with(config, Purpose::Tool, async |ctx| {
+            let applied = apply::run(&ctx.db, &ctx.directories, &Clock::clone(&ctx.clock), (&text, &source), (Actor::System, Channel::Cli)).await?;
+            println!("{}", applied.plan);
+            match (applied.plan.is_good(), applied.event) {
+                (false, _) => println!("Nothing was changed."),
+                (true, None) => println!("The catalog is already as the file says."),
+                (true, Some(event)) => println!("Applied; event {event} of the log."),
+            }
+            Ok(if applied.plan.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        })
+        .await
+    }
+}

@@ -1,0 +1,9 @@
+//! One file per command, and what they share.
+//pub mod catalog;
+pub mod export;
+pub mod failure;
+pub mod health;
+pub mod logs;
+pub mod serve;
+pub mod token;
+pub mod wire;

@@ -1,0 +1,115 @@
+//! Puts the pieces together from the settings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use countersign::clock::Clock;
+use countersign::config::{Purpose, Settings};
+use countersign::directory::http;
+use countersign::directory::port::Directory;
+use countersign::directory::scim::Scim;
+use countersign::service::ctx::{Access, Ctx, Provisioning};
+use countersign::service::heartbeat;
+use countersign::store::db::{self, Db};
+use countersign::store::local::{self, LocalPostgres};
+use countersign::store::policy::Policies;
+use tokio::sync::Notify;
+
+use super::failure::Failure;
+
+/// Reads the settings; every fault there is becomes one line.
+pub fn settings(file: Option<&Path>, purpose: Purpose) -> Result<Settings, Failure> {
+    Settings::load(file, std::env::vars(), purpose).map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
+        Failure(format!("the settings cannot be used:\n{}", lines.join("\n")))
+    })
+}
+
+/// The private Postgres, when no server is configured, and how to reach the database.
+pub async fn database(settings: &Settings) -> Result<(Option<LocalPostgres>, db::Settings), Failure> {
+    let max_connections = settings.database.max_connections;
+    if let Some(private) = settings.local_postgres() {
+        let server = local::start(private).await?;
+        let owner = Some(server.options());
+        return Ok((Some(server), db::Settings { owner, app: None, max_connections }));
+    }
+    let parse = |secret: &Option<countersign::config::secret::Secret>| secret.as_ref().map(|url| db::parse_url(url.reveal())).transpose();
+    Ok((None, db::Settings { owner: parse(&settings.database.url)?, app: parse(&settings.database.app_url)?, max_connections }))
+}
+
+/// Everything the verbs need. `directory` is the configured one, or the demo's.
+pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> Result<Ctx, Failure> {
+    let db = Db::connect(database).await?;
+    let mut directories = BTreeMap::new();
+    let mut sync_every = Provisioning::default().sync_every;
+    if let Some(directory) = &settings.directory {
+        let reach = http::Settings {
+            timeout: directory.timeout,
+            concurrency: directory.max_concurrent,
+            ..http::Settings::new(&directory.base_url, directory.token.reveal())
+        };
+        directories.insert(directory.key.clone(), Directory::Scim(Scim::new(&reach, clock.clone()).map_err(Failure)?));
+        sync_every = directory.sync_interval;
+    }
+    let ctx = Ctx {
+        db,
+        policies: Policies::default(),
+        directories: Arc::new(directories),
+        clock,
+        provisioning: Arc::new(Provisioning {
+            verify_again: settings.provisioning.verify_again,
+            sweep_every: settings.provisioning.sweep_interval,
+            sync_every,
+            give_up: settings.provisioning.give_up,
+        }),
+        access: Arc::new(Access {
+            administrators_group: settings.access.administrators_group.clone().unwrap_or_default(),
+            auditors_group: settings.access.auditors_group.clone().unwrap_or_default(),
+        }),
+        wake: Arc::new(Notify::new()),
+        paused: Arc::new(Mutex::new(BTreeMap::new())),
+    };
+    heartbeat::follow_clock(&ctx).await?;
+    Ok(ctx)
+}
+
+/// `countersign migrate`
+pub async fn migrate(config: Option<&Path>) -> Result<ExitCode, Failure> {
+    let settings = settings(config, Purpose::Tool)?;
+    super::logs::start(&settings.log);
+    let (server, database) = database(&settings).await?;
+    let owner = database.owner.as_ref().ok_or_else(|| Failure("database.url, the owner's, is needed to migrate".into()))?;
+    let outcome = db::migrate(owner, database.app.is_none()).await;
+    if let Some(server) = server {
+        server.stop().await?;
+    }
+    outcome?;
+    eprintln!("The schema is up to date.");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `work` with everything the verbs need, against the configured database, and puts it all away afterwards.
+///
+/// With the private Postgres, a server that runs in the same data folder holds it: stop that first, or use its pages and API.
+pub async fn with<F>(config: Option<&Path>, purpose: Purpose, work: F) -> Result<ExitCode, Failure>
+where
+    F: AsyncFnOnce(&Ctx) -> Result<ExitCode, Failure>,
+{
+    let settings = settings(config, purpose)?;
+    super::logs::start(&settings.log);
+    let (server, database) = database(&settings).await?;
+    let outcome = match ctx(&settings, &database, Clock::system()).await {
+        Ok(ctx) => {
+            let outcome = work(&ctx).await;
+            ctx.db.close().await;
+            outcome
+        }
+        Err(failure) => Err(failure),
+    };
+    if let Some(server) = server {
+        server.stop().await?;
+    }
+    outcome
+}

@@ -1,0 +1,31 @@
+//! Finds things by the names people use for them.
+
+use crate::domain::id::{ApplicationId, PersonId, RoleId};
+use crate::service::ctx::Ctx;
+use crate::service::error::ServiceError;
+use crate::store::find;
+
+/// The application with this key.
+///
+/// # Errors
+/// When the database fails.
+pub async fn application(ctx: &Ctx, key: &str) -> Result<Option<ApplicationId>, ServiceError> {
+    Ok(find::application(&ctx.db, key).await?.map(ApplicationId))
+}
+
+/// The role with this `APPLICATION/ROLE`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn role(ctx: &Ctx, path: &str) -> Result<Option<RoleId>, ServiceError> {
+    let Some((application, role)) = path.split_once('/') else { return Ok(None) };
+    Ok(find::role(&ctx.db, application, role).await?.map(RoleId))
+}
+
+/// The person with this login name, if exactly one has it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn person(ctx: &Ctx, user_name: &str) -> Result<Option<PersonId>, ServiceError> {
+    Ok(find::person(&ctx.db, user_name).await?.map(PersonId))
+}

@@ -1,0 +1,39 @@
+//! Ids by the names people use.
+
+use uuid::Uuid;
+
+use super::db::Db;
+use super::error::StoreError;
+
+/// The application with this key.
+///
+/// # Errors
+/// When the database fails.
+pub async fn application(db: &Db, key: &str) -> Result<Option<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar("select id from application where key = $1").bind(key).fetch_optional(&db.pool).await?)
+}
+
+/// The role with these keys.
+///
+/// # Errors
+/// When the database fails.
+pub async fn role(db: &Db, application: &str, role: &str) -> Result<Option<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar("select r.id from role r join application a on a.id = r.application_id where a.key = $1 and r.key = $2")
+        .bind(application)
+        .bind(role)
+        .fetch_optional(&db.pool)
+        .await?)
+}
+
+/// The person with this login name, if exactly one who is not gone has it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn person(db: &Db, user_name: &str) -> Result<Option<Uuid>, StoreError> {
+    let found: Vec<Uuid> =
+        sqlx::query_scalar("select id from person where lower(user_name) = lower($1) and status <> 'gone' limit 2").bind(user_name).fetch_all(&db.pool).await?;
+    Ok(match found[..] {
+        [only] => Some(only),
+        _ => None,
+    })
+}
