@@ -17,6 +17,8 @@ pub mod look;
 pub mod preview;
 pub mod resolve;
 pub mod rights;
+pub mod sign_in;
+pub mod sign_out;
 pub mod sweep;
 pub mod sync;
 pub mod view_request;

@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 
 use crate::clock::Clock;
 use crate::domain::secret::Secret;
+use crate::service::sign_in::Vouched;
 
 /// How far two clocks may be apart.
 const SKEW: TimeDelta = TimeDelta::seconds(60);
@@ -113,23 +114,6 @@ pub struct Departure {
     pub nonce: String,
     /// Binds the code to this attempt (PKCE, RFC 7636).
     pub pkce_verifier: String,
-}
-
-/// What the provider vouches for, verified.
-#[derive(Clone, Debug)]
-pub struct Vouched {
-    /// The issuer.
-    pub issuer: String,
-    /// The subject: never empty, at most 255 bytes.
-    pub subject: String,
-    /// The provider's session, where it names one.
-    pub sid: Option<String>,
-    /// When the person last proved who they are.
-    pub auth_time: Option<DateTime<Utc>>,
-    /// The ID token itself, for signing out.
-    pub id_token: String,
-    /// Every claim of the ID token, and those of userinfo that it lacks.
-    pub claims: Map<String, Value>,
 }
 
 /// A provider as one handle. It is asked nothing until somebody signs in.

@@ -1,0 +1,19 @@
+//! What every request passes through, in order.
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+
+use crate::web::state::App;
+use crate::web::{client_address, cross_site, error, headers};
+
+/// Puts the doors around all routes, from outside to inside: headers on every answer, failures written for their
+/// reader, the caller's address, nothing from other sites.
+pub fn around(routes: Router<App>, app: &App) -> Router {
+    routes
+        .fallback(|| async { error::Failure::missing() })
+        .layer(from_fn_with_state(app.clone(), cross_site::refuse))
+        .layer(from_fn_with_state(app.clone(), client_address::note))
+        .layer(from_fn_with_state(app.clone(), error::render))
+        .layer(from_fn_with_state(app.clone(), headers::add))
+        .with_state(app.clone())
+}
