@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::view::{Flash, Frame, Viewer};
 use crate::service::look::shared::{
-    AccessRow, CanGrant, EventRow, Person, PlannedApprover, PlannedSlot, PlannedStep, PolicyName, RequestRow, RoleCard, RoleName, Standing, TraceLine,
-    TraceRule,
+    AccessRow, CanGrant, EventRow, Person, PlannedApprover, PlannedSlot, PlannedStep, PolicyName, RequestRow, RoleCard, RoleName, Standing,
 };
+use crate::service::look::trace::{TraceEffect, TraceLine, TraceRule};
 
 /// Where the texts of a sample come from: as people write, or as somebody means harm.
 #[derive(Clone, Copy, PartialEq)]
@@ -118,32 +118,34 @@ pub fn steps(says: Says) -> Vec<PlannedStep> {
 }
 
 pub fn trace(says: Says, may: bool) -> Vec<TraceRule> {
-    let line = |held: Option<bool>, sentence: &str, seen: Option<&str>| TraceLine {
-        held,
+    let line = |passed: bool, sentence: &str, seen: Option<&str>| TraceLine {
+        passed,
         sentence: says.of(sentence),
         seen: seen.map(|s| says.of(s)),
-        source: Some("Demo directory".into()),
+        source: Some("demo".into()),
         seen_at: Some(ago(2)),
     };
+    let rule = |name: &str, effect, passed, decided, lines| TraceRule { name: says.of(name), effect, passed, decided, lines };
     vec![
-        TraceRule {
-            name: says.of("Engineers and analysts"),
-            effect: "allow".into(),
-            held: may,
-            decided: may,
-            lines: vec![
-                line(Some(may), "You must be in department Data or Engineering", Some(if may { "Data" } else { "Marketing" })),
-                line(Some(true), "You must have a manager", Some("Dana Ruiz")),
-                line(None, "You must have finished the data protection course", None),
+        rule("person is active", TraceEffect::Check, true, false, vec![line(true, "Your account must be active in the directory", Some("true"))]),
+        rule(
+            "profile data-people v3: allow rule 1",
+            TraceEffect::Allow,
+            may,
+            may,
+            vec![
+                line(may, "You must be in department Data or Engineering", Some(if may { "Data" } else { "Marketing" })),
+                line(true, "You must have a manager", Some("Dana Ruiz")),
+                line(may, "You must have a cost centre", may.then_some("4711")),
             ],
-        },
-        TraceRule {
-            name: says.of("No contractors"),
-            effect: "deny".into(),
-            held: !may,
-            decided: !may,
-            lines: vec![line(Some(!may), "Contractors are excluded", Some(if may { "employee" } else { "contractor" }))],
-        },
+        ),
+        rule(
+            "profile data-people v3: deny rule 2",
+            TraceEffect::Deny,
+            may,
+            !may,
+            vec![line(may, "You must not be a contractor", Some(if may { "employee" } else { "contractor" }))],
+        ),
     ]
 }
 

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::shared::{PlannedStep, PolicyName, RoleName, TraceRule};
+use super::shared::{PlannedStep, PolicyName, RoleName};
+use super::trace::TraceRule;
 
 /// The form for asking, and what would happen.
 #[derive(Clone, Debug)]

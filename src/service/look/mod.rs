@@ -15,3 +15,4 @@ pub mod role;
 pub mod session;
 pub mod shared;
 pub mod token;
+pub mod trace;

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::shared::{CanGrant, EventRow, Person, PolicyName, RoleName, TraceRule};
+use super::shared::{CanGrant, EventRow, Person, PolicyName, RoleName};
+use super::trace::TraceRule;
 
 /// A request, where it stands, and everything recorded about it.
 #[derive(Clone, Debug)]

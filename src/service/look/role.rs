@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::shared::{Listing, PlannedStep, PolicyName, RoleName, Standing, TraceRule};
+use super::shared::{Listing, PlannedStep, PolicyName, RoleName, Standing};
+use super::trace::TraceRule;
 
 /// A role, its rules in words, and how the viewer stands towards it.
 #[derive(Clone, Debug)]

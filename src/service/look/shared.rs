@@ -3,8 +3,6 @@
 //! States travel as the words the database keeps (`pending`, `idp_group`, `critical`); `web::view` gives them their
 //! label and colour. Lengths of time are whole seconds. Moments are UTC.
 
-use std::borrow::Borrow;
-
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -112,72 +110,6 @@ pub struct RoleCard {
     pub decided_by: Option<String>,
     /// How the viewer stands towards it.
     pub standing: Standing,
-}
-
-/// One condition looked at by a rule of the trace.
-#[derive(Clone, Debug)]
-pub struct TraceLine {
-    /// Whether the condition matched the person; `None` when the attribute is not known.
-    pub held: Option<bool>,
-    /// The condition as a sentence: for `allow` what is asked of a person (`You must be in department Engineering`),
-    /// for `deny` what rules one out (`Contractors are excluded`).
-    pub sentence: String,
-    /// The value seen, when there was one.
-    pub seen: Option<String>,
-    /// Where the value came from (the directory's name).
-    pub source: Option<String>,
-    /// When it was read there.
-    pub seen_at: Option<DateTime<Utc>>,
-}
-
-/// One rule of the trace.
-#[derive(Clone, Debug)]
-pub struct TraceRule {
-    /// The rule's name.
-    pub name: String,
-    /// `allow`, `deny`, `policy`, `auto` or `limit`.
-    pub effect: String,
-    /// Whether all its conditions matched. For a `deny` rule that is the bad news.
-    pub held: bool,
-    /// Whether this is the rule that decided.
-    pub decided: bool,
-    /// What it looked at, all of it.
-    pub lines: Vec<TraceLine>,
-}
-
-impl TraceRule {
-    /// Whether matching this rule stops a request.
-    pub fn is_against(&self) -> bool {
-        self.effect == "deny"
-    }
-
-    /// What came of the rule, in words.
-    pub fn outcome(&self) -> &'static str {
-        match (self.effect.as_str(), self.held) {
-            ("allow", true) => "lets you ask",
-            ("allow", false) => "does not let you ask",
-            ("deny", true) => "rules you out",
-            ("deny", false) => "does not rule you out",
-            ("policy", true) => "this policy governs",
-            ("policy", false) => "this policy is for others",
-            ("auto", true) => "approves at once",
-            ("auto", false) => "does not approve by itself",
-            ("limit", true) => "within the limit",
-            ("limit", false) => "outside the limit",
-            (_, true) => "applies",
-            (_, false) => "does not apply",
-        }
-    }
-
-    /// How a match or a miss of this rule looks: `held`, `unheld` or `aside` (says nothing against).
-    pub fn verdict(&self, matched: impl Borrow<bool>) -> &'static str {
-        match (self.effect.as_str(), *matched.borrow()) {
-            ("deny", true) => "unheld",
-            ("deny" | "policy" | "auto", false) => "aside",
-            (_, true) => "held",
-            (_, false) => "unheld",
-        }
-    }
 }
 
 /// A slot of a step that has not begun: who would be asked.

@@ -94,7 +94,7 @@ mod tests {
         page.ask.typed.justification = "Typed before the rules changed".into();
         let page = Rendered::of("ask-refused", &page);
         assert!(!page.posts_to("/requests"));
-        assert_eq!(page.all(".trace .rule").len(), 2);
+        assert_eq!(page.all(".trace .rule").len(), 3);
         assert!(page.text("#kept").contains("Typed before"));
     }
 

@@ -217,7 +217,7 @@ mod tests {
         request.trace = trace(Says::Plain, false);
         let page = page("request-refused", Says::Plain, As::Employee, request);
         assert!(page.text(".flash.bad").contains("contractor"));
-        assert_eq!(page.all("details.fold[open] .rule").len(), 2);
+        assert_eq!(page.all("details.fold[open] .rule").len(), 3);
         assert!(page.all("form[action$=withdraw]").is_empty());
     }
 

@@ -82,7 +82,7 @@ mod tests {
     fn why_not_comes_before_the_rules_and_shows_what_was_seen() {
         let page = Rendered::of("role-refused", &sample(Says::Plain, false));
         assert!(page.text("#why .reason").contains("contractor"));
-        assert!(page.text("#why .decided").contains("Seen: contractor, from Demo directory, 2 minutes ago"));
+        assert!(page.text("#why .decided").contains("Seen: contractor, from demo, 2 minutes ago"));
         assert!(page.all(&format!("a[href='/roles/{}/ask']", id(20))).is_empty());
         assert!(page.all("main table").is_empty(), "members are not for everybody");
     }
