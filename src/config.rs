@@ -54,6 +54,8 @@ pub struct Settings {
     pub provisioning: Provisioning,
     /// Log lines.
     pub log: Log,
+    /// The demo directory; used only by `--demo`.
+    pub demo: Demo,
 }
 
 /// `[server]`
@@ -172,6 +174,15 @@ pub struct Log {
     pub level: String,
 }
 
+/// `[demo]`
+#[derive(Clone, Debug)]
+pub struct Demo {
+    /// Where the demo directory listens; loopback.
+    pub listen: SocketAddr,
+    /// The company's file; `None` is the one that comes with the program.
+    pub company: Option<PathBuf>,
+}
+
 /// `log.format`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -204,6 +215,7 @@ impl Settings {
             access: access(&mut check, purpose),
             provisioning: provisioning(&mut check),
             log: log(&mut check),
+            demo: demo(&mut check),
         };
         check.finish().map(|()| settings)
     }
@@ -347,6 +359,14 @@ fn provisioning(check: &mut Check) -> Provisioning {
         sweep_interval: TimeDelta::seconds(check.number("provisioning.sweep_interval_seconds", 10..=86_400)),
         give_up: TimeDelta::hours(check.number("provisioning.give_up_hours", 1..=720)),
     }
+}
+
+fn demo(check: &mut Check) -> Demo {
+    let listen = check.address("demo.listen").unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081)));
+    if !listen.ip().is_loopback() {
+        check.fault("demo.listen", "the demo lets anyone be anyone: it listens on a loopback address only");
+    }
+    Demo { listen, company: check.optional("demo.company").map(PathBuf::from) }
 }
 
 fn log(check: &mut Check) -> Log {

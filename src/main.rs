@@ -29,9 +29,9 @@ enum Command {
     /// Bring the database up to this version, as its owner, and stop.
     Migrate,
     /// Show what a catalog file would change, and everything wrong with it.
-    //Plan(cli::catalog::Plan),
+    Plan(cli::catalog::Plan),
     /// Apply a catalog file.
-    //Apply(cli::catalog::Apply),
+    Apply(cli::catalog::Apply),
     /// Write a CSV file from the log and the tables.
     Export(cli::export::Export),
     /// Make, list and revoke API tokens.
@@ -54,8 +54,8 @@ fn main() -> ExitCode {
         match &arguments.command {
             Command::Serve { demo } => cli::serve::run(config, *demo).await,
             Command::Migrate => cli::wire::migrate(config).await,
-            //Command::Plan(plan) => plan.run(config).await,
-            //Command::Apply(apply) => apply.run(config).await,
+            Command::Plan(plan) => plan.run(config).await,
+            Command::Apply(apply) => apply.run(config).await,
             Command::Export(export) => export.run(config).await,
             Command::Token(token) => token.run(config).await,
             Command::Healthcheck => cli::health::run(config).await,

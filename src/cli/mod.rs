@@ -1,5 +1,6 @@
 //! One file per command, and what they share.
-//pub mod catalog;
+pub mod catalog;
+pub mod demo;
 pub mod export;
 pub mod failure;
 pub mod health;

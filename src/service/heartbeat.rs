@@ -86,3 +86,19 @@ pub async fn run_now(ctx: &Ctx, name: &str) -> Result<(), ServiceError> {
     ctx.wake.notify_one();
     Ok(())
 }
+
+/// How long a worker may be silent before work is held to have stopped.
+const SILENT: Duration = Duration::seconds(30);
+
+/// That the database answers with the schema this program knows, and that a worker was heard of lately.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] says which is not so.
+pub async fn ready(ctx: &Ctx) -> Result<(), ServiceError> {
+    ctx.db.check_schema().await?;
+    match last(ctx).await? {
+        Some(beat) if ctx.clock.now() - beat < SILENT => Ok(()),
+        Some(_) => Err(ServiceError::Unavailable("The worker has not been heard of lately, so nothing is provisioned or revoked.".into())),
+        None => Err(ServiceError::Unavailable("No worker has started yet.".into())),
+    }
+}

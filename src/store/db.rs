@@ -134,8 +134,11 @@ impl Db {
         Ok(())
     }
 
-    /// That the schema is exactly the one this program knows.
-    async fn check_schema(&self) -> Result<(), StoreError> {
+    /// Checks that the schema is exactly the one this program knows.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`] when it is newer, older or not there.
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
         let known: Vec<i64> = MIGRATIONS.iter().map(|m| m.version).collect();
         let there: Result<Vec<i64>, _> =
             sqlx::query_scalar("select version from countersign._sqlx_migrations where success order by version").fetch_all(&self.pool).await;

@@ -37,3 +37,11 @@ pub async fn person(db: &Db, user_name: &str) -> Result<Option<Uuid>, StoreError
         _ => None,
     })
 }
+
+/// Whether there is any application.
+///
+/// # Errors
+/// When the database fails.
+pub async fn any_application(db: &Db) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar("select exists (select 1 from application)").fetch_one(&db.pool).await?)
+}

@@ -4,7 +4,12 @@
 
 use std::sync::LazyLock;
 
+use axum::extract::Path;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+
+use crate::web::error::Failure;
 
 /// A file served under `/static/`.
 #[derive(Debug)]
@@ -41,6 +46,14 @@ pub fn digest() -> &'static str {
 /// The asset of that name, if there is one.
 pub fn find(name: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|a| a.name == name)
+}
+
+/// `GET /static/{name}`: kept by browsers for good, since the address changes with the content.
+pub async fn serve(Path(name): Path<String>) -> Response {
+    match find(&name) {
+        Some(asset) => ([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")], asset.body).into_response(),
+        None => Failure::missing().into_response(),
+    }
 }
 
 #[cfg(test)]

@@ -29,3 +29,11 @@ pub async fn role(ctx: &Ctx, path: &str) -> Result<Option<RoleId>, ServiceError>
 pub async fn person(ctx: &Ctx, user_name: &str) -> Result<Option<PersonId>, ServiceError> {
     Ok(find::person(&ctx.db, user_name).await?.map(PersonId))
 }
+
+/// Whether the catalog has anything in it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn any_application(ctx: &Ctx) -> Result<bool, ServiceError> {
+    Ok(find::any_application(&ctx.db).await?)
+}

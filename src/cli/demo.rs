@@ -1,0 +1,118 @@
+//! The demo: a small company in the same process.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use countersign::clock::Clock;
+use countersign::config::secret::Secret;
+use countersign::config::{Directory, Oidc, Settings};
+use countersign::demo::company::Company;
+use countersign::demo::serve::{self, Running};
+use countersign::domain::event::{Actor, Channel};
+use countersign::service::ctx::Ctx;
+use countersign::service::{apply, sync};
+use countersign::web::state::Public;
+
+use super::failure::Failure;
+
+/// The catalog of the demo company.
+const CATALOG: &str = include_str!("../../config/demo/catalog.toml");
+/// The relying party's name at the demo's provider.
+const CLIENT: &str = "countersign";
+
+/// Who to sign in as.
+pub const WHO: &str = "  Sign in by choosing a person (there are no passwords):
+    Bo Lind        data analyst            asks for access
+    Mara Voss      his manager             approves first
+    Arjun Mehta    owns Orders DB          approves as owner
+    Sofia Marin    administrator           Wei Zhang  auditor
+";
+
+/// Starts the demo directory and makes `settings` use it, only through its protocols.
+pub async fn start(settings: &mut Settings, public: &Public, clock: Clock) -> Result<Running, Failure> {
+    let company = match &settings.demo.company {
+        Some(file) => Company::parse(&std::fs::read_to_string(file).map_err(|error| Failure(format!("{} cannot be read: {error}", file.display())))?)?,
+        None => Company::embedded()?,
+    };
+    std::fs::create_dir_all(&settings.data.folder).map_err(|error| Failure(format!("{} cannot be made: {error}", settings.data.folder.display())))?;
+    let token = kept_secret(&settings.data.folder.join("demo-scim-token"))?;
+    let client_secret = kept_secret(&settings.data.folder.join("demo-client-secret"))?;
+    let demo = serve::start(
+        serve::Settings {
+            listen: settings.demo.listen,
+            company,
+            state: Some(settings.data.folder.join("demo-directory.json")),
+            client_id: CLIENT.into(),
+            client_secret: client_secret.clone(),
+            redirect_uris: vec![public.url("/sign-in/callback")],
+            post_logout_redirect_uris: vec![public.url("/signed-out")],
+            scim_token: token.clone(),
+        },
+        clock,
+    )
+    .await
+    .map_err(|error| Failure(format!("{error}. Set COUNTERSIGN_DEMO__LISTEN to another loopback address.")))?;
+    settings.oidc = Some(Oidc {
+        issuer: demo.issuer().into(),
+        client_id: CLIENT.into(),
+        client_secret: Some(Secret::new(client_secret)),
+        scopes: ["openid", "profile", "email"].map(String::from).into(),
+        link_claim: "preferred_username".into(),
+        link_attribute: "userName".into(),
+    });
+    settings.directory = Some(directory(demo.scim_base(), token));
+    settings.access.administrators_group = Some("countersign-admins".into());
+    settings.access.auditors_group = Some("countersign-auditors".into());
+    Ok(demo)
+}
+
+/// The demo's directory, for a command beside a demo server that runs.
+pub fn beside(settings: &mut Settings) -> Result<(), Failure> {
+    let file = settings.data.folder.join("demo-scim-token");
+    let token = std::fs::read_to_string(&file).map_err(|_| Failure(format!("no demo has run in {}: start `countersign serve --demo` first", settings.data.folder.display())))?;
+    settings.directory = Some(directory(format!("http://{}/scim/v2", settings.demo.listen), token.trim().into()));
+    Ok(())
+}
+
+fn directory(base_url: String, token: String) -> Directory {
+    Directory {
+        key: "main".into(),
+        kind: "scim".into(),
+        base_url,
+        token: Secret::new(token),
+        timeout: Duration::from_secs(10),
+        max_concurrent: 32,
+        // A newcomer who disables somebody in the demo directory wants to see what follows.
+        sync_interval: TimeDelta::seconds(10),
+    }
+}
+
+/// Reads everybody in, and applies the demo's catalog when there is none yet.
+pub async fn fill(ctx: &Ctx) -> Result<(), Failure> {
+    sync::sync(ctx, "main").await?;
+    if countersign::service::look::find::any_application(ctx).await? {
+        return Ok(());
+    }
+    let applied = apply::run(&ctx.db, &ctx.directories, &ctx.clock, (CATALOG, "demo/catalog.toml"), (Actor::System, Channel::Cli)).await?;
+    if !applied.plan.is_good() {
+        tracing::warn!(plan = %applied.plan, "the demo's catalog does not fit this company; apply one of your own");
+    }
+    Ok(())
+}
+
+/// A random secret that stays the same between starts, readable by its owner only.
+fn kept_secret(file: &Path) -> Result<String, Failure> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    if let Ok(kept) = std::fs::read_to_string(file)
+        && !kept.trim().is_empty()
+    {
+        return Ok(kept.trim().to_owned());
+    }
+    let random: [u8; 32] = rand::random();
+    let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut out = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    out.write_all(secret.as_bytes())?;
+    Ok(secret)
+}
