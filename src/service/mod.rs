@@ -1,7 +1,9 @@
 //! One verb per file: load, decide, commit.
 pub mod answer;
 pub mod api_token;
+pub mod apply;
 pub mod ask;
+pub mod catalog_file;
 pub mod commit;
 pub mod ctx;
 pub mod deliver;
@@ -14,6 +16,7 @@ pub mod idempotency;
 pub mod lapse;
 pub mod list;
 pub mod look;
+pub mod plan;
 pub mod preview;
 pub mod resolve;
 pub mod rights;

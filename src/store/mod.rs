@@ -1,5 +1,6 @@
 //! All SQL, one file per noun.
 pub mod catalog;
+pub mod catalog_write;
 pub mod db;
 pub mod drift;
 pub mod error;

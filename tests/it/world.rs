@@ -10,9 +10,11 @@ use countersign::demo;
 use countersign::directory::http;
 use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
-use countersign::domain::event::Channel;
+use countersign::domain::event::{Actor, Channel};
 use countersign::domain::id::{PersonId, RoleId};
+use countersign::service::apply::{self, Applied};
 use countersign::service::ctx::{Access, By, Ctx, Provisioning};
+use countersign::service::error::ServiceError;
 use countersign::store::db::{self, Db};
 use countersign::store::policy::Policies;
 use countersign::worker::step;
@@ -137,7 +139,13 @@ impl World {
 
     /// Applies a catalog file, which must be without fault.
     pub async fn apply(&self, text: &str) {
-        let _ = text;
+        let applied = self.try_apply(text).await.unwrap();
+        assert!(applied.plan.is_good(), "{}", applied.plan);
+    }
+
+    /// Applies a catalog file that may have faults.
+    pub async fn try_apply(&self, text: &str) -> Result<Applied, ServiceError> {
+        apply::run(&self.ctx.db, &self.ctx.directories, &self.ctx.clock, (text, "catalog.toml"), (Actor::System, Channel::Cli)).await
     }
 
     /// Somebody by login name, as a signed-in browser.

@@ -1,0 +1,301 @@
+//! A catalog file with its names resolved.
+//!
+//! Every name that means nothing, or nothing that could work, becomes a fault with its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use crate::domain::catalog::Risk;
+use crate::domain::condition::{Condition, Operator};
+use crate::domain::id::PersonId;
+use crate::domain::person::GroupRef;
+use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, Rule, Slot, Step};
+
+use super::fillable;
+use super::model::{BindingEntry, CatalogFile, PolicyEntry, ProcedureEntry, ProfileEntry, SourceEntry};
+use super::places::{Fault, Placed, distance};
+use super::resolve::{Found, FoundPerson, Resolved};
+
+/// A person and the login by which the file names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Who.
+    pub id: PersonId,
+    /// As written.
+    pub login: String,
+}
+
+/// An application as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplicationDraft {
+    /// Its key.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Its owner.
+    pub owner: Owner,
+    /// Keys and priorities of the policies that govern its roles.
+    pub policies: Vec<(String, i32)>,
+}
+
+/// A role as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleDraft {
+    /// Key of its application.
+    pub application: String,
+    /// Its key there.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// What it lets one do.
+    pub description: String,
+    /// Its owner.
+    pub owner: Owner,
+    /// Its risk.
+    pub risk: Risk,
+    /// Key of the directory.
+    pub directory: String,
+    /// The group that gives it.
+    pub group: GroupRef,
+    /// Keys and priorities of the policies that govern it itself.
+    pub policies: Vec<(String, i32)>,
+}
+
+/// Everything a file wants. Versions are 0 and ids nil until it is compared with what is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// The applications.
+    pub applications: Vec<ApplicationDraft>,
+    /// Their roles.
+    pub roles: Vec<RoleDraft>,
+    /// The profiles.
+    pub profiles: Vec<AccessProfile>,
+    /// The procedures.
+    pub procedures: Vec<ApprovalProcedure>,
+    /// The policies; those whose profile or procedure is not described are left out.
+    pub policies: Vec<AccessPolicy>,
+    /// Keys and priorities of the default policies.
+    pub defaults: Vec<(String, i32)>,
+}
+
+/// Looks every name up and collects what is wrong, in the order of the file.
+pub fn draft(file: &CatalogFile, resolved: &Resolved) -> (Draft, Vec<Fault>) {
+    let mut desk = Desk { resolved, faults: file.faults.clone() };
+    let profiles: Vec<AccessProfile> = file.profiles.iter().map(|entry| desk.profile(entry)).collect();
+    let procedures: Vec<ApprovalProcedure> = file.procedures.iter().map(|entry| desk.procedure(entry)).collect();
+    let policies: Vec<AccessPolicy> = file.policies.iter().filter_map(|entry| desk.policy(entry, &profiles, &procedures)).collect();
+    let open: BTreeMap<&str, bool> = file.policies.iter().map(|policy| (policy.key.value.as_str(), policy.applies_to.is_empty())).collect();
+    let applications: Vec<ApplicationDraft> = file
+        .applications
+        .iter()
+        .map(|entry| ApplicationDraft {
+            key: entry.key.value.clone(),
+            name: entry.name.clone(),
+            description: entry.description.clone(),
+            owner: desk.owner(&entry.owner),
+            policies: desk.bound(&entry.policies, &open),
+        })
+        .collect();
+    let defaults = desk.bound(&file.defaults, &open);
+    let mut roles = Vec::with_capacity(file.roles.len());
+    for entry in &file.roles {
+        let application = applications.iter().find(|application| application.key == entry.application.value);
+        desk.known("application", &entry.application, applications.iter().map(|application| application.key.as_str()));
+        let policies = desk.bound(&entry.policies, &open);
+        let governed = !policies.is_empty() || application.is_none_or(|application| !application.policies.is_empty()) || !defaults.is_empty();
+        if !governed && !entry.key.value.is_empty() {
+            desk.fault(&entry.key, format!("No policy governs “{}”; name one here, at its application, or in default_policies.", entry.key.value));
+        }
+        let owner = match (&entry.owner, application) {
+            (Some(owner), _) => desk.owner(owner),
+            (None, Some(application)) => application.owner.clone(),
+            (None, None) => Owner { id: PersonId(Uuid::nil()), login: String::new() },
+        };
+        if let Some(directory) = entry.directory.as_ref().filter(|directory| directory.value != resolved.directory) {
+            desk.fault(directory, format!("There is no directory “{}”; the one that is connected is “{}”.", directory.value, resolved.directory));
+        }
+        roles.push(RoleDraft {
+            application: entry.application.value.clone(),
+            key: entry.key.value.clone(),
+            name: entry.name.clone(),
+            description: entry.description.clone(),
+            owner,
+            risk: entry.risk,
+            directory: resolved.directory.clone(),
+            group: desk.giving_group(&entry.group),
+            policies,
+        });
+    }
+    let draft = Draft { applications, roles, profiles, procedures, policies, defaults };
+    desk.faults.extend(fillable::faults(file, &draft, resolved));
+    desk.faults.sort();
+    desk.faults.dedup();
+    (draft, desk.faults)
+}
+
+struct Desk<'a> {
+    resolved: &'a Resolved,
+    faults: Vec<Fault>,
+}
+
+impl Desk<'_> {
+    fn fault<T>(&mut self, of: &Placed<T>, sentence: String) {
+        self.faults.push(Fault::at(of.at, sentence));
+    }
+
+    /// Reports a key that nothing has; an empty one has been reported before.
+    fn known<'k>(&mut self, what: &str, key: &Placed<String>, keys: impl Iterator<Item = &'k str>) -> bool {
+        let keys: BTreeSet<&str> = keys.filter(|key| !key.is_empty()).collect();
+        if key.value.is_empty() || keys.contains(key.value.as_str()) {
+            return true;
+        }
+        let near = keys.iter().map(|known| (distance(&key.value, known), *known)).min().filter(|(apart, _)| *apart <= 2);
+        let hint = near.map_or_else(String::new, |(_, known)| format!("; did you mean “{known}”?"));
+        self.fault(key, format!("There is no {what} “{}” in this file{}", key.value, if hint.is_empty() { ".".into() } else { hint }));
+        false
+    }
+
+    fn person(&mut self, login: &Placed<String>) -> Option<FoundPerson> {
+        if login.value.is_empty() {
+            return None;
+        }
+        let directory = &self.resolved.directory;
+        match self.resolved.people.get(&login.value) {
+            Some(Found::One(person)) if person.active => return Some(person.clone()),
+            Some(Found::One(person)) => {
+                let sentence = format!("{} (“{}”) is disabled in directory {directory}; name somebody who is active.", person.name, login.value);
+                self.fault(login, sentence);
+            }
+            Some(Found::Several) => self.fault(login, format!("Several people in directory {directory} are called “{}”; a login must name one.", login.value)),
+            _ => self.fault(login, format!("There is nobody called “{}” in directory {directory}.", login.value)),
+        }
+        None
+    }
+
+    fn owner(&mut self, login: &Placed<String>) -> Owner {
+        let id = self.person(login).map_or(PersonId(Uuid::nil()), |person| person.id);
+        Owner { id, login: login.value.clone() }
+    }
+
+    fn group(&mut self, name: &Placed<String>) -> Option<GroupRef> {
+        if name.value.is_empty() {
+            return None;
+        }
+        let directory = &self.resolved.directory;
+        match self.resolved.groups.get(&name.value) {
+            Some(Found::One(group)) => return Some(GroupRef { reference: group.reference.clone(), name: group.name.clone() }),
+            Some(Found::Several) => {
+                self.fault(name, format!("Several groups in directory {directory} are called “{}”; write the reference of the one that is meant.", name.value));
+            }
+            _ => self.fault(name, format!("There is no group “{}” in directory {directory}.", name.value)),
+        }
+        None
+    }
+
+    /// The group that gives a role: its membership must be changeable.
+    fn giving_group(&mut self, name: &Placed<String>) -> GroupRef {
+        if let Some(Found::One(group)) = self.resolved.groups.get(&name.value)
+            && let Some(why) = &group.read_only
+        {
+            self.fault(name, format!("Membership of group “{}” cannot be changed: {}.", group.name, why.trim_end_matches('.')));
+        }
+        self.group(name).unwrap_or_else(|| GroupRef { reference: String::new(), name: name.value.clone() })
+    }
+
+    fn conditions(&mut self, conditions: &[Placed<Condition>]) -> Vec<Condition> {
+        for condition in conditions {
+            if matches!(condition.value.operator, Operator::MemberOf | Operator::NotMemberOf) {
+                for group in &condition.value.values {
+                    self.group(&Placed { value: group.clone(), at: condition.at });
+                }
+            }
+        }
+        conditions.iter().map(|condition| condition.value.clone()).collect()
+    }
+
+    fn profile(&mut self, entry: &ProfileEntry) -> AccessProfile {
+        let rules = entry.rules.iter().map(|rule| Rule { effect: rule.effect, conditions: self.conditions(&rule.conditions) }).collect();
+        AccessProfile { key: entry.key.value.clone(), name: entry.name.clone(), version: 0, rules }
+    }
+
+    fn source(&mut self, source: &Placed<SourceEntry>) -> ApproverSource {
+        match &source.value {
+            SourceEntry::Person(login) => {
+                let found = self.person(&Placed { value: login.clone(), at: source.at });
+                let (id, name) = found.map_or_else(|| (PersonId(Uuid::nil()), login.clone()), |person| (person.id, person.name));
+                ApproverSource::Person { id, name }
+            }
+            SourceEntry::Group(name) => {
+                let found = self.group(&Placed { value: name.clone(), at: source.at });
+                let group = found.unwrap_or_else(|| GroupRef { reference: String::new(), name: name.clone() });
+                ApproverSource::Group { reference: group.reference, name: group.name }
+            }
+            SourceEntry::Manager => ApproverSource::Manager,
+            SourceEntry::ManagersManager => ApproverSource::ManagersManager,
+            SourceEntry::ApplicationOwner => ApproverSource::ApplicationOwner,
+            SourceEntry::RoleOwner => ApproverSource::RoleOwner,
+        }
+    }
+
+    fn procedure(&mut self, entry: &ProcedureEntry) -> ApprovalProcedure {
+        let mut steps = Vec::with_capacity(entry.steps.len());
+        for step in &entry.steps {
+            let mut slots = Vec::with_capacity(step.slots.len());
+            for slot in &step.slots {
+                let fallback = slot.fallback.as_ref().map(|fallback| self.source(fallback));
+                slots.push(Slot { approvals: slot.approvals, source: self.source(&slot.from), fallback });
+            }
+            steps.push(Step { name: step.name.clone(), time_limit: step.time_limit, slots });
+        }
+        ApprovalProcedure { key: entry.key.value.clone(), name: entry.name.clone(), version: 0, distinct_people: entry.distinct_people, steps }
+    }
+
+    fn policy(&mut self, entry: &PolicyEntry, profiles: &[AccessProfile], procedures: &[ApprovalProcedure]) -> Option<AccessPolicy> {
+        let applies_to = self.conditions(&entry.applies_to);
+        self.known("profile", &entry.profile, profiles.iter().map(|profile| profile.key.as_str()));
+        if let Some(procedure) = &entry.procedure {
+            self.known("procedure", procedure, procedures.iter().map(|procedure| procedure.key.as_str()));
+        }
+        let procedure = match &entry.procedure {
+            Some(key) => Some(procedures.iter().find(|procedure| procedure.key == key.value)?.clone()),
+            None => None,
+        };
+        Some(AccessPolicy {
+            id: Uuid::nil().into(),
+            key: entry.key.value.clone(),
+            name: entry.name.clone(),
+            version: 0,
+            digest: String::new(),
+            applies_to,
+            profile: profiles.iter().find(|profile| profile.key == entry.profile.value && !profile.key.is_empty())?.clone(),
+            procedure,
+            durations: entry.durations.clone()?,
+            justification_required: entry.justification_required,
+            justification_minimum: entry.justification_minimum,
+            ticket_required: entry.ticket_required,
+            ticket_prefix: entry.ticket_prefix.clone(),
+            extension: entry.extension,
+            comment_to_deny: entry.comment_to_deny,
+        })
+    }
+
+    /// The bindings with their keys checked, first one first. One that is for everybody ends the list: what follows it is never reached.
+    fn bound(&mut self, bindings: &[BindingEntry], open: &BTreeMap<&str, bool>) -> Vec<(String, i32)> {
+        let mut sorted: Vec<&BindingEntry> = bindings.iter().filter(|binding| !binding.policy.value.is_empty()).collect();
+        sorted.sort_by_key(|binding| binding.priority);
+        let mut everybody: Option<&str> = None;
+        for binding in &sorted {
+            let known = self.known("policy", &binding.policy, open.keys().copied());
+            if let Some(before) = everybody {
+                let policy = &binding.policy.value;
+                self.fault(&binding.policy, format!("“{policy}” is never reached: “{before}” comes before it and is for everybody. Put it first."));
+            } else if known && open.get(binding.policy.value.as_str()) == Some(&true) {
+                everybody = Some(&binding.policy.value);
+            }
+        }
+        sorted.into_iter().map(|binding| (binding.policy.value.clone(), binding.priority)).collect()
+    }
+}

@@ -1,0 +1,10 @@
+//! The catalog file: read, placed, resolved, put in words.
+pub mod compare;
+pub mod condition;
+pub mod draft;
+pub mod fillable;
+pub mod model;
+pub mod places;
+pub mod read;
+pub mod resolve;
+pub mod words;
