@@ -70,7 +70,8 @@ pub async fn start(settings: &mut Settings, public: &Public, clock: Clock) -> Re
 /// The demo's directory, for a command beside a demo server that runs.
 pub fn beside(settings: &mut Settings) -> Result<(), Failure> {
     let file = settings.data.folder.join("demo-scim-token");
-    let token = std::fs::read_to_string(&file).map_err(|_| Failure(format!("no demo has run in {}: start `countersign serve --demo` first", settings.data.folder.display())))?;
+    let token = std::fs::read_to_string(&file)
+        .map_err(|_| Failure(format!("no demo has run in {}: start `countersign serve --demo` first", settings.data.folder.display())))?;
     settings.directory = Some(directory(format!("http://{}/scim/v2", settings.demo.listen), token.trim().into()));
     Ok(())
 }
