@@ -16,7 +16,7 @@ use crate::domain::policy::FieldFault;
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::Scope;
 use crate::evidence::canonical::hex;
-use crate::store::token::TokenRow;
+pub use crate::store::token::TokenRow;
 use crate::store::{event, person, token};
 
 use super::commit::commit;

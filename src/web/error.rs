@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tower_http::request_id::RequestId;
 
+use crate::domain::policy::FieldFault;
 use crate::domain::refusal::Refusal;
 use crate::service::error::ServiceError;
 use crate::service::sign_in::Viewer;
@@ -40,6 +41,8 @@ pub struct Failure {
     pub link: Option<(String, String)>,
     /// When trying again makes sense.
     pub retry_after: Option<Duration>,
+    /// Each field that is wrong, with what to do.
+    pub errors: Vec<FieldFault>,
 }
 
 impl Failure {
@@ -53,6 +56,7 @@ impl Failure {
             next: next.to_owned(),
             link: None,
             retry_after: None,
+            errors: Vec::new(),
         }
     }
 
@@ -67,6 +71,31 @@ impl Failure {
         let failed = "This needs a bearer token, and there is none that is valid.";
         let next = "Send Authorization: Bearer with a token from the API tokens page.";
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Who is calling?", failed, next)
+    }
+
+    /// The API was called with a token that is not good; `failed` says why.
+    pub fn bad_token(failed: impl Into<String>) -> Self {
+        Self { failed: failed.into(), id: "urn:countersign:problem:bad-token".into(), ..Self::unauthenticated() }
+    }
+
+    /// Fields that are wrong before any rule was asked: each is named.
+    pub fn fields(errors: Vec<FieldFault>) -> Self {
+        let failed = errors.iter().map(|fault| format!("{}: {}", fault.field, fault.sentence)).collect::<Vec<_>>().join(" ");
+        let id = "urn:countersign:problem:fields".into();
+        Self { errors, id, status: StatusCode::UNPROCESSABLE_ENTITY, ..Self::bad_input(failed) }
+    }
+
+    /// The idempotency key was used for another call.
+    pub fn key_reused() -> Self {
+        let failed = "This Idempotency-Key was used for another call, so nothing was done.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Key used before", failed, "Choose a new key for each act.")
+    }
+
+    /// The same call runs at this moment.
+    pub fn key_running() -> Self {
+        let failed = "The same call with this Idempotency-Key is being answered at this moment.";
+        let plain = Self::new(StatusCode::CONFLICT, "idempotency-key-running", "Still running", failed, "Wait a moment, then send it again to get its answer.");
+        Self { retry_after: Some(Duration::from_secs(1)), ..plain }
     }
 
     /// The token is good, but not for this.
@@ -139,8 +168,30 @@ impl Failure {
         response
     }
 
+    /// The response written as a problem right here, if it is a failure; [`render`] then leaves it as it is.
+    pub fn rendered(mut response: Response) -> Response {
+        let status = response.status();
+        let failure = match response.extensions_mut().remove::<Arc<Self>>() {
+            Some(failure) => Arc::unwrap_or_clone(failure),
+            None if status.is_client_error() || status.is_server_error() => Self::of_status(status),
+            None => return response,
+        };
+        let mut written = failure.problem(None);
+        *written.status_mut() = failure.status;
+        if let Some(wait) = failure.retry_after {
+            written.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        Self::as_written(&mut written);
+        written
+    }
+
+    /// Says that a response is written already, whatever its status: [`render`] leaves it as it is.
+    pub fn as_written(response: &mut Response) {
+        response.extensions_mut().insert(Written);
+    }
+
     /// What a bare status of the framework means.
-    fn of_status(status: StatusCode) -> Self {
+    pub fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::missing(),
             StatusCode::METHOD_NOT_ALLOWED => {
@@ -165,6 +216,9 @@ impl Failure {
         let mut problem = json!({
             "type": self.id, "title": self.title, "status": self.status.as_u16(), "detail": self.failed, "next": self.next,
         });
+        if !self.errors.is_empty() {
+            problem["errors"] = self.errors.iter().map(|fault| json!({ "field": fault.field, "detail": fault.sentence })).collect();
+        }
         if let Some(id) = request_id {
             problem["request_id"] = id.into();
         }
@@ -217,9 +271,18 @@ impl From<Refusal> for Failure {
         let (status, title) =
             if refusal.is_conflict() { (StatusCode::CONFLICT, "Somebody was faster") } else { (StatusCode::UNPROCESSABLE_ENTITY, "Not possible") };
         let plain = Self::new(status, "", title, refusal.to_string(), "Go back and look at it again.");
-        Self { id: format!("urn:countersign:refusal:{}", refusal.id()), ..plain }
+        let id = format!("urn:countersign:refusal:{}", refusal.id());
+        let errors = match refusal {
+            Refusal::Faults(faults) => faults,
+            _ => Vec::new(),
+        };
+        Self { id, errors, ..plain }
     }
 }
+
+/// The response is written already.
+#[derive(Clone, Copy, Debug)]
+struct Written;
 
 /// The failure brings its own page along.
 #[derive(Clone, Copy, Debug)]
@@ -251,6 +314,9 @@ pub async fn render(State(app): State<App>, mut request: Request, next: Next) ->
     let is_head = request.method() == Method::HEAD;
     let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
     let mut response = next.run(request).await;
+    if response.extensions_mut().remove::<Written>().is_some() {
+        return response;
+    }
     let status = response.status();
     let told = response.extensions_mut().remove::<Arc<Failure>>();
     let failure = match told {

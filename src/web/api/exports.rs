@@ -1,0 +1,76 @@
+//! Evidence, streamed as CSV.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::evidence::columns::File;
+use crate::evidence::csv::Mode;
+use crate::service::export::{Download, Taking, export};
+use crate::web::api::body::Query;
+use crate::web::api::caller::{ExportsRead, May};
+use crate::web::api::fields::Fields;
+use crate::web::api::problem::{Problem, ProblemBody};
+use crate::web::error::Failure;
+use crate::web::rate_limit::Caller;
+use crate::web::state::App;
+
+/// Of what.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "read by name; here for the API's document")]
+pub struct Narrow {
+    /// From this time on: RFC 3339, or a day. Requests and approvals by when they were asked for, grants by when they were approved.
+    from: Option<String>,
+    /// Before this time: RFC 3339, or a day.
+    to: Option<String>,
+    /// Only of this application.
+    application: Option<Uuid>,
+    /// Only of this role.
+    role: Option<Uuid>,
+    /// Only where this person is requester, beneficiary or actor.
+    person: Option<Uuid>,
+    /// `raw`, or `safe` for spreadsheets: a cell that might run as a formula is prefixed with `'`.
+    mode: Option<String>,
+}
+
+/// Reads what is to be taken of `file`, every fault named.
+pub fn taking(file: File, mut query: Fields) -> Result<Taking, Problem> {
+    let mode = query.word("mode", &[Mode::Raw.word(), Mode::Safe.word()]).and_then(Mode::parse).unwrap_or_default();
+    let taking = Taking {
+        file,
+        mode,
+        from: query.time("from"),
+        to: query.time("to"),
+        application: query.id("application").map(Into::into),
+        role: query.id("role").map(Into::into),
+        person: query.id("person").map(Into::into),
+    };
+    query.done(taking)
+}
+
+/// The answer that streams a download; the Log page's and the API's alike. A file that breaks off breaks the connection, so that
+/// half a file never looks like a whole one.
+pub fn stream(download: Download) -> Response {
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{}\"", download.name));
+    let mut response = Body::from_stream(download.into_stream()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
+    headers.insert(header::CONTENT_DISPOSITION, disposition.unwrap_or(HeaderValue::from_static("attachment")));
+    response
+}
+
+/// Download a file of evidence
+///
+/// `requests.csv`, `approvals.csv`, `grants.csv` or `events.csv`, whole and streamed (RFC 4180). Auditors and administrators may take everything, owners what is about their role or application, everybody what is about themselves. The download is an event of the log.
+#[utoipa::path(get, path = "/api/v1/exports/{file}", tag = "Evidence", params(("file" = String, Path, description = "`requests.csv`, `approvals.csv`, `grants.csv` or `events.csv`."), Narrow), security(("token" = ["exports:read"])),
+    responses((status = 200, description = "The file.", body = String, content_type = "text/csv"), (status = "4XX", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"), (status = 503, description = "Too many exports are under way.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn get(State(app): State<App>, caller: May<ExportsRead>, Path(file): Path<String>, Query(query): Query) -> Result<Response, Problem> {
+    let file = File::parse(&file).ok_or_else(Failure::missing)?;
+    let taking = taking(file, query)?;
+    app.limits.export.take(Caller::Person(caller.by.person), app.ctx.clock.now()).map_err(Failure::too_many)?;
+    Ok(stream(export(&app.ctx, &caller.by, &taking).await?))
+}

@@ -1,0 +1,36 @@
+//! Every route of the API on one page.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use crate::web::api::{body, caller, catalog, document, events, exports, grants, once, preview, reference, requests, tokens};
+use crate::web::state::App;
+
+/// The API's routes: those under `/api/v1` for callers with a token, its document and the readable page for everybody.
+pub fn routes(app: &App) -> Router<App> {
+    Router::new()
+        .route("/api/v1/catalog", get(catalog::list))
+        .route("/api/v1/catalog/{role}", get(catalog::get))
+        .route("/api/v1/requests", get(requests::list).post(requests::create))
+        .route("/api/v1/requests/preview", post(preview::preview))
+        .route("/api/v1/requests/{request}", get(requests::get))
+        .route("/api/v1/requests/{request}/approve", post(requests::approve))
+        .route("/api/v1/requests/{request}/deny", post(requests::deny))
+        .route("/api/v1/requests/{request}/withdraw", post(requests::withdraw))
+        .route("/api/v1/grants", get(grants::list))
+        .route("/api/v1/grants/{grant}", get(grants::get))
+        .route("/api/v1/grants/{grant}/return", post(grants::give_back))
+        .route("/api/v1/grants/{grant}/revoke", post(grants::revoke))
+        .route("/api/v1/events", get(events::list))
+        .route("/api/v1/exports/{file}", get(exports::get))
+        .route("/api/v1/tokens", get(tokens::list))
+        .route("/api/v1/tokens/{token}/revoke", post(tokens::revoke))
+        .layer(from_fn_with_state(app.clone(), once::act_once))
+        .layer(from_fn_with_state(app.clone(), caller::authenticate))
+        .layer(DefaultBodyLimit::max(body::LONGEST))
+        .route("/api/openapi.json", get(document::json))
+        .route("/api", get(reference::page))
+        .route("/api/docs", get(reference::page))
+}
