@@ -232,8 +232,8 @@ async fn write_down(ctx: &Ctx, id: TargetId, token: Uuid, seen_gen: i64, wanted_
         tracing::error!(target_id = %id, error = call.error.as_deref().unwrap_or("?"), "a membership that has ended could not be removed five times in a row; it is tried on");
     }
     let fails = if done { 0 } else { row.fails };
-    let removed = call.change == Some(Change::Remove) && done;
-    let verify_at = (removed || (call.result.is_some() && done && !wants)).then_some(now + ctx.provisioning.verify_again);
+    // Whatever ended is looked at once more: a call that was given up on may still come through.
+    let verify_at = (done && !wants && (row.done_gen < seen_gen || call.result.is_some())).then_some(now + ctx.provisioning.verify_again);
     let retry = (!done).then(|| match call.pause {
         Some(pause) => now + Duration::from_std(pause).unwrap_or(Duration::minutes(1)),
         None if wants != wanted_before => now,

@@ -1,9 +1,11 @@
 //! Everything that needs a server, a database or a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 mod apply;
+mod defects;
 mod demo;
 mod demo_scim;
 mod demo_sign_in;
+mod faulty;
 mod idp;
 mod life;
 mod local;

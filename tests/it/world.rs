@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::faulty::Faulty;
 use chrono::{DateTime, Duration, Utc};
 use countersign::clock::Clock;
 use countersign::demo;
@@ -73,6 +74,8 @@ pub struct World {
     pub database: String,
     /// The demo directory.
     pub demo: demo::serve::Running,
+    /// The way to it that never misbehaves, for looking.
+    straight: Directory,
 }
 
 impl World {
@@ -85,12 +88,20 @@ impl World {
     pub async fn new() -> Self {
         let world = Self::empty().await;
         world.turn().await;
-        world.apply(&std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo/catalog.toml")).unwrap()).await;
+        world.apply(&catalog()).await;
         world
     }
 
-    /// A fresh world with `company`; its directory is reached at `scim_base` instead, if given (a proxy that misbehaves, say).
-    pub async fn with(company: demo::company::Company, scim_base: Option<String>) -> Self {
+    /// A fresh world with the demo's catalog, whose directory is reached through a proxy that misbehaves when told to.
+    pub async fn behind(faulty: &Faulty) -> Self {
+        let world = Self::with(demo::company::Company::embedded().unwrap(), Some(faulty)).await;
+        world.turn().await;
+        world.apply(&catalog()).await;
+        world
+    }
+
+    /// A fresh world with `company`; its directory is reached through `faulty`, if given.
+    pub async fn with(company: demo::company::Company, faulty: Option<&Faulty>) -> Self {
         let clock = Clock::system();
         let database = format!("{}_{}", template().await, NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut maintenance = PgConnection::connect_with(&superuser()).await.unwrap();
@@ -102,7 +113,13 @@ impl World {
         let db = Db::connect(&db::Settings { owner: Some(owner.clone()), app: None, max_connections: 8 }).await.unwrap();
         let root = PgPoolOptions::new().max_connections(2).connect_with(owner.options([("search_path", "countersign")])).await.unwrap();
         let demo = demo::serve::start(demo_settings(company), clock.clone()).await.unwrap();
-        let base = scim_base.unwrap_or_else(|| demo.scim_base());
+        let base = match faulty {
+            Some(faulty) => {
+                faulty.before(&demo.scim_base());
+                faulty.base.clone()
+            }
+            None => demo.scim_base(),
+        };
         let scim = Scim::new(&http::Settings::new(&base, SCIM_TOKEN), clock.clone()).unwrap();
         let ctx = Ctx {
             db,
@@ -114,7 +131,8 @@ impl World {
             wake: Arc::new(Notify::new()),
             paused: Arc::new(Mutex::new(BTreeMap::new())),
         };
-        Self { ctx, root, database, demo }
+        let straight = Directory::Scim(Scim::new(&http::Settings::new(&demo.scim_base(), SCIM_TOKEN), ctx.clock.clone()).unwrap());
+        Self { ctx, root, database, demo, straight }
     }
 
     /// Now, by the world's clock.
@@ -174,9 +192,31 @@ impl World {
         self.directory().find_group(name).await.unwrap().unwrap_or_else(|| panic!("no group {name}")).reference
     }
 
-    /// The directory, through the connector.
+    /// A person's reference in the directory.
+    pub async fn reference(&self, user_name: &str) -> String {
+        sqlx::query_scalar("select reference from countersign.person where user_name = $1").bind(user_name).fetch_one(&self.root).await.unwrap()
+    }
+
+    /// Disables or enables a person at the directory, over SCIM (RFC 7644 §3.5.2).
+    pub async fn set_active(&self, user_name: &str, active: bool) {
+        let body = serde_json::json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{ "op": "replace", "path": "active", "value": active }],
+        });
+        let answer = reqwest::Client::new()
+            .patch(format!("{}/Users/{}", self.demo.scim_base(), self.reference(user_name).await))
+            .bearer_auth(SCIM_TOKEN)
+            .header("content-type", "application/scim+json")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// The directory, through a connector of its own.
     pub fn directory(&self) -> &Directory {
-        &self.ctx.directories["main"]
+        &self.straight
     }
 
     /// Whether the directory itself says that a person is in a group.
@@ -210,6 +250,11 @@ impl World {
     pub async fn history(&self, request: uuid::Uuid) -> Vec<String> {
         sqlx::query_scalar("select kind from countersign.audit_event where request_id = $1 order by id").bind(request).fetch_all(&self.root).await.unwrap()
     }
+}
+
+/// The demo's catalog.
+pub fn catalog() -> String {
+    include_str!("../../config/demo/catalog.toml").to_owned()
 }
 
 /// How the tests start a demo directory.
