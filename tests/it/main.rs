@@ -4,6 +4,7 @@ mod apply;
 mod demo;
 mod demo_scim;
 mod demo_sign_in;
+mod door;
 mod idp;
 mod life;
 mod local;
