@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use crate::clock::new_id;
-use crate::directory::facts::{PersonFacts, ReadError};
+use crate::directory::facts::{PersonFacts, ReadError, clean};
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::domain::id::{PersonId, SessionId};
 use crate::store::db::Tx;
@@ -281,7 +281,10 @@ async fn recognise(ctx: &Ctx, rules: &Rules, vouched: &Vouched) -> Result<Person
     if rules.claim == "email" && !rules.trust_unverified_email && !is_true(vouched.claims.get("email_verified")) {
         return Err(Denied::Refused("Your sign-in worked, but the provider has not verified your address, so it does not show who you are here.".into()));
     }
-    match fetch::directory(ctx, &rules.directory)?.find_person(&rules.attribute, &value).await {
+    let found = fetch::directory(ctx, &rules.directory)?.find_person(&rules.attribute, &value).await;
+    // For people and the log only from here on.
+    let value: String = clean(&value).chars().take(100).collect();
+    match found {
         Ok(Some(facts)) if facts.active => Ok(facts),
         Ok(Some(_)) => Err(switched_off()),
         Ok(None) => Err(Denied::Refused(format!(

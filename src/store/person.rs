@@ -146,7 +146,7 @@ pub async fn upsert(tx: &mut Tx, new_id: PersonId, seen: &Seen, now: DateTime<Ut
            from person where directory = $2 and reference = $3 for update
          ), fresh as (
            insert into person (id, directory, reference, user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups, seen_at)
-           select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+           select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 from (select count(*) from old) as read_before_it_changes
            on conflict (directory, reference) do update set user_name = excluded.user_name, email = excluded.email, display_name = excluded.display_name,
              status = excluded.status, department = excluded.department, title = excluded.title, employment_type = excluded.employment_type,
              manager_reference = excluded.manager_reference, attributes = excluded.attributes, groups = excluded.groups, seen_at = excluded.seen_at

@@ -1,6 +1,7 @@
 //! The way in and the way out.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
@@ -56,7 +57,7 @@ pub async fn start(
     headers: HeaderMap,
     to: Result<Query<To>, QueryRejection>,
 ) -> Result<Response, Response> {
-    slowly(&app, address)?;
+    slowly(&app, address).map_err(too_fast)?;
     let next = to.ok().and_then(|Query(to)| to.path());
     let departure = match app.oidc.depart().await {
         Ok(departure) => departure,
@@ -89,7 +90,7 @@ pub async fn callback(
     headers: HeaderMap,
     answer: Result<Query<Answer>, QueryRejection>,
 ) -> Result<Response, Response> {
-    slowly(&app, address)?;
+    slowly(&app, address).map_err(too_fast)?;
     let stale = || Failure::stale_sign_in().into_response();
     let Query(answer) = answer.map_err(|_| stale())?;
     let (Some(state), Some(browser)) = (answer.state, Cookie::SignIn.of(&headers, &app.public)) else { return Err(stale()) };
@@ -233,9 +234,12 @@ fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
     response
 }
 
-fn slowly(app: &App, address: Option<IpAddr>) -> Result<(), Response> {
-    let now = app.ctx.clock.now();
-    app.limits.sign_in.take(Caller::from(address), now).map_err(|wait| Failure::too_many(wait).into_response())
+fn slowly(app: &App, address: Option<IpAddr>) -> Result<(), Duration> {
+    app.limits.sign_in.take(Caller::from(address), app.ctx.clock.now())
+}
+
+fn too_fast(wait: Duration) -> Response {
+    Failure::too_many(wait).into_response()
 }
 
 /// The provider's own error codes (RFC 6749 §4.1.2.1), in our words; its text may be anybody's.

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
+use crate::web::guard::Visitor;
 use crate::web::state::App;
 use crate::web::{client_address, cross_site, error, headers};
 
@@ -10,7 +11,8 @@ use crate::web::{client_address, cross_site, error, headers};
 /// reader, the caller's address, nothing from other sites.
 pub fn around(routes: Router<App>, app: &App) -> Router {
     routes
-        .fallback(|| async { error::Failure::missing() })
+        // Who is signed in gets the page around it like any other, so that a hidden page and none look alike.
+        .fallback(|_: Visitor| async { error::Failure::missing() })
         .layer(from_fn_with_state(app.clone(), cross_site::refuse))
         .layer(from_fn_with_state(app.clone(), client_address::note))
         .layer(from_fn_with_state(app.clone(), error::render))

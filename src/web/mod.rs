@@ -18,3 +18,4 @@ pub mod router;
 pub mod state;
 pub mod urls;
 pub mod view;
+pub mod wire;

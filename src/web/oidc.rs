@@ -6,7 +6,6 @@
 //! start.
 
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::core::{
@@ -16,8 +15,8 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AccessTokenHash, AdditionalProviderMetadata, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, EndSessionUrl,
-    HttpRequest, HttpResponse, IssuerUrl, LogoutRequest, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
-    ProviderMetadata, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
+    IssuerUrl, LogoutRequest, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl,
+    RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -26,6 +25,7 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 use crate::domain::secret::Secret;
 use crate::service::sign_in::Vouched;
+use crate::web::wire::{Wire, is_safe};
 
 /// How far two clocks may be apart.
 const SKEW: TimeDelta = TimeDelta::seconds(60);
@@ -37,8 +37,6 @@ const METADATA_LASTS: TimeDelta = TimeDelta::hours(1);
 const PAUSE: TimeDelta = TimeDelta::seconds(2);
 /// How often keys are read again for tokens that name a key we do not have.
 const KEYS_PAUSE: TimeDelta = TimeDelta::seconds(10);
-/// Largest answer of a provider, in bytes.
-const MAX_ANSWER: usize = 1 << 20;
 /// Signatures that are believed: asymmetric only, whatever the provider's metadata say.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 4] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
@@ -120,7 +118,7 @@ pub struct Departure {
 #[derive(Debug)]
 pub struct Oidc {
     settings: Settings,
-    http: reqwest::Client,
+    http: Wire,
     clock: Clock,
     held: RwLock<Option<Held>>,
     asking: Mutex<Asking>,
@@ -156,22 +154,7 @@ impl Oidc {
             return Err(format!("The issuer {} must start with https://.", settings.issuer));
         }
         RedirectUrl::new(settings.redirect.clone()).map_err(|e| format!("The public address is not a URL: {e}."))?;
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(3))
-            .timeout(Duration::from_secs(8))
-            .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(issuer.url()) {
-            builder = builder.no_proxy();
-        }
-        if let Some(pem) = &settings.extra_roots {
-            let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
-            for root in roots.map_err(|_| "The provider's certificates are not PEM.".to_owned())? {
-                builder = builder.add_root_certificate(root);
-            }
-        }
-        let http = builder.build().map_err(|e| format!("No HTTP client can be made: {e}."))?;
+        let http = Wire::new(issuer.url(), settings.extra_roots.as_deref())?;
         Ok(Self { settings, http, clock, held: RwLock::new(None), asking: Mutex::new(Asking::default()) })
     }
 
@@ -227,11 +210,10 @@ impl Oidc {
     pub async fn arrive(&self, code: &str, pkce_verifier: &str, nonce: &str) -> Result<Vouched, Trouble> {
         let mut metadata = self.metadata().await?;
         let client = self.client(&metadata)?;
-        let http = |request| self.call(request);
         let request = client.exchange_code(AuthorizationCode::new(code.to_owned()));
         let request = request.map_err(|_| unavailable("it has no token endpoint"))?;
         let verifier = PkceCodeVerifier::new(pkce_verifier.to_owned());
-        let response = request.set_pkce_verifier(verifier).request_async(&http).await.map_err(|error| match error {
+        let response = request.set_pkce_verifier(verifier).request_async(&self.http).await.map_err(|error| match error {
             RequestTokenError::ServerResponse(refusal) => {
                 tracing::warn!(error = %refusal.error(), "the provider refused the code");
                 Trouble::Refused("The provider refused to finish this sign-in.".into())
@@ -332,8 +314,7 @@ impl Oidc {
 
     async fn discover(&self) -> Result<Metadata, Trouble> {
         let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|_| unavailable("its address is not a URL"))?;
-        let http = |request| self.call(request);
-        let metadata = Metadata::discover_async(issuer, &http).await.map_err(|error| match error {
+        let metadata = Metadata::discover_async(issuer, &self.http).await.map_err(|error| match error {
             openidconnect::DiscoveryError::Request(error) => unavailable(&error.to_string()),
             openidconnect::DiscoveryError::Response(status, _, _) => unavailable(&format!("it answered {status}")),
             openidconnect::DiscoveryError::Validation(_) => unavailable("it calls itself by another issuer"),
@@ -355,8 +336,7 @@ impl Oidc {
             return self.current();
         }
         asking.keys_read = Some(now);
-        let http = |request| self.call(request);
-        let keys = CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), &http).await;
+        let keys = CoreJsonWebKeySet::fetch_async(metadata.jwks_uri(), &self.http).await;
         let keys = keys.inspect_err(|_| tracing::warn!("the provider's keys cannot be read")).ok()?;
         let renewed = Arc::new(metadata.clone().set_jwks(keys));
         self.hold(renewed.clone(), now + METADATA_LASTS);
@@ -426,7 +406,7 @@ impl Oidc {
             .header("accept", "application/json")
             .body(Vec::new())
             .map_err(|_| unavailable("its userinfo cannot be asked"))?;
-        let answer = self.call(request).await.map_err(|error| unavailable(&error.to_string()))?;
+        let answer = self.http.send(request).await.map_err(|error| unavailable(&error.to_string()))?;
         if answer.status() != openidconnect::http::StatusCode::OK {
             return Err(unavailable(&format!("its userinfo answered {}", answer.status())));
         }
@@ -440,23 +420,6 @@ impl Oidc {
         }
         Ok(())
     }
-
-    /// One call to the provider, with limits on time and size and without redirects.
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
-        let mut answer = self.http.execute(request.try_into().map_err(CallError::of)?).await.map_err(CallError::of)?;
-        let mut response = openidconnect::http::Response::builder().status(answer.status());
-        for (name, value) in answer.headers() {
-            response = response.header(name, value);
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(CallError::of)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(CallError("its answer is too large"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        response.body(body).map_err(|_| CallError("its answer cannot be read"))
-    }
 }
 
 type Client = CoreClient<
@@ -468,23 +431,6 @@ type Client = CoreClient<
     openidconnect::EndpointMaybeSet,
 >;
 
-/// Why a call failed, in words that hold no address and no secret.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct CallError(&'static str);
-
-impl CallError {
-    fn of(error: reqwest::Error) -> Self {
-        if error.is_connect() {
-            Self("it cannot be reached")
-        } else if error.is_timeout() {
-            Self("it does not answer in time")
-        } else {
-            Self("the connection to it broke")
-        }
-    }
-}
-
 fn unavailable(why: &str) -> Trouble {
     Trouble::Unavailable(format!("The sign-in provider cannot be used right now: {why}."))
 }
@@ -495,13 +441,4 @@ fn payload(token: &str) -> Option<Map<String, Value>> {
     let middle = token.split('.').nth(1)?;
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(middle.trim_end_matches('=')).ok()?;
     serde_json::from_slice(&bytes).ok()
-}
-
-fn is_loopback(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-fn is_safe(url: &reqwest::Url) -> bool {
-    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
 }

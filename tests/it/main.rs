@@ -6,6 +6,7 @@ mod demo;
 mod demo_scim;
 mod demo_sign_in;
 mod faulty;
+mod door;
 mod idp;
 mod life;
 mod local;
