@@ -92,9 +92,13 @@ pub struct Answered {
 ///
 /// # Errors
 /// A [`Refusal`] when the request is closed, when `by` is requester or beneficiary, was not asked at the open step or has decided
-/// before, when the chosen duration is longer than asked or shorter than the policy allows, or when a needed reason is missing.
+/// before, when the chosen duration is longer than asked or shorter than the policy allows, when a needed reason is missing, or, of
+/// an approval, as [`may_approve`].
 pub fn answer(request: &Deciding, by: PersonId, answer: &Answer, comment: Option<&str>) -> Result<Answered, Refusal> {
-    let slot_index = may_answer(request, by)?;
+    let slot_index = match answer {
+        Answer::Deny => may_answer(request, by)?,
+        Answer::Approve { .. } => may_approve(request, by)?,
+    };
     let granted = match answer {
         Answer::Deny => {
             if request.comment_to_deny && comment.is_none_or(|text| text.trim().is_empty()) {
@@ -126,18 +130,21 @@ pub fn answer(request: &Deciding, by: PersonId, answer: &Answer, comment: Option
     Ok(Answered { slot_no: slot_index + 1, slot_done, next, granted: shortest })
 }
 
-/// The slot of the open step, counted from 0, that an answer of `by` would fill. The page and the act both ask here.
+/// The slot of the open step, counted from 0, that an answer of `by` would fill: of several, the first that leaves people enough
+/// for the rest. The page and the act both ask here.
 ///
 /// # Errors
-/// As [`answer`], as far as it does not depend on what is answered.
+/// As [`answer`], as far as it does not depend on what is answered. Who was never asked learns nothing else.
 pub fn may_answer(request: &Deciding, by: PersonId) -> Result<usize, Refusal> {
     if by == request.requester || by == request.beneficiary {
         return Err(Refusal::OwnRequest);
     }
+    if !request.steps.iter().flatten().any(|slot| slot.asked.contains(&by)) {
+        return Err(Refusal::NotAsked);
+    }
     if request.status != RequestStatus::Pending {
         return Err(Refusal::Closed(request.status.word()));
     }
-    let asked_ever = request.steps.iter().flatten().any(|slot| slot.asked.contains(&by));
     let Some(step) = request.step_no.checked_sub(1).and_then(|i| request.steps.get(i)) else {
         return Err(Refusal::MovedOn);
     };
@@ -146,12 +153,47 @@ pub fn may_answer(request: &Deciding, by: PersonId) -> Result<usize, Refusal> {
     if decided_here || (request.distinct_people && decided_before) {
         return Err(Refusal::AlreadyDecided);
     }
-    let free = step.iter().position(|slot| slot.asked.contains(&by) && !slot.is_done());
-    free.ok_or(match (asked_ever, step.iter().any(|slot| slot.asked.contains(&by))) {
-        (_, true) => Refusal::MovedOn,
-        (true, false) => Refusal::MovedOn,
-        (false, false) => Refusal::NotAsked,
-    })
+    let free = |i: &usize| step[*i].asked.contains(&by) && !step[*i].is_done();
+    let good = (0..step.len()).filter(free).find(|slot| leaves_enough(request, by, *slot));
+    good.or_else(|| (0..step.len()).find(free)).ok_or(Refusal::MovedOn)
+}
+
+/// The slot of the open step, counted from 0, that an approval of `by` would fill.
+///
+/// # Errors
+/// As [`may_answer`]; and [`Refusal::NeededElsewhere`] when another slot would then lack people enough, which has them now.
+pub fn may_approve(request: &Deciding, by: PersonId) -> Result<usize, Refusal> {
+    let slot = may_answer(request, by)?;
+    if !leaves_enough(request, by, slot) && open_seats(request, None).is_none() {
+        return Err(Refusal::NeededElsewhere);
+    }
+    Ok(slot)
+}
+
+/// Whether people enough remain for everything that is still to be approved once `by` has approved in `slot` of the open step.
+fn leaves_enough(request: &Deciding, by: PersonId, slot: usize) -> bool {
+    let last = if request.distinct_people { request.steps.len() } else { request.step_no };
+    let mut asked_in = request.steps[request.step_no - 1..last].iter().flatten().filter(|slot| slot.asked.contains(&by));
+    // Who is asked once only is of no use elsewhere.
+    asked_in.nth(1).is_none() || open_seats(request, Some((by, slot))).is_none()
+}
+
+/// The first slot that cannot be filled from the open step on, with an approval of one more person in a slot of it.
+fn open_seats(request: &Deciding, with: Option<(PersonId, usize)>) -> Option<(usize, usize)> {
+    let open = request.step_no - 1;
+    let used = |step: usize, person: &PersonId| {
+        let slots = request.steps.iter().enumerate().filter(|(s, _)| request.distinct_people || *s == step).map(|(_, slots)| slots);
+        let now = with.is_some_and(|(by, _)| by == *person && (request.distinct_people || step == open));
+        now || slots.flatten().any(|slot| slot.approved_by.contains(person))
+    };
+    let rest = |s: usize, l: usize, slot: &SlotState| SlotState {
+        approvals: slot.approvals.saturating_sub(slot.approved_by.len() as u32 + u32::from(s == open && with.is_some_and(|(_, filled)| filled == l))),
+        asked: slot.asked.iter().filter(|person| !used(s, person)).copied().collect(),
+        approved_by: vec![],
+    };
+    let steps: Vec<Vec<SlotState>> =
+        (open..request.steps.len()).map(|s| request.steps[s].iter().enumerate().map(|(l, slot)| rest(s, l, slot)).collect()).collect();
+    unfillable(&steps, request.requester, request.beneficiary, request.distinct_people)
 }
 
 /// Whether people enough exist for every slot, given who may be asked in each: the requester and the beneficiary never count,
@@ -204,3 +246,6 @@ fn seated(
     }
     false
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::person::PersonSnapshot;
+use super::person::{PersonSnapshot, same};
 
 /// How an attribute is compared. Comparison of text ignores case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,18 +89,14 @@ pub struct Checked {
     pub seen: Vec<String>,
 }
 
-fn same(a: &str, b: &str) -> bool {
-    a == b || a.to_lowercase() == b.to_lowercase()
-}
-
 impl Condition {
-    /// Whether the condition holds for `person`, with what was seen. An attribute that is missing never makes a condition true,
-    /// `not_exists` and `not_member_of` apart: removing an attribute never grants.
+    /// Whether the condition holds for `person`, with what was seen. An attribute that is missing or empty never makes a condition
+    /// true, `not_exists` and `not_member_of` apart; and an empty value that it is compared with never does.
     pub fn check(&self, person: &PersonSnapshot) -> Checked {
         let groups = matches!(self.operator, Operator::MemberOf | Operator::NotMemberOf);
         let attribute = if groups { "groups" } else { self.attribute.as_str() };
         let seen = person.values(attribute);
-        let given = || self.values.iter().map(String::as_str);
+        let given = || self.values.iter().map(String::as_str).filter(|value| !value.is_empty());
         let any_equal = || seen.iter().any(|value| given().any(|wanted| same(value, wanted)));
         let met = match self.operator {
             Operator::Is | Operator::In => any_equal(),
@@ -127,7 +123,7 @@ impl Condition {
             Operator::IsNot | Operator::NotIn => format!("Your {name} must be other than {values}"),
             Operator::Contains => format!("Your {name} must contain {values}"),
             Operator::StartsWith => format!("Your {name} must start with {values}"),
-            Operator::Exists => format!("You must have a {name}"),
+            Operator::Exists => format!("You must have {} {name}", article(&name)),
             Operator::NotExists => format!("You must have no {name}"),
             Operator::MemberOf => format!("You must be a member of {values}"),
             Operator::NotMemberOf => format!("You must not be a member of {values}"),
@@ -143,12 +139,16 @@ impl Condition {
             Operator::IsNot | Operator::NotIn => format!("Kept out: any {name} but {values}"),
             Operator::Contains => format!("Kept out: {name} containing {values}"),
             Operator::StartsWith => format!("Kept out: {name} starting with {values}"),
-            Operator::Exists => format!("Kept out: whoever has a {name}"),
+            Operator::Exists => format!("Kept out: whoever has {} {name}", article(&name)),
             Operator::NotExists => format!("Kept out: whoever has no {name}"),
             Operator::MemberOf => format!("Kept out: members of {values}"),
             Operator::NotMemberOf => format!("Kept out: whoever is no member of {values}"),
         }
     }
+}
+
+fn article(name: &str) -> &'static str {
+    if name.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
 }
 
 fn either(values: &[String]) -> String {
@@ -158,3 +158,6 @@ fn either(values: &[String]) -> String {
         [head @ .., last] => format!("{} or {last}", head.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests;

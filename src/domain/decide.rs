@@ -119,6 +119,9 @@ pub fn decide(policies: &[&AccessPolicy], person: &PersonSnapshot, ask: &Ask, no
     let mut governing = None;
     for policy in policies {
         let mut all = true;
+        if policy.applies_to.is_empty() {
+            line(format!("policy {} v{}: for whom", policy.key, policy.version), plain("This policy is for everybody".into(), "", vec![], true), false);
+        }
         for (i, condition) in policy.applies_to.iter().enumerate() {
             let checked = condition.check(person);
             all &= checked.met;
@@ -137,15 +140,20 @@ pub fn decide(policies: &[&AccessPolicy], person: &PersonSnapshot, ask: &Ask, no
     let profile = &policy.profile;
     let mut allowed: Option<String> = None;
     let mut denied: Option<String> = None;
-    let mut unmet = Vec::new();
+    let mut allows = Vec::new();
     for (r, rule) in profile.rules.iter().enumerate() {
         let name = format!("profile {} v{}: {} rule {}", profile.key, profile.version, if rule.effect == Effect::Allow { "allow" } else { "deny" }, r + 1);
         let mut applies = true;
+        match rule.effect {
+            Effect::Allow if rule.conditions.is_empty() => allows.push((name.clone(), plain("Everybody may ask".into(), "", vec![], true))),
+            Effect::Deny if rule.conditions.is_empty() => line(name.clone(), plain("Kept out: everybody".into(), "", vec![], false), false),
+            _ => {}
+        }
         for (i, condition) in rule.conditions.iter().enumerate() {
             let checked = condition.check(person);
             applies &= checked.met;
             match rule.effect {
-                Effect::Allow => unmet.push((format!("{name}, condition {}", i + 1), checked)),
+                Effect::Allow => allows.push((format!("{name}, condition {}", i + 1), checked)),
                 Effect::Deny => {
                     let met = checked.met;
                     let shown = Checked { met: !met, sentence: condition.kept_out_sentence(), ..checked };
@@ -159,12 +167,16 @@ pub fn decide(policies: &[&AccessPolicy], person: &PersonSnapshot, ask: &Ask, no
         }
     }
     let refused = denied.is_some() || allowed.is_none();
-    for (name, checked) in unmet {
+    if allows.is_empty() {
+        let name = format!("profile {} v{}", profile.key, profile.version);
+        line(name, plain("An allow rule must let somebody in, and there is none".into(), "", vec![], false), denied.is_none());
+    }
+    for (name, checked) in allows {
         let decisive = allowed.is_none() && denied.is_none() && !checked.met;
         line(name, checked, decisive);
     }
     if let Some(rule) = &denied {
-        line(rule.clone(), plain("A deny rule applies; it beats every allow rule".into(), "", vec![], false), true);
+        line(format!("{rule} applies"), plain("A deny rule applies; it beats every allow rule".into(), "", vec![], false), true);
     }
     let (outcome, deciding_rule) = if refused {
         (Outcome::Refused, denied.unwrap_or_else(|| format!("profile {} v{}: no allow rule applies", profile.key, profile.version)))
@@ -177,3 +189,6 @@ pub fn decide(policies: &[&AccessPolicy], person: &PersonSnapshot, ask: &Ask, no
     };
     Decision { outcome, policy: Some(policy.id), deciding_rule, trace }
 }
+
+#[cfg(test)]
+mod tests;

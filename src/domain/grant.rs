@@ -122,7 +122,7 @@ impl Lease {
     /// The span once the directory has confirmed at `now`: begins now, or keeps its beginning if it has begun before.
     pub fn begun(&self, now: DateTime<Utc>) -> (DateTime<Utc>, Option<DateTime<Utc>>) {
         let start = if self.verified_at.is_some() { self.starts_at } else { self.starts_at.max(now) };
-        (start, self.duration.and_then(|d| d.after(start)))
+        (start, ends(start, self.duration))
     }
 }
 
@@ -139,7 +139,12 @@ pub fn span(
     extends_until: Option<DateTime<Utc>>,
 ) -> (DateTime<Utc>, Option<DateTime<Utc>>) {
     let start = wanted_start.into_iter().chain(extends_until).fold(now, DateTime::max);
-    (start, duration.and_then(|d| d.after(start)))
+    (start, ends(start, duration))
+}
+
+/// The end of a lease: none only for one without limit. Past the calendar's last day it is that day, not never.
+fn ends(start: DateTime<Utc>, duration: Option<Seconds>) -> Option<DateTime<Utc>> {
+    duration.map(|d| d.after(start).unwrap_or(DateTime::<Utc>::MAX_UTC))
 }
 
 /// Whether `by` may end a lease now: the holder returns, an owner or administrator revokes. Gives the reason to record.
@@ -180,3 +185,6 @@ pub fn extend(lease: &Lease, allowed: bool, already: bool, now: DateTime<Utc>) -
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

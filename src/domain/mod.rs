@@ -6,11 +6,15 @@ pub mod decide;
 pub mod event;
 pub mod grant;
 pub mod id;
+#[cfg(test)]
+mod model;
 pub mod person;
 pub mod plan;
 pub mod policy;
 pub mod refusal;
 pub mod request;
+#[cfg(test)]
+pub mod samples;
 pub mod scope;
 pub mod secret;
 pub mod span;

@@ -45,22 +45,28 @@ pub struct PersonSnapshot {
 
 impl PersonSnapshot {
     /// The values of `attribute`: what the directory lists, and `user_name`, `email`, `display_name`, `manager` by those names.
-    /// Empty when the person has none.
+    /// Empty when the person has none; an empty text is none.
     pub fn values(&self, attribute: &str) -> Vec<&str> {
-        match attribute {
+        let all: Vec<&str> = match attribute {
             "user_name" => vec![&self.user_name],
             "display_name" => vec![&self.display_name],
             "email" => self.email.iter().map(String::as_str).collect(),
             "manager" => self.manager.iter().map(String::as_str).collect(),
             "groups" => self.groups.iter().map(|g| g.name.as_str()).collect(),
             _ => self.attributes.get(attribute).into_iter().flatten().map(String::as_str).collect(),
-        }
+        };
+        all.into_iter().filter(|value| !value.trim().is_empty()).collect()
     }
 
-    /// Whether a group with this reference or name is among the person's groups.
+    /// Whether a group with this reference, or with this name in any case, is among the person's groups.
     pub fn in_group(&self, group: &str) -> bool {
-        self.groups.iter().any(|g| g.reference == group || g.name == group)
+        self.groups.iter().any(|g| g.reference == group || same(&g.name, group))
     }
+}
+
+/// Whether two texts are the same but for case.
+pub fn same(a: &str, b: &str) -> bool {
+    a == b || a.to_lowercase() == b.to_lowercase()
 }
 
 /// A person to show or to write into the log: the name as it is now, the id that stays.

@@ -246,3 +246,6 @@ impl AccessPolicy {
         format!("{} to {}{or}", limits.minimum, limits.maximum)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,11 +18,14 @@ pub enum Refusal {
     #[error("You have already decided on this request; one person counts once.")]
     AlreadyDecided,
     /// Somebody was faster, or it was withdrawn.
-    #[error("This request is already {0}; nothing was changed.")]
+    #[error("This request is already {}; nothing was changed.", .0.replace('_', " "))]
     Closed(&'static str),
     /// The step that was shown is no longer the one that is open.
     #[error("This request has moved on to another step since you opened the page; look at it again.")]
     MovedOn,
+    /// Nobody else could approve in another slot.
+    #[error("You are needed at another step of this request, where nobody else could stand in for you. Leave this one to the others, or deny.")]
+    NeededElsewhere,
     /// An approver may only shorten.
     #[error("An approver may only shorten: {0} were asked for.")]
     LongerThanAsked(Seconds),
@@ -92,6 +95,7 @@ impl Refusal {
             Self::AlreadyDecided => "already-decided",
             Self::Closed(_) => "closed",
             Self::MovedOn => "moved-on",
+            Self::NeededElsewhere => "needed-elsewhere",
             Self::LongerThanAsked(_) => "longer-than-asked",
             Self::ShorterThanAllowed(_) => "shorter-than-allowed",
             Self::ReasonRequired => "reason-required",

@@ -81,6 +81,8 @@ pub fn sentence(duration: Option<Seconds>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -104,5 +106,40 @@ mod tests {
         for text in ["", "0s", "-1h", "4", "h", "4 h", "4h4h", "1m1h", "99999999999999999999d", "9999999999w", "4ĥ", "1.5h"] {
             assert_eq!(Seconds::parse(text), None, "{text:?}");
         }
+    }
+
+    proptest! {
+        #[test]
+        fn every_duration_reads_back_from_its_short_form(seconds in prop_oneof![1..LONGEST + 1, 1i64..1_000_000]) {
+            prop_assert_eq!(Seconds::parse(&Seconds(seconds).short()), Some(Seconds(seconds)));
+            prop_assert_eq!(Seconds::parse(&format!("  {}\n", Seconds(seconds).short())), Some(Seconds(seconds)));
+        }
+
+        #[test]
+        fn what_is_read_is_in_range_and_reads_again(text in r"[0-9wdhms]{0,8}|\PC*") {
+            if let Some(read) = Seconds::parse(&text) {
+                prop_assert!((1..=LONGEST).contains(&read.0));
+                prop_assert_eq!(Seconds::parse(&read.short()), Some(read));
+                prop_assert!(!read.to_string().contains("no time"));
+            }
+        }
+
+        #[test]
+        fn what_is_said_adds_up(seconds in 1..LONGEST + 1) {
+            let said = Seconds(seconds).to_string();
+            let words: Vec<&str> = said.split(' ').collect();
+            let total: i64 = words.chunks(2).map(|pair| {
+                let size = UNITS.iter().find(|(_, name, _)| pair[1].trim_end_matches('s') == *name).unwrap().2;
+                pair[0].parse::<i64>().unwrap() * size
+            }).sum();
+            prop_assert_eq!(total, seconds, "{}", said);
+        }
+    }
+
+    #[test]
+    fn past_the_end_of_the_calendar_there_is_no_time() {
+        assert_eq!(Seconds(1).after(DateTime::<Utc>::MAX_UTC), None);
+        assert_eq!(Seconds(i64::MAX).after(DateTime::<Utc>::MIN_UTC), None);
+        assert_eq!(Seconds(60).after(DateTime::UNIX_EPOCH).unwrap().timestamp(), 60);
     }
 }

@@ -1,0 +1,149 @@
+//! Each operator against each kind of value.
+
+use std::collections::BTreeMap;
+
+use super::super::person::GroupRef;
+use super::super::samples::{bo, when};
+use super::*;
+
+/// Bo with `department` set to these values and in these groups.
+fn person(values: &[&str], groups: &[(&str, &str)]) -> PersonSnapshot {
+    let attributes = BTreeMap::from([("department".to_owned(), values.iter().map(|v| (*v).to_owned()).collect())]);
+    PersonSnapshot {
+        attributes,
+        groups: groups.iter().map(|(reference, name)| GroupRef { reference: (*reference).into(), name: (*name).into() }).collect(),
+        ..bo()
+    }
+}
+
+#[test]
+fn operators_compare_as_written() {
+    use Operator::*;
+    for (seen, operator, values, met) in [
+        (&["Data"][..], Is, &["Data"][..], true),
+        (&["Data"], Is, &["data"], true),
+        (&["Data"], Is, &["Dat"], false),
+        (&["Data", "Sales"], Is, &["sales"], true),
+        (&["Ünïcode Straße"], Is, &["ÜNÏCODE STRAßE"], true),
+        (&["ДАННЫЕ"], Is, &["данные"], true),
+        (&[], Is, &["Data"], false),
+        (&[""], Is, &[""], false),
+        (&["Data"], Is, &[" Data"], false),
+        (&["Data"], IsNot, &["DATA"], false),
+        (&["Data"], IsNot, &["Sales"], true),
+        (&["Data", "Sales"], IsNot, &["Sales"], false),
+        (&[], IsNot, &["Data"], false),
+        (&[""], IsNot, &["Data"], false),
+        (&["  "], IsNot, &["Data"], false),
+        (&["Data"], In, &["Sales", "data"], true),
+        (&["Data"], In, &["Sales", "Law"], false),
+        (&[], In, &["Sales", ""], false),
+        (&["Data"], NotIn, &["Sales", "Law"], true),
+        (&["Data"], NotIn, &["Sales", "DATA"], false),
+        (&[], NotIn, &["Sales"], false),
+        (&[""], NotIn, &["Sales"], false),
+        (&["Staff engineer"], Contains, &["ENGINE"], true),
+        (&["Staff engineer"], Contains, &["law", "staff"], true),
+        (&["Staff engineer"], Contains, &["manager"], false),
+        (&["Staff engineer"], Contains, &[""], false),
+        (&[], Contains, &["a"], false),
+        (&["Staff engineer"], StartsWith, &["staff "], true),
+        (&["Staff engineer"], StartsWith, &["engineer"], false),
+        (&["Staff engineer"], StartsWith, &[""], false),
+        (&["Staff engineer"], StartsWith, &["", "Staff"], true),
+        (&[], StartsWith, &["a"], false),
+        (&["Data"], Exists, &[], true),
+        (&[], Exists, &[], false),
+        (&[""], Exists, &[], false),
+        (&["Data"], NotExists, &[], false),
+        (&[], NotExists, &[], true),
+        (&["", " "], NotExists, &[], true),
+    ] {
+        let checked = when("department", operator, values).check(&person(seen, &[]));
+        assert_eq!(checked.met, met, "{seen:?} {} {values:?}", operator.word());
+        assert_eq!(checked.attribute, "department");
+        assert_eq!(checked.seen, seen.iter().filter(|v| !v.trim().is_empty()).map(|v| (*v).to_owned()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn an_attribute_that_nobody_has_heard_of_is_met_by_its_absence_only() {
+    for (operator, _) in Operator::ALL {
+        let met = when("shoe_size", operator, &["42"]).check(&bo()).met;
+        assert_eq!(met, matches!(operator, Operator::NotExists | Operator::NotMemberOf), "{}", operator.word());
+    }
+}
+
+#[test]
+fn groups_are_known_by_reference_and_by_name_in_any_case() {
+    let groups = [("g-1", "DBA"), ("G-2", "Contractors")];
+    for (values, member) in
+        [(&["g-1"][..], true), (&["dba"], true), (&["sre", "CONTRACTORS"], true), (&["G-1"], false), (&["db"], false), (&[""], false), (&[], false)]
+    {
+        for (operator, met) in [(Operator::MemberOf, member), (Operator::NotMemberOf, !member)] {
+            // The attribute says nothing here: groups are groups.
+            let checked = when("department", operator, values).check(&person(&["Data"], &groups));
+            assert_eq!((checked.met, checked.attribute.as_str()), (met, "groups"), "{} {values:?}", operator.word());
+            assert_eq!(checked.seen, ["DBA", "Contractors"]);
+        }
+    }
+    assert!(when("groups", Operator::Is, &["dba"]).check(&person(&[], &groups)).met);
+    assert!(when("", Operator::NotMemberOf, &["dba"]).check(&person(&[], &[])).met, "whoever is in no group at all");
+}
+
+#[test]
+fn what_the_directory_always_says_has_names_of_its_own() {
+    for (attribute, value) in [("user_name", "bo.lind"), ("display_name", "Bo Lind"), ("email", "bo@example.org"), ("manager", "r-2")] {
+        assert!(when(attribute, Operator::Is, &[value]).check(&bo()).met, "{attribute}");
+        let mut shadowed = bo();
+        shadowed.attributes.insert(attribute.into(), vec!["somebody else".into()]);
+        assert!(!when(attribute, Operator::Is, &["somebody else"]).check(&shadowed).met, "an attribute must not pose as {attribute}");
+    }
+}
+
+#[test]
+fn every_word_of_an_operator_reads_back() {
+    for (operator, word) in Operator::ALL {
+        assert_eq!((operator.word(), Operator::parse(word)), (word, Some(operator)));
+        let (fewest, most) = operator.arity();
+        assert!(fewest <= most);
+    }
+    assert_eq!(Operator::parse("matches"), None);
+    assert_eq!(Operator::parse("Is"), None);
+}
+
+#[test]
+fn every_condition_reads_as_a_sentence() {
+    let sentences: Vec<String> = Operator::ALL
+        .into_iter()
+        .flat_map(|(operator, _)| {
+            let many = ["Data", "Law", "Sales"];
+            let condition = when("employment_type", operator, &many[..operator.arity().1.min(3)]);
+            [condition.sentence(), condition.kept_out_sentence()]
+        })
+        .chain([when("department", Operator::Is, &["Engineering"]).sentence()])
+        .collect();
+    insta::assert_snapshot!(sentences.join("\n"), @r#"
+    Your employment type must be Data
+    Kept out: employment type Data
+    Your employment type must be other than Data
+    Kept out: any employment type but Data
+    Your employment type must be Data, Law or Sales
+    Kept out: employment type Data, Law or Sales
+    Your employment type must be other than Data, Law or Sales
+    Kept out: any employment type but Data, Law or Sales
+    Your employment type must contain Data, Law or Sales
+    Kept out: employment type containing Data, Law or Sales
+    Your employment type must start with Data, Law or Sales
+    Kept out: employment type starting with Data, Law or Sales
+    You must have an employment type
+    Kept out: whoever has an employment type
+    You must have no employment type
+    Kept out: whoever has no employment type
+    You must be a member of Data, Law or Sales
+    Kept out: members of Data, Law or Sales
+    You must not be a member of Data, Law or Sales
+    Kept out: whoever is no member of Data, Law or Sales
+    You must be in department Engineering
+    "#);
+}
