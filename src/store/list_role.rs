@@ -72,7 +72,7 @@ pub async fn by_id(db: &Db, id: Uuid) -> Result<Option<RoleListed>, StoreError> 
 }
 
 /// A `like` pattern for text that holds `word`, whatever characters it has.
-fn pattern(word: &str) -> String {
+pub(super) fn pattern(word: &str) -> String {
     let mut pattern = String::from("%");
     for c in word.to_lowercase().chars() {
         if matches!(c, '%' | '_' | '\\') {

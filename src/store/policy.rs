@@ -82,6 +82,14 @@ impl Policies {
         self.bodies(db, &[id]).await?.pop().ok_or_else(|| StoreError::Broken(format!("there is no policy version {id}")))
     }
 
+    /// These versions, in the order given.
+    ///
+    /// # Errors
+    /// When there is no such version, or the database does not answer.
+    pub async fn versions(&self, db: &Db, ids: &[PolicyVersionId]) -> Result<Vec<Arc<AccessPolicy>>, StoreError> {
+        self.bodies(db, ids).await
+    }
+
     async fn bodies(&self, db: &Db, ids: &[PolicyVersionId]) -> Result<Vec<Arc<AccessPolicy>>, StoreError> {
         let mut found: HashMap<PolicyVersionId, Arc<AccessPolicy>> = HashMap::with_capacity(ids.len());
         let mut missing = Vec::new();
