@@ -7,6 +7,7 @@ pub mod catalog_file;
 pub mod commit;
 pub mod ctx;
 pub mod deliver;
+pub mod doctor;
 pub mod end;
 pub mod error;
 pub mod export;

@@ -13,6 +13,11 @@ use super::error::StoreError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
+/// The text of every migration, to hold the database against what they say.
+pub fn migrations_text() -> String {
+    MIGRATIONS.iter().map(|m| m.sql.as_str()).collect()
+}
+
 /// The role that the application signs in as; it owns nothing.
 pub const APP_ROLE: &str = "countersign_app";
 

@@ -2,6 +2,7 @@
 pub mod catalog;
 pub mod catalog_write;
 pub mod db;
+pub mod doctor;
 pub mod drift;
 pub mod error;
 pub mod event;
