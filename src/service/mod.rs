@@ -21,5 +21,6 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod sweep;
 pub mod sync;
+pub mod token;
 pub mod view_request;
 pub mod withdraw;
