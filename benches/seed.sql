@@ -28,6 +28,10 @@ alter table someone add named jsonb;
 update someone set named = jsonb_build_object('id', id, 'name', display_name, 'email', email);
 analyze someone;
 
+-- The catalog's own guard is met: its change has its event.
+insert into audit_event (occurred_at, kind, actor_kind, channel, data)
+  select at - interval '740 days', 'catalog.applied', 'system', 'cli', jsonb_build_object('source', 'seed.sql', 'digest', pg_temp.digest('catalog'), 'changes', '[]'::jsonb) from setting;
+
 -- The catalog -------------------------------------------------------------------------------------------------------
 
 insert into application (id, key, name, description, owner_id)
@@ -79,7 +83,7 @@ insert into access_policy_version (id, policy_id, version, name, profile_version
     2592000, 3600, 31536000, '{86400,2592000,31536000}', false, true, 3, false, true, true, pg_temp.digest('policy ' || p.key), at - interval '740 days'
   from access_policy p, setting;
 insert into policy_binding (id, policy_id, role_id, application_id, priority)
-  select pg_temp.at7(s.at - interval '740 days', 'binding ' || r.n), p.id, r.id, null, 100 from chosen_role r join access_policy p on p.key = r.policy, setting s where r.policy <> 'manager'
+  select pg_temp.at7(s.at - interval '740 days', 'binding ' || r.n), p.id, r.id, null::uuid, 100 from chosen_role r join access_policy p on p.key = r.policy, setting s where r.policy <> 'manager'
   union all select pg_temp.at7(s.at - interval '740 days', 'binding'), p.id, null, null, 1000 from access_policy p, setting s where p.key = 'manager';
 
 -- The requests: every pair of person and role once at most --------------------------------------------------------------

@@ -96,7 +96,7 @@ pub async fn seed() -> Outcome<()> {
         .execute(&mut connection)
         .await?;
     sqlx::query("insert into setting values ($1, $2)").bind(DIRECTORY).bind(clock.now()).execute(&mut connection).await?;
-    let script = include_str!("../seed.sql");
+    let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/seed.sql"))?;
     connection.execute(sqlx::AssertSqlSafe(format!("begin;\n{script}\ncommit;"))).await?;
     connection.close().await?;
     // A new session: the planner's settings of the seed end with it.
