@@ -3,11 +3,11 @@
 //! A company is read from TOML (`config/demo/company.toml` is built in) or generated for load tests. Ids are derived from
 //! names, so that they are the same on every machine and after every start.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -82,20 +82,20 @@ pub struct Group {
 #[error("the company file cannot be used:\n- {}", .0.join("\n- "))]
 pub struct CompanyError(pub Vec<String>);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     name: String,
     domain: String,
     since: DateTime<Utc>,
-    departments: HashMap<String, String>,
+    departments: BTreeMap<String, String>,
     #[serde(default, rename = "person")]
     people: Vec<FilePerson>,
     #[serde(default, rename = "group")]
     groups: Vec<FileGroup>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct FilePerson {
     user_name: String,
@@ -112,7 +112,7 @@ struct FilePerson {
     active: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct FileGroup {
     name: String,
@@ -187,6 +187,42 @@ impl Company {
             groups: special.chain(departments).chain(roles).take(groups).collect(),
         });
         company
+    }
+
+    /// The company as the TOML that [`Company::parse`] reads back to the same people and groups.
+    ///
+    /// # Errors
+    /// Never for a company that came from [`Company::parse`] or [`Company::generated`].
+    pub fn to_toml(&self) -> Result<String, CompanyError> {
+        let name_of = |index: &usize| self.people[*index].user_name.clone();
+        let file = File {
+            name: self.name.clone(),
+            domain: self.people.first().and_then(|person| person.email.split_once('@')).map(|(_, domain)| domain.to_owned()).unwrap_or_default(),
+            since: self.since,
+            departments: self.people.iter().map(|person| (person.department.clone(), person.cost_center.clone())).collect(),
+            people: self
+                .people
+                .iter()
+                .map(|person| FilePerson {
+                    user_name: person.user_name.clone(),
+                    given: person.given.clone(),
+                    family: person.family.clone(),
+                    title: person.title.clone(),
+                    department: person.department.clone(),
+                    manager: person.manager.as_ref().map(name_of),
+                    employment: person.employment.clone(),
+                    locality: person.locality.clone(),
+                    number: person.number.clone(),
+                    active: person.active,
+                })
+                .collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|group| FileGroup { name: group.name.clone(), about: group.about.clone(), members: group.members.iter().map(name_of).collect() })
+                .collect(),
+        };
+        toml::to_string(&file).map_err(|error| CompanyError(vec![error.to_string()]))
     }
 }
 
@@ -381,5 +417,13 @@ mod tests {
         assert_eq!(one.people.iter().filter(|person| person.manager.is_none()).count(), 1);
         assert!(one.people.iter().all(|person| !person.cost_center.is_empty()));
         assert!(circles(&one.people).is_empty());
+    }
+
+    #[test]
+    fn a_company_written_to_a_file_reads_back_the_same() {
+        for company in [Company::embedded().unwrap(), Company::generated(50, 20)] {
+            let again = Company::parse(&company.to_toml().unwrap()).unwrap();
+            assert_eq!(format!("{again:?}"), format!("{company:?}"));
+        }
     }
 }

@@ -1,0 +1,124 @@
+//! Ask and answer at the services, without HTTP in front.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use countersign::clock::Clock;
+use countersign::domain::approval::Answer;
+use countersign::domain::event::Channel;
+use countersign::domain::id::PersonId;
+use countersign::domain::span::Seconds;
+use countersign::service::answer::answer;
+use countersign::service::ask::{AskFor, ask};
+use countersign::service::ctx::{By, Ctx};
+use countersign::worker;
+use uuid::Uuid;
+
+use crate::Outcome;
+use crate::database::{self, MEASURED};
+use crate::measure::{Figures, load};
+use crate::seed;
+
+/// Somebody who acts, and what on.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Act {
+    /// Who.
+    pub person: Uuid,
+    /// Their name.
+    pub name: String,
+    /// A role to ask for, or a request to answer.
+    pub what: Uuid,
+}
+
+/// Pairs of a person and a role that nothing stands in the way of, in no order.
+pub async fn to_ask() -> Outcome<Vec<Act>> {
+    let mut connection = database::connect(MEASURED).await?;
+    Ok(sqlx::query_as(
+        "select p.id as person, p.display_name as name, r.id as what from person p cross join role r
+         where p.manager_reference is not null and r.owner_id <> p.id
+           and not exists (select 1 from request q where q.beneficiary_id = p.id and q.role_id = r.id)
+         order by md5(p.id::text || r.id::text)",
+    )
+    .fetch_all(&mut connection)
+    .await?)
+}
+
+/// Open entries of queues, in no order, each request once.
+pub async fn to_answer() -> Outcome<Vec<Act>> {
+    let mut connection = database::connect(MEASURED).await?;
+    Ok(sqlx::query_as(
+        "select a.person_id as person, p.display_name as name, a.request_id as what from assignment a join person p on p.id = a.person_id where a.open order by md5(a.request_id::text)",
+    )
+    .fetch_all(&mut connection)
+    .await?)
+}
+
+fn by(act: &Act) -> By {
+    By { person: PersonId(act.person), name: act.name.clone(), token: None, channel: Channel::Web, is_administrator: false, is_auditor: false }
+}
+
+async fn measure(ctx: &Ctx, what: &'static str, acts: &Arc<Vec<Act>>, next: &Arc<AtomicUsize>, concurrency: usize, seconds: f64) -> Outcome<Figures> {
+    let figures = load(concurrency, seconds, |_| {
+        let (ctx, acts, next) = (ctx.clone(), acts.clone(), next.clone());
+        move || {
+            let (ctx, acts, next) = (ctx.clone(), acts.clone(), next.clone());
+            async move {
+                let Some(act) = acts.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(false) };
+                if what == "ask" {
+                    let ask_for = AskFor {
+                        role: act.what.into(),
+                        beneficiary: None,
+                        duration: Some(Seconds(86_400)),
+                        starts_at: None,
+                        justification: Some("Needed for the quarterly close".into()),
+                        ticket_reference: None,
+                        extension_of: None,
+                    };
+                    ask(&ctx, &by(act), ask_for).await.map_err(|error| error.to_string())?;
+                } else {
+                    answer(&ctx, &by(act), act.what.into(), Answer::Approve { granted: None }, None, None).await.map_err(|error| error.to_string())?;
+                }
+                Ok(true)
+            }
+        }
+    })
+    .await?;
+    println!(
+        "{what:>7} c={concurrency:<3} {:>7.0}/s  p50 {:>6.2} ms  p99 {:>6.2} ms  good {} bad {} {}",
+        figures.rate(),
+        figures.percentile(50.0),
+        figures.percentile(99.0),
+        figures.good,
+        figures.bad,
+        figures.first_fault.as_deref().unwrap_or_default()
+    );
+    Ok(figures)
+}
+
+/// `[seconds] [connections] [worker|idle]`
+pub async fn run(words: &[String]) -> Outcome<()> {
+    let seconds: f64 = words.first().map_or(Ok(5.0), |word| word.parse())?;
+    let connections: u32 = words.get(1).map_or(Ok(16), |word| word.parse())?;
+    let works = words.get(2).is_none_or(|word| word == "worker");
+    seed::seed().await?;
+    database::fresh().await?;
+    let clock = Clock::system();
+    let running = seed::directory(seed::company(MEASURED).await?, &clock).await?;
+    let ctx = seed::services(MEASURED, &running.scim_base(), &clock, connections).await?;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let work = works.then(|| tokio::spawn(worker::run::run(ctx.clone(), stopped)));
+    let (acts, next) = (Arc::new(to_ask().await?), Arc::new(AtomicUsize::new(0)));
+    for concurrency in [1, 16, 64] {
+        measure(&ctx, "ask", &acts, &next, concurrency, seconds).await?;
+    }
+    let (acts, next) = (Arc::new(to_answer().await?), Arc::new(AtomicUsize::new(0)));
+    for concurrency in [1, 16, 64] {
+        measure(&ctx, "approve", &acts, &next, concurrency, seconds).await?;
+    }
+    stop.send(true)?;
+    if let Some(work) = work {
+        work.await?;
+    }
+    running.stop().await;
+    Ok(())
+}
