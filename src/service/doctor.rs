@@ -198,7 +198,15 @@ async fn clock(ctx: &Ctx) -> Result<Part, ServiceError> {
     let took = machine.now() - before;
     let off = database - before - took / 2;
     let state = if off.abs() > CLOCK_OFF { State::Warn } else { State::Good };
-    Ok(part("Clock", state, format!("The database is {} ms {} this machine; the database's clock counts.", off.num_milliseconds().abs(), if off < Duration::zero() { "behind" } else { "ahead of" })))
+    Ok(part(
+        "Clock",
+        state,
+        format!(
+            "The database is {} ms {} this machine; the database's clock counts.",
+            off.num_milliseconds().abs(),
+            if off < Duration::zero() { "behind" } else { "ahead of" }
+        ),
+    ))
 }
 
 async fn probe(key: &str, directory: &Directory) -> Part {
@@ -251,7 +259,9 @@ async fn worker(ctx: &Ctx, now: DateTime<Utc>) -> Result<Part, ServiceError> {
     let alive = workers.iter().filter(|w| now - w.beat_at < Duration::seconds(30)).count();
     Ok(match (alive, workers.first()) {
         (0, None) => part("Worker", State::Bad, "No worker has been heard of: nothing is granted or taken away. Start `countersign serve`."),
-        (0, Some(last)) => part("Worker", State::Bad, format!("Not heard of since {}: nothing is granted or taken away.", last.beat_at.format("%Y-%m-%d %H:%M:%S UTC"))),
+        (0, Some(last)) => {
+            part("Worker", State::Bad, format!("Not heard of since {}: nothing is granted or taken away.", last.beat_at.format("%Y-%m-%d %H:%M:%S UTC")))
+        }
         (1, _) => part("Worker", State::Good, "One worker, at work."),
         (n, _) => part("Worker", State::Good, format!("{n} workers, at work.")),
     })

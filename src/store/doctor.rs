@@ -417,10 +417,12 @@ pub struct Entry {
 /// # Errors
 /// When the database fails.
 pub async fn timetable(db: &Db, now: DateTime<Utc>) -> Result<Vec<Entry>, StoreError> {
-    Ok(sqlx::query_as("select name, next_at, last_at, last_ok_at, last_error, detail, coalesce(lease_until > $1, false) as running from timetable order by name")
-        .bind(now)
-        .fetch_all(&db.pool)
-        .await?)
+    Ok(sqlx::query_as(
+        "select name, next_at, last_at, last_ok_at, last_error, detail, coalesce(lease_until > $1, false) as running from timetable order by name",
+    )
+    .bind(now)
+    .fetch_all(&db.pool)
+    .await?)
 }
 
 /// A worker and when it was last heard of.
