@@ -122,7 +122,7 @@ fn a_new_catalog_is_all_additions_and_the_second_time_nothing_changes() {
     let mut mint = counter();
     let (first, after) = planned(FILE, &Catalog::default(), &mut mint);
     assert_eq!(first.faults, []);
-    assert_eq!(first.changes.iter().filter(|change| change.mark == Mark::Add).count(), 5, "{first}");
+    assert_eq!(first.changes.iter().filter(|change| change.mark == Mark::Add).count(), 6, "{first}");
     let (second, same) = planned(FILE, &after, &mut mint);
     assert_eq!((second.changes, second.writes), (vec![], vec![]));
     assert_eq!(same, after);
@@ -140,17 +140,17 @@ fn a_diff_reads_like_this() {
     let expected = "\
 Roles
   ~ db/reader  Read-only
-  owner: arjun -> mara
-  policies: those of its application -> standard (10)
-  risk: low -> elevated
+      owner: arjun -> mara
+      policies: those of its application -> standard (10)
+      risk: low -> elevated
 Access profiles
   ~ all v1 -> v2
-  rule 1: allow when department is Data and groups include readers -> allow when department in Data, IT and groups include readers
+      rule 1: allow when department is Data and groups include readers -> allow when department in Data, IT and groups include readers
 Access policies
   ~ standard v1 -> v2
-  profile: all v1 -> all v2
-  recommended: 4 hours -> nothing
-  choices: 4 hours, 8 hours -> 8 hours
+      profile: all v1 -> all v2
+      recommended: 4 hours -> nothing
+      choices: 4 hours, 8 hours -> 8 hours
 
 0 to add, 3 to change, 0 to retire.
 ";
