@@ -1,5 +1,7 @@
 //! The command line: wires everything, decides nothing.
 
+#![allow(clippy::print_stdout, reason = "what a command prints is its answer")]
+
 mod cli;
 
 use std::path::PathBuf;
@@ -14,6 +16,10 @@ struct Arguments {
     /// Settings file; else the one that COUNTERSIGN_CONFIG names, else the defaults.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// With the demo: `serve` brings a small company with it, sign-in by choosing a person, loopback only; other commands work
+    /// beside a demo that runs.
+    #[arg(long, global = true)]
+    demo: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -21,11 +27,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serve pages and API, and do the work behind them.
-    Serve {
-        /// With a demo directory in this process: a small company, sign-in by choosing a person, loopback only.
-        #[arg(long)]
-        demo: bool,
-    },
+    Serve,
     /// Bring the database up to this version, as its owner, and stop.
     Migrate,
     /// Show what a catalog file would change, and everything wrong with it.
@@ -49,16 +51,16 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let config = arguments.config.as_deref();
+    let chosen = cli::wire::Chosen { config: arguments.config, demo: arguments.demo };
     let outcome = runtime.block_on(async {
         match &arguments.command {
-            Command::Serve { demo } => cli::serve::run(config, *demo).await,
-            Command::Migrate => cli::wire::migrate(config).await,
-            Command::Plan(plan) => plan.run(config).await,
-            Command::Apply(apply) => apply.run(config).await,
-            Command::Export(export) => export.run(config).await,
-            Command::Token(token) => token.run(config).await,
-            Command::Healthcheck => cli::health::run(config).await,
+            Command::Serve => cli::serve::run(&chosen).await,
+            Command::Migrate => cli::wire::migrate(&chosen).await,
+            Command::Plan(plan) => plan.run(&chosen).await,
+            Command::Apply(apply) => apply.run(&chosen).await,
+            Command::Export(export) => export.run(&chosen).await,
+            Command::Token(token) => token.run(&chosen).await,
+            Command::Healthcheck => cli::health::run(&chosen).await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(10));

@@ -5,12 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use countersign::clock::Clock;
-use countersign::config::Purpose;
 use countersign::domain::event::{Actor, Channel};
 use countersign::service::{apply, plan};
 
 use super::failure::Failure;
-use super::wire;
+use super::wire::{self, Chosen};
 
 /// Show what a catalog file would change, and everything wrong with it.
 #[derive(Args)]
@@ -32,9 +31,9 @@ fn read(file: &Path) -> Result<String, Failure> {
 
 impl Plan {
     /// Exits with 0 when the file could be applied, else with 1.
-    pub async fn run(&self, config: Option<&Path>) -> Result<ExitCode, Failure> {
+    pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
         let text = read(&self.file)?;
-        wire::with(config, Purpose::Tool, async |ctx| {
+        wire::with(chosen, async |ctx| {
             let plan = plan::run(&ctx.db, &ctx.directories, &text).await?;
             println!("{plan}");
             Ok(if plan.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -45,10 +44,10 @@ impl Plan {
 
 impl Apply {
     /// Exits with 0 when the catalog is what the file says, else with 1 and nothing changed.
-    pub async fn run(&self, config: Option<&Path>) -> Result<ExitCode, Failure> {
+    pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
         let text = read(&self.file)?;
         let source = self.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        wire::with(config, Purpose::Tool, async |ctx| {
+        wire::with(chosen, async |ctx| {
             let applied = apply::run(&ctx.db, &ctx.directories, &Clock::clone(&ctx.clock), (&text, &source), (Actor::System, Channel::Cli)).await?;
             println!("{}", applied.plan);
             match (applied.plan.is_good(), applied.event) {

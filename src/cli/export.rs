@@ -1,11 +1,10 @@
 //! `countersign export`: a file of evidence, from the command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
-use countersign::config::Purpose;
 use countersign::evidence::columns::File;
 use countersign::evidence::csv::Mode;
 use countersign::service::export::{Taking, export_by_operator};
@@ -13,7 +12,7 @@ use countersign::service::look::find;
 use tokio::io::AsyncWriteExt;
 
 use super::failure::Failure;
-use super::wire;
+use super::wire::{self, Chosen};
 
 /// Write a CSV file from the log and the tables.
 #[derive(Args)]
@@ -52,12 +51,12 @@ fn moment(text: &Option<String>, name: &str) -> Result<Option<DateTime<Utc>>, Fa
 
 impl Export {
     /// Writes the file; the log says that it was taken.
-    pub async fn run(&self, config: Option<&Path>) -> Result<ExitCode, Failure> {
+    pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
         let file =
             File::parse(&self.file).ok_or_else(|| Failure(format!("there is no file {}: these are {}", self.file, File::ALL.map(File::word).join(", "))))?;
         let mode = Mode::parse(&self.mode).ok_or_else(|| Failure(format!("--mode {}: raw or safe is wanted", self.mode)))?;
         let (from, to) = (moment(&self.from, "from")?, moment(&self.to, "to")?);
-        wire::with(config, Purpose::Tool, async |ctx| {
+        wire::with(chosen, async |ctx| {
             let application = match &self.application {
                 Some(key) => Some(find::application(ctx, key).await?.ok_or_else(|| Failure(format!("there is no application {key}")))?),
                 None => None,

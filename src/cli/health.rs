@@ -1,16 +1,16 @@
 //! `countersign healthcheck`: is the server on this machine ready?
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use countersign::config::Purpose;
 
 use super::failure::Failure;
+use super::wire::{self, Chosen};
 
 /// Asks `/readyz` at the configured address; succeeds exactly if the answer is 200 within 5 seconds.
-pub async fn run(config: Option<&Path>) -> Result<ExitCode, Failure> {
-    let settings = super::wire::settings(config, Purpose::Tool)?;
+pub async fn run(chosen: &Chosen) -> Result<ExitCode, Failure> {
+    let settings = wire::settings(chosen.config.as_deref(), if chosen.demo { Purpose::Demo } else { Purpose::Tool })?;
     let mut address = settings.server.listen;
     if address.ip().is_unspecified() {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());

@@ -1,7 +1,6 @@
 //! `countersign serve`: the server and the work behind it.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,16 +19,17 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::failure::Failure;
+use super::wire::Chosen;
 use super::{demo, logs, wire};
 
 /// How long open requests and the worker may take to finish after a signal.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves until SIGINT or SIGTERM.
-pub async fn run(config: Option<&Path>, with_demo: bool) -> Result<ExitCode, Failure> {
+pub async fn run(chosen: &Chosen) -> Result<ExitCode, Failure> {
     let began = Instant::now();
-    let purpose = if with_demo { Purpose::Demo } else { Purpose::Serve };
-    let mut settings = wire::settings(config, purpose)?;
+    let purpose = if chosen.demo { Purpose::Demo } else { Purpose::Serve };
+    let mut settings = wire::settings(chosen.config.as_deref(), purpose)?;
     logs::start(&settings.log);
     let listener = TcpListener::bind(settings.server.listen)
         .await
@@ -37,9 +37,9 @@ pub async fn run(config: Option<&Path>, with_demo: bool) -> Result<ExitCode, Fai
     let address = listener.local_addr()?;
     let public = Public::new(&settings.server.public_url(address)).map_err(Failure)?;
     let clock = Clock::system();
-    let demo = if with_demo { Some(demo::start(&mut settings, &public, clock.clone()).await?) } else { None };
+    let demo = if chosen.demo { Some(demo::start(&mut settings, &public, clock.clone()).await?) } else { None };
 
-    let (private, database) = wire::database(&settings).await?;
+    let (private, database) = wire::database(&settings, false).await?;
     let served = serve(&settings, &database, listener, address, public, clock, demo.as_ref(), began).await;
     if let Some(demo) = demo {
         demo.stop().await;

@@ -1,18 +1,16 @@
 //! `countersign token`: API tokens, from the command line.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use chrono::Duration;
 use clap::{Args, Subcommand};
-use countersign::config::Purpose;
 use countersign::domain::event::{Actor, Channel};
 use countersign::domain::id::TokenId;
 use countersign::service::api_token::{self, NewToken};
 use countersign::service::look::find;
 
 use super::failure::Failure;
-use super::wire;
+use super::wire::{self, Chosen};
 
 /// Make, list and revoke API tokens.
 #[derive(Args)]
@@ -49,8 +47,8 @@ enum Act {
 
 impl Token {
     /// Does what was asked; each act is an event.
-    pub async fn run(&self, config: Option<&Path>) -> Result<ExitCode, Failure> {
-        wire::with(config, Purpose::Tool, async |ctx| {
+    pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
+        wire::with(chosen, async |ctx| {
             match &self.act {
                 Act::Create { person, name, scopes, days } => {
                     let person = find::person(ctx, person).await?.ok_or_else(|| Failure(format!("there is nobody with the login name {person}")))?;

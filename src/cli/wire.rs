@@ -1,11 +1,12 @@
 //! Puts the pieces together from the settings.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use countersign::clock::Clock;
+use countersign::config::secret::Secret;
 use countersign::config::{Purpose, Settings};
 use countersign::directory::http;
 use countersign::directory::port::Directory;
@@ -14,10 +15,20 @@ use countersign::service::ctx::{Access, Ctx, Provisioning};
 use countersign::service::heartbeat;
 use countersign::store::db::{self, Db};
 use countersign::store::local::{self, LocalPostgres};
+use countersign::store::local_error::Error::InUse;
 use countersign::store::policy::Policies;
 use tokio::sync::Notify;
 
 use super::failure::Failure;
+
+/// Which settings a command works with.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    /// The settings file.
+    pub config: Option<PathBuf>,
+    /// The demo's.
+    pub demo: bool,
+}
 
 /// Reads the settings; every fault there is becomes one line.
 pub fn settings(file: Option<&Path>, purpose: Purpose) -> Result<Settings, Failure> {
@@ -27,15 +38,26 @@ pub fn settings(file: Option<&Path>, purpose: Purpose) -> Result<Settings, Failu
     })
 }
 
-/// The private Postgres, when no server is configured, and how to reach the database.
-pub async fn database(settings: &Settings) -> Result<(Option<LocalPostgres>, db::Settings), Failure> {
+/// The private Postgres, when no server is configured, and how to reach the database. With `beside`, one that another program
+/// keeps running in the same data folder will do.
+pub async fn database(settings: &Settings, beside: bool) -> Result<(Option<LocalPostgres>, db::Settings), Failure> {
     let max_connections = settings.database.max_connections;
     if let Some(private) = settings.local_postgres() {
-        let server = local::start(private).await?;
-        let owner = Some(server.options());
-        return Ok((Some(server), db::Settings { owner, app: None, max_connections }));
+        let data = private.data.clone();
+        let (server, owner) = match local::start(private).await {
+            Ok(server) => {
+                let owner = server.options();
+                (Some(server), owner)
+            }
+            Err(in_use @ InUse { .. }) => match local::beside(&data).filter(|_| beside) {
+                Some(owner) => (None, owner),
+                None => return Err(in_use.into()),
+            },
+            Err(other) => return Err(other.into()),
+        };
+        return Ok((server, db::Settings { owner: Some(owner), app: None, max_connections }));
     }
-    let parse = |secret: &Option<countersign::config::secret::Secret>| secret.as_ref().map(|url| db::parse_url(url.reveal())).transpose();
+    let parse = |secret: &Option<Secret>| secret.as_ref().map(|url| db::parse_url(url.reveal())).transpose();
     Ok((None, db::Settings { owner: parse(&settings.database.url)?, app: parse(&settings.database.app_url)?, max_connections }))
 }
 
@@ -76,10 +98,9 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
 }
 
 /// `countersign migrate`
-pub async fn migrate(config: Option<&Path>) -> Result<ExitCode, Failure> {
-    let settings = settings(config, Purpose::Tool)?;
-    super::logs::start(&settings.log);
-    let (server, database) = database(&settings).await?;
+pub async fn migrate(chosen: &Chosen) -> Result<ExitCode, Failure> {
+    let settings = tool_settings(chosen)?;
+    let (server, database) = database(&settings, true).await?;
     let owner = database.owner.as_ref().ok_or_else(|| Failure("database.url, the owner's, is needed to migrate".into()))?;
     let outcome = db::migrate(owner, database.app.is_none()).await;
     if let Some(server) = server {
@@ -90,16 +111,26 @@ pub async fn migrate(config: Option<&Path>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs `work` with everything the verbs need, against the configured database, and puts it all away afterwards.
-///
-/// With the private Postgres, a server that runs in the same data folder holds it: stop that first, or use its pages and API.
-pub async fn with<F>(config: Option<&Path>, purpose: Purpose, work: F) -> Result<ExitCode, Failure>
+fn tool_settings(chosen: &Chosen) -> Result<Settings, Failure> {
+    let settings = if chosen.demo {
+        let mut settings = settings(chosen.config.as_deref(), Purpose::Demo)?;
+        super::demo::beside(&mut settings)?;
+        settings
+    } else {
+        settings(chosen.config.as_deref(), Purpose::Tool)?
+    };
+    super::logs::start(&settings.log);
+    Ok(settings)
+}
+
+/// Runs `work` with everything the verbs need, against the configured database, and puts it all away afterwards. A server may run
+/// beside it, in the same data folder too.
+pub async fn with<F>(chosen: &Chosen, work: F) -> Result<ExitCode, Failure>
 where
     F: AsyncFnOnce(&Ctx) -> Result<ExitCode, Failure>,
 {
-    let settings = settings(config, purpose)?;
-    super::logs::start(&settings.log);
-    let (server, database) = database(&settings).await?;
+    let settings = tool_settings(chosen)?;
+    let (server, database) = database(&settings, true).await?;
     let outcome = match ctx(&settings, &database, Clock::system()).await {
         Ok(ctx) => {
             let outcome = work(&ctx).await;

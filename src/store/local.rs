@@ -114,6 +114,14 @@ pub async fn start(settings: Settings) -> Result<LocalPostgres, Error> {
     Ok(LocalPostgres { options, cluster, stop, supervisor })
 }
 
+/// How to connect to the private Postgres of `data` that another program keeps running; `None` when none seems to run.
+pub fn beside(data: &Path) -> Option<PgConnectOptions> {
+    // The fifth line of postmaster.pid names the socket's folder.
+    let lock = std::fs::read_to_string(data.join("postgres/postmaster.pid")).ok()?;
+    let socket = lock.lines().nth(4).map(str::trim).filter(|line| !line.is_empty())?.to_owned();
+    Some(PgConnectOptions::new_without_pgpass().socket(socket).port(5432).username(SUPERUSER).ssl_mode(PgSslMode::Disable).database(DATABASE))
+}
+
 impl LocalPostgres {
     /// How to connect as the cluster's superuser to the database `countersign`. Connections break when the server is
     /// started again; a pool makes new ones.
