@@ -15,12 +15,12 @@ pub fn router(app: &App) -> Router {
     let routes = Router::new()
         // The door.
         .route("/sign-in", get(door::page))
-        //.route("/sign-in/start", get(door::start))
-        //.route("/sign-in/callback", get(door::callback))
-        //.route("/sign-out", post(door::out))
+        .route("/sign-in/start", get(door::start))
+        .route("/sign-in/callback", get(door::callback))
+        .route("/sign-out", post(door::out))
         .route("/signed-out", get(door::signed_out))
         .route("/sessions", get(door::sessions))
-        //.route("/sessions/{id}/end", post(door::end_session))
+        .route("/sessions/{id}/end", post(door::end_session))
         .route("/sessions/end-others", post(door::end_other_sessions))
         // For machines.
         .route("/healthz", get(health::alive))
