@@ -35,7 +35,7 @@ struct Inner {
     clock: Clock,
     /// The server fails when asked for a page size.
     count_fails: AtomicBool,
-    /// Records of people come without `groups`: ask for both at once.
+    /// The last record of a person came without `groups`: ask for both at once.
     groups_untold: AtomicBool,
     /// Whether `members.value eq` can be trusted, and when that was tried.
     membership_filter: Mutex<Option<(bool, DateTime<Utc>)>>,
@@ -92,9 +92,9 @@ impl Scim {
         };
         let Some(found) = found else { return Ok(None) };
         let (mut facts, told) = record::person(&found).ok_or_else(no_id)?;
+        self.0.groups_untold.store(!told, Ordering::Relaxed);
         if !told {
             // An empty list may be left out (RFC 7643 §2.5), so silence is never taken for "in no group".
-            self.0.groups_untold.store(true, Ordering::Relaxed);
             facts.groups = match early {
                 Some(groups) => groups?,
                 None => self.groups_of(reference).await?,

@@ -27,7 +27,7 @@ use tower::ServiceExt;
 use crate::scripted::{Reply, Scripted};
 use crate::world::World;
 
-const HERE: &str = "http://127.0.0.1:9";
+pub const HERE: &str = "http://127.0.0.1:9";
 
 /// A world with its front door.
 struct House {
@@ -35,38 +35,41 @@ struct House {
     app: App,
 }
 
-fn settings(issuer: &str) -> Settings {
-    Settings {
+/// The web's state over a world, with the provider at `issuer`.
+pub fn app(world: &World, issuer: &str) -> App {
+    App {
+        ctx: world.ctx.clone(),
+        rules: Arc::new(Rules::new("main", "preferred_username", "user_name")),
+        oidc: oidc(world, issuer, "client-secret-of-the-tests"),
+        provider: "Demo directory".into(),
+        public: Arc::new(Public::new(HERE).unwrap()),
+        trusted_proxies: [].into(),
+        limits: Arc::default(),
+        demo: true,
+    }
+}
+
+/// A provider that knows us by this secret.
+pub fn oidc(world: &World, issuer: &str, secret: &str) -> Arc<Oidc> {
+    let settings = Settings {
         issuer: issuer.to_owned(),
         client_id: "countersign".into(),
-        client_secret: Some(Secret::new("client-secret-of-the-tests")),
+        client_secret: Some(Secret::new(secret)),
         scopes: vec!["profile".into(), "email".into()],
         claims: vec!["preferred_username".into()],
         redirect: format!("{HERE}/sign-in/callback"),
         after_sign_out: format!("{HERE}/signed-out"),
         extra_roots: None,
-    }
+    };
+    Arc::new(Oidc::new(settings, world.ctx.clock.clone()).unwrap())
 }
 
 impl House {
     async fn new() -> Self {
         let world = World::empty().await;
         sync::sync(&world.ctx, "main").await.unwrap();
-        let app = Self::app(&world, world.demo.issuer());
+        let app = app(&world, world.demo.issuer());
         Self { world, app }
-    }
-
-    fn app(world: &World, issuer: &str) -> App {
-        App {
-            ctx: world.ctx.clone(),
-            rules: Arc::new(Rules::new("main", "preferred_username", "user_name")),
-            oidc: Arc::new(Oidc::new(settings(issuer), world.ctx.clock.clone()).unwrap()),
-            provider: "Demo directory".into(),
-            public: Arc::new(Public::new(HERE).unwrap()),
-            trusted_proxies: [].into(),
-            limits: Arc::default(),
-            demo: true,
-        }
     }
 
     fn browser(&self) -> Browser {
@@ -537,7 +540,7 @@ async fn a_claim_that_does_not_mean_exactly_one_person_lets_nobody_in() {
 async fn a_provider_that_is_down_leaves_the_house_standing() {
     let house = House::new().await;
     let mut inside = house.signed_in("bo.lind").await;
-    let app = House::app(&house.world, &format!("http://127.0.0.1:{}", crate::idp::free_port()));
+    let app = app(&house.world, &format!("http://127.0.0.1:{}", crate::idp::free_port()));
     let mut browser = Browser { router: routes(&app), ..house.browser() };
     let answer = browser.get("/sign-in/start?to=%2Flog").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);

@@ -11,13 +11,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// scim2-server with the people and groups of `scim2-seed.py`; its token is `scim-token`.
-    pub fn scim() -> Self {
-        Self::start("scim2-server.sh", &[])
+    /// scim2-server with the people and groups of `scim2-seed.py`.
+    pub fn scim(token: &str) -> Self {
+        Self::start("scim2-server.sh", &[token])
     }
 
     /// oidc-provider, with a Countersign at `public_url` as its client.
-    #[allow(dead_code, reason = "for the journey through servers that nobody here wrote")]
     pub fn oidc(public_url: &str) -> Self {
         Self::start("oidc-provider.sh", &[public_url])
     }

@@ -14,4 +14,5 @@ mod oidc;
 mod scim;
 mod scim_real;
 mod scripted;
+mod sign_in_real;
 mod world;

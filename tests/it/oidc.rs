@@ -365,7 +365,7 @@ async fn signing_out_leads_to_the_provider_and_back() {
     assert_eq!(parameter("client_id").as_deref(), Some("us"));
     assert_eq!(parameter("post_logout_redirect_uri").as_deref(), Some("https://countersign.example/signed-out"));
     assert!(parameter("state").is_some());
-    assert_eq!(oidc.origins(), [provider.server.url.clone()]);
+    assert_eq!(oidc.origins(), std::slice::from_ref(&provider.server.url));
 }
 
 #[test]

@@ -23,7 +23,7 @@ async fn members_by_hand(server: &Server, group: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn people_and_groups_of_a_real_server_are_read() {
-    let server = Server::scim();
+    let server = Server::scim("scim-token");
     let directory = connect(&server, "scim-token");
 
     let alice = directory.find_person("user_name", "ALICE").await.unwrap().unwrap();
@@ -63,7 +63,7 @@ async fn people_and_groups_of_a_real_server_are_read() {
 
 #[tokio::test]
 async fn memberships_of_a_real_server_are_changed_one_at_a_time() {
-    let server = Server::scim();
+    let server = Server::scim("scim-token");
     let directory = connect(&server, "scim-token");
     let alice = directory.find_person("user_name", "alice").await.unwrap().unwrap().reference;
     let bob = directory.find_person("user_name", "bob").await.unwrap().unwrap().reference;
