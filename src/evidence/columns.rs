@@ -147,7 +147,7 @@ const GRANTS: [Column; 29] = [
     ("application", "The application's name when asked."),
     ("role_id", "The role."),
     ("role", "Its name when asked."),
-    ("target", "The group of the directory, as it was called when provisioned; before that its immutable reference."),
+    ("target", "What was told where, as when it was provisioned; before that the immutable reference of the group."),
     ("provisioning_method", "idp_group, app_api, workflow or manual."),
     ("approved_at", "UTC."),
     ("provisioning_started_at", "When the directory was first told, UTC."),

@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use crate::web::state::App;
-use crate::web::{assets, door, health, layers};
+use crate::web::{api, assets, door, health, layers};
 
 /// Largest request body, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -25,6 +25,8 @@ pub fn router(app: &App) -> Router {
         // For machines.
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/static/{name}", get(assets::serve));
+        .route("/static/{name}", get(assets::serve))
+        // The same acts as JSON.
+        .merge(api::routes::routes(app));
     layers::around(routes.layer(DefaultBodyLimit::max(LARGEST_BODY)), app)
 }

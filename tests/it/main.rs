@@ -1,5 +1,6 @@
 //! Everything that needs a server, a database or a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+mod api;
 mod apply;
 mod defects;
 mod demo;
@@ -7,6 +8,7 @@ mod demo_scim;
 mod demo_sign_in;
 mod door;
 mod faulty;
+mod export;
 mod idp;
 mod life;
 mod local;
