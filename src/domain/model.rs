@@ -31,6 +31,7 @@ enum Act {
     Ask { requester: usize, beneficiary: usize, lasts: i64, later: Option<i64>, extends: Option<Index> },
     Approve { by: usize, request: Index, granted: Option<i64> },
     Everybody { first: usize, request: Index },
+    Extend { lease: Index, lasts: i64 },
     Deny { by: usize, request: Index, comment: bool },
     Withdraw { by: usize, request: Index },
     Wait(i64),
@@ -108,6 +109,15 @@ impl House {
             Act::Approve { by, request, granted } => self.answer(by, request, &Answer::Approve { granted: granted.map(Seconds) }, None),
             Act::Everybody { first, request } => {
                 (first..first + 2 * PEOPLE).for_each(|by| self.answer(by % PEOPLE, request, &Answer::Approve { granted: None }, None));
+            }
+            Act::Extend { lease, lasts } => {
+                let active = |held: &&Held| held.lease.status == GrantStatus::Active;
+                if let Some((half, beneficiary)) =
+                    self.leases.iter().rfind(active).and_then(|held| Some((held.begun? + (held.lasts + 1) / 2, held.beneficiary)))
+                {
+                    (self.now..half).for_each(|_| self.second());
+                    self.ask(beneficiary, beneficiary, lasts, None, Some(lease));
+                }
             }
             Act::Deny { by, request, comment } => self.answer(by, request, &Answer::Deny, comment.then_some("no")),
             Act::Withdraw { by, request } => {
@@ -366,6 +376,7 @@ fn any_act() -> impl Strategy<Value = Act> {
         4 => (who.clone(), who.clone(), any::<bool>(), 0..MAXIMUM + 3, prop::option::weighted(0.3, -1i64..10), prop::option::weighted(0.5, any::<Index>()))
             .prop_map(|(requester, beneficiary, own, lasts, later, extends)| Act::Ask { requester: if own { beneficiary } else { requester }, beneficiary, lasts, later, extends }),
         12 => (who.clone(), any::<Index>(), prop::option::weighted(0.3, 0..MAXIMUM + 3)).prop_map(|(by, request, granted)| Act::Approve { by, request, granted }),
+        2 => (any::<Index>(), MINIMUM..=MAXIMUM).prop_map(|(lease, lasts)| Act::Extend { lease, lasts }),
         3 => (who.clone(), any::<Index>()).prop_map(|(first, request)| Act::Everybody { first, request }),
         3 => (who.clone(), any::<Index>(), any::<bool>()).prop_map(|(by, request, comment)| Act::Deny { by, request, comment }),
         1 => (who.clone(), any::<Index>()).prop_map(|(by, request)| Act::Withdraw { by, request }),
