@@ -107,6 +107,10 @@ update asked a set closed = case status when 'pending' then null when 'refused' 
     when 'denied' then t1 else case steps when 0 then t when 1 then t1 else t2 end end,
   policy_version_id = v.id, policy_digest = v.digest
   from access_policy_version v join access_policy p on p.id = v.policy_id where p.key = a.policy;
+-- What an approval authorises, as service::ask::ask_digest makes it (canonical JSON, RFC 8785).
+alter table asked add ask_digest text;
+update asked set ask_digest = pg_temp.digest(format('{"beneficiary":"%s","directory":"%s","duration_s":%s,"extension_of":null,"group":"%s","policy_digest":"%s","policy_version":"%s","role":"%s","starts_at":null}',
+  beneficiary_id, directory, duration_s, group_reference, policy_digest, policy_version_id, role_id));
 -- What would have closed after today waits still.
 update asked set status = 'pending', closed = null where closed > (select at from setting) and status <> 'pending' and steps > 0;
 create unique index on asked (id);
@@ -122,7 +126,7 @@ insert into request (id, requester_id, beneficiary_id, role_id, application_id, 
     pg_temp.digest('inputs' || i),
     format('[{"attribute":"active","decisive":false,"fetched_at":"%1$s","passed":true,"rule":"person is active","seen":["true"],"sentence":"Your account must be active in the directory","source":"%2$s"},{"attribute":"employment_type","decisive":false,"fetched_at":"%1$s","passed":%3$s,"rule":"profile everybody v1: allow rule 1, condition 1","seen":["employee"],"sentence":"Your employment type must be one of employee, contractor","source":"%2$s"}]',
       t, directory, status <> 'refused'),
-    pg_temp.digest('ask' || i), 'Needed for the quarterly close, case ' || i, case when i % 3 = 0 then 'OPS-' || i end, duration_s, case when i % 5 = 0 then 'api' else 'web' end, t, closed
+    ask_digest, 'Needed for the quarterly close, case ' || i, case when i % 3 = 0 then 'OPS-' || i end, duration_s, case when i % 5 = 0 then 'api' else 'web' end, t, closed
   from asked order by i;
 
 -- Whether the first step was answered, and by that the second opened.
@@ -139,7 +143,7 @@ insert into assignment select o.id, s, 1, person_id, opened_at, case when i % 5 
   from open_step o join asked a using (i) order by i, s;
 insert into approval (id, request_id, requester_id, beneficiary_id, step_no, slot_no, decided_by, verdict, comment, ask_digest, inputs_digest, channel, decided_at)
   select pg_temp.at7(o.done_at, 'approval' || i || ' ' || s), o.id, a.beneficiary_id, a.beneficiary_id, s, 1, o.person_id, o.verdict, case o.verdict when 'deny' then 'Not needed for this work' end,
-    pg_temp.digest('ask' || i), pg_temp.digest('inputs' || i), 'web', o.done_at
+    a.ask_digest, pg_temp.digest('inputs' || i), 'web', o.done_at
   from open_step o join asked a using (i) where o.verdict is not null order by o.done_at;
 
 -- The leases ----------------------------------------------------------------------------------------------------------
@@ -158,7 +162,7 @@ create temp table told as
 with e as (
   select i, 1 as k, t as at, case when status = 'refused' then 'request.refused' when steps = 0 then 'request.auto_approved' else 'request.submitted' end as kind, beneficiary_id as actor_id, null::uuid as grant_id,
     jsonb_build_object('requester', beneficiary, 'beneficiary', beneficiary, 'application', 'Application', 'role', role_name, 'risk', risk, 'duration_s', duration_s, 'policy', policy || ' v1', 'policy_digest', policy_digest,
-      'decision', case when status = 'refused' then 'refused' when steps = 0 then 'auto_approved' else 'needs_approval' end, 'deciding_rule', 'profile everybody v1: allow rule 1', 'inputs_digest', pg_temp.digest('inputs' || i), 'ask_digest', pg_temp.digest('ask' || i)) as data
+      'decision', case when status = 'refused' then 'refused' when steps = 0 then 'auto_approved' else 'needs_approval' end, 'deciding_rule', 'profile everybody v1: allow rule 1', 'inputs_digest', pg_temp.digest('inputs' || i), 'ask_digest', ask_digest) as data
     from asked
   union all
   select i, 2 * s + (s - 1), opened_at, 'request.step_opened', case s when 1 then a.beneficiary_id else a.first_id end, null,
@@ -169,8 +173,8 @@ with e as (
     from open_step where opened_at is not null and i % 5 < 3
   union all
   select i, 2 * s + (s - 1) + 2, done_at, case verdict when 'deny' then 'approval.denied' else 'approval.given' end, person_id, null,
-    jsonb_build_object('step_no', s, 'step', name, 'slot_no', 1, 'granted_s', null, 'comment', case verdict when 'deny' then 'Not needed for this work' end, 'ask_digest', pg_temp.digest('ask' || i), 'inputs_digest', pg_temp.digest('inputs' || i))
-    from open_step where verdict is not null
+    jsonb_build_object('step_no', s, 'step', name, 'slot_no', 1, 'granted_s', null, 'comment', case verdict when 'deny' then 'Not needed for this work' end, 'ask_digest', a.ask_digest, 'inputs_digest', pg_temp.digest('inputs' || i))
+    from open_step join asked a using (i) where verdict is not null
   union all
   select i, 20, closed, 'request.' || status, case status when 'timed_out' then null when 'withdrawn' then beneficiary_id when 'denied' then first_id else case steps when 1 then first_id else second_id end end, null,
     case status when 'approved' then jsonb_build_object('granted_s', duration_s) when 'timed_out' then jsonb_build_object('step_no', 1) else jsonb_build_object('reason', 'Not needed for this work') end

@@ -37,3 +37,10 @@ pub async fn fresh() -> Outcome<()> {
     maintenance.execute("checkpoint").await?;
     Ok(())
 }
+
+/// Process id of the postmaster, where it runs on this machine.
+pub async fn postmaster() -> Outcome<u32> {
+    let mut maintenance = PgConnection::connect_with(&superuser()?).await?;
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut maintenance).await?;
+    crate::cpu::parent(backend.unsigned_abs()).ok_or_else(|| "Postgres must run on this machine".into())
+}

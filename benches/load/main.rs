@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "the report goes to standard output")]
 
+mod cpu;
 mod database;
 mod measure;
 mod seed;
