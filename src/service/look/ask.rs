@@ -27,7 +27,7 @@ pub struct Ask {
 /// The fields as typed.
 #[derive(Clone, Debug, Default)]
 pub struct Typed {
-    /// Seconds, or `other`.
+    /// Seconds, `none` for no end, or `other`.
     pub duration: String,
     /// A number, when `other`.
     pub other_amount: String,
@@ -37,6 +37,8 @@ pub struct Typed {
     pub justification: String,
     /// A ticket's number or link.
     pub ticket: String,
+    /// When it is to begin, as a browser's field has it (`2026-11-21T09:30`, UTC); nothing for at once.
+    pub start: String,
 }
 
 /// A field and what is wrong with it.
@@ -80,10 +82,14 @@ pub struct Plan {
     pub min_s: i64,
     /// The longest.
     pub max_s: i64,
+    /// Whether access without end may be asked for.
+    pub indefinite: bool,
     /// `required`, `optional` or `none`.
     pub justification: String,
     /// `required`, `optional` or `none`.
     pub ticket: String,
+    /// How a ticket's number begins.
+    pub ticket_prefix: Option<String>,
     /// The steps; empty when approval is automatic.
     pub steps: Vec<PlannedStep>,
     /// `idp_group`, `app_api`, `workflow` or `manual`.

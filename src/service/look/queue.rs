@@ -49,8 +49,8 @@ pub struct QueueRow {
     pub department: Option<String>,
     /// Who asked, when somebody else.
     pub requester: Option<String>,
-    /// The length asked for.
-    pub requested_s: i64,
+    /// The length asked for; `None` for no end.
+    pub requested_s: Option<i64>,
     /// Why it is needed.
     pub justification: Option<String>,
     /// The ticket.

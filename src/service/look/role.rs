@@ -31,6 +31,8 @@ pub struct Role {
     pub holders: i64,
     /// The members and why each is there; `None` for a viewer who may not see them.
     pub members: Option<Listing<MemberRow>>,
+    /// What could not be said, and why.
+    pub notice: Option<String>,
 }
 
 /// A policy of a role, in words.
