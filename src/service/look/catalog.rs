@@ -54,8 +54,7 @@ pub async fn catalog(ctx: &Ctx, by: &By, filter: CatalogFilter, after: Option<&C
     // What is no id is an application that offers nothing.
     let application = (!filter.application.is_empty()).then(|| filter.application.parse().unwrap_or(Uuid::nil()));
     let mut after = after.map(Cursor::id).transpose()?;
-    let ((snapshot, notice), applications) =
-        tokio::try_join!(seen::person_if_known(ctx, by.person), async { Ok(look_role::applications(&ctx.db).await?) })?;
+    let ((snapshot, notice), applications) = tokio::try_join!(seen::person_if_known(ctx, by.person), async { Ok(look_role::applications(&ctx.db).await?) })?;
     let batch = if filter.mine { BATCH } else { PAGE + 1 };
     let mut cards: Vec<RoleCard> = Vec::new();
     loop {

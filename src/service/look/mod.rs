@@ -1,9 +1,11 @@
 //! Everything pages read; changes nothing.
 pub mod access;
 pub mod ask;
+pub mod card;
 pub mod catalog;
 pub mod directory;
 pub mod find;
+pub mod follow;
 pub mod home;
 pub mod log;
 pub mod overview;

@@ -233,3 +233,16 @@ impl Request {
         self.can.withdraw || grant
     }
 }
+
+/// Why the viewer is asked, by the word and label of the approver source; `whose` is the beneficiary, if named.
+pub fn why_you(source: &str, label: &str, whose: Option<&str>) -> String {
+    let manager = whose.map_or_else(|| "their manager".to_owned(), |name| format!("{name}’s manager"));
+    match source {
+        "manager" => format!("you are {manager}"),
+        "managers_manager" => format!("you are the manager of {manager}"),
+        "application_owner" => "you own the application".into(),
+        "role_owner" => "you own the role".into(),
+        "person" => "the approval procedure names you".into(),
+        _ => format!("you are {label}"),
+    }
+}
