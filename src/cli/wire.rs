@@ -13,6 +13,7 @@ use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
 use countersign::service::ctx::{Access, Ctx, Provisioning};
 use countersign::service::heartbeat;
+use countersign::service::recent::Recent;
 use countersign::store::db::{self, Db};
 use countersign::store::local::{self, LocalPostgres};
 use countersign::store::local_error::Error::InUse;
@@ -91,6 +92,7 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
             auditors_group: settings.access.auditors_group.clone().unwrap_or_default(),
         }),
         wake: Arc::new(Notify::new()),
+        recent: Recent::default(),
         paused: Arc::new(Mutex::new(BTreeMap::new())),
     };
     heartbeat::follow_clock(&ctx).await?;

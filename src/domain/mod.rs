@@ -18,3 +18,4 @@ pub mod samples;
 pub mod scope;
 pub mod secret;
 pub mod span;
+pub mod story;

@@ -174,8 +174,17 @@ pub fn deciding(row: &RequestRow, steps: &[StepRow], policy: &AccessPolicy) -> D
 }
 
 /// The role of the request, if what was asked for may still be granted: the person is active and eligible under the pinned policy
-/// version, and the role still means the same group.
-fn still_right(role: Option<(Role, bool)>, row: &RequestRow, policy: &AccessPolicy, person: &PersonSnapshot, now: DateTime<Utc>) -> Result<Role, ServiceError> {
+/// version, and the role still means the same group. The card asks here too.
+///
+/// # Errors
+/// A refusal with the reason why not.
+pub fn still_right(
+    role: Option<(Role, bool)>,
+    row: &RequestRow,
+    policy: &AccessPolicy,
+    person: &PersonSnapshot,
+    now: DateTime<Utc>,
+) -> Result<Role, ServiceError> {
     let (role, retired) = role.ok_or(Refusal::RoleRetired)?;
     if retired {
         return Err(Refusal::RoleRetired.into());

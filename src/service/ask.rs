@@ -1,6 +1,6 @@
 //! A person asks for a role.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::clock::new_id;
@@ -25,6 +25,9 @@ use super::ctx::{By, Ctx};
 use super::error::ServiceError;
 use super::fetch;
 use super::resolve::{self, ResolvedStep};
+
+/// How far ahead a start may lie.
+const LATEST_START: TimeDelta = TimeDelta::days(365);
 
 /// What the form or the API sends.
 #[derive(Clone, Debug)]
@@ -174,6 +177,10 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
 pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, ServiceError> {
     // Postgres keeps microseconds; what is digested must read back the same.
     ask_for.starts_at = ask_for.starts_at.map(|start| start.trunc_subsecs(6));
+    if ask_for.starts_at.is_some_and(|start| start > ctx.clock.now() + LATEST_START) {
+        let sentence = "At most a year ahead; leave it empty to begin as soon as it is approved.".into();
+        return Err(Refusal::Faults(vec![FieldFault { field: "starts_at".into(), sentence }]).into());
+    }
     let justification = tidy(ask_for.justification.as_deref(), "justification")?;
     let ticket_reference = tidy(ask_for.ticket_reference.as_deref(), "ticket_reference")?;
     let considered = consider(ctx, by, &ask_for).await?;
@@ -303,7 +310,18 @@ pub fn ask_digest(row: &RequestRow, role: &Role, policy: &AccessPolicy) -> Resul
     Ok(digest(&canonical(&authorised).map_err(|error| StoreError::Broken(error.to_string()))?))
 }
 
-async fn extendable(ctx: &Ctx, by: &By, id: GrantId, role: &Role, policy: Option<&AccessPolicy>, now: DateTime<Utc>) -> Result<DateTime<Utc>, ServiceError> {
+/// The end of the lease that `by` wants to extend, if they may.
+///
+/// # Errors
+/// [`ServiceError::Missing`] for a lease that is none of theirs; a refusal with the reason why not.
+pub async fn extendable(
+    ctx: &Ctx,
+    by: &By,
+    id: GrantId,
+    role: &Role,
+    policy: Option<&AccessPolicy>,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, ServiceError> {
     let held = grant::by_id(&ctx.db, id).await?.filter(|g| g.beneficiary_id == by.person.0 && g.role_id == role.id.0).ok_or(ServiceError::Missing)?;
     let already = grant::is_extended(&ctx.db, id).await?;
     extend(&held.lease(), policy.is_some_and(|p| p.extension), already, now)?;

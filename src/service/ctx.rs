@@ -13,6 +13,8 @@ use crate::domain::id::{PersonId, TokenId};
 use crate::store::db::Db;
 use crate::store::policy::Policies;
 
+use super::recent::Recent;
+
 /// How provisioning behaves.
 #[derive(Clone, Debug)]
 pub struct Provisioning {
@@ -58,6 +60,8 @@ pub struct Ctx {
     pub access: Arc<Access>,
     /// Wakes the worker of this process.
     pub wake: Arc<Notify>,
+    /// What lists remember for some seconds.
+    pub recent: Recent,
     /// Directories that asked to be left alone, and until when.
     pub paused: Arc<Mutex<BTreeMap<String, DateTime<Utc>>>>,
 }

@@ -19,6 +19,7 @@ pub mod list;
 pub mod look;
 pub mod plan;
 pub mod preview;
+pub mod recent;
 pub mod resolve;
 pub mod rights;
 pub mod sign_in;

@@ -173,7 +173,7 @@ pub fn ask_row(says: Says, n: u128, role: RoleName, status: &str, waits: Option<
         status: status.into(),
         delivery: (status == "approved").then(|| "provisioning".into()),
         requested_at: ago(75),
-        requested_s: 4 * 3600,
+        requested_s: Some(4 * 3600),
         waits_for: waits.map(|w| says.of(w)),
         waits_since: waits.map(|_| ago(70)),
     }
@@ -181,7 +181,7 @@ pub fn ask_row(says: Says, n: u128, role: RoleName, status: &str, waits: Option<
 
 pub fn event(says: Says, n: u128, minutes: i64, kind: &str, actor: &str, sentence: &str) -> EventRow {
     EventRow {
-        id: id(n),
+        id: n as i64,
         at: ago(minutes),
         kind: kind.into(),
         actor: says.of(actor),

@@ -252,6 +252,21 @@ impl Amount for i64 {
     }
 }
 
+/// Lengths of access: none is one without end.
+impl Amount for Option<i64> {
+    fn length(&self) -> String {
+        self.as_ref().map_or_else(|| "an unlimited time".to_owned(), Amount::length)
+    }
+
+    fn about(&self) -> String {
+        self.as_ref().map_or_else(|| "an unlimited time".to_owned(), Amount::about)
+    }
+
+    fn count(&self) -> String {
+        self.as_ref().map_or_else(|| "any number".to_owned(), Amount::count)
+    }
+}
+
 /// Words kept in the database, as a person reads them.
 pub trait Words {
     /// The label of a state, risk, reason or method.
@@ -340,7 +355,7 @@ fn word(key: &str) -> Option<(&'static str, &'static str)> {
         "active" => ("Active", "good"),
         "revoking" => ("Being removed", "warn"),
         "ended" => ("Ended", "quiet"),
-        "failed" => ("Failing, retried", "bad"),
+        "failed" => ("Given up", "bad"),
 
         "expired" => ("Expired", "quiet"),
         "returned" => ("Returned", "quiet"),
@@ -372,7 +387,7 @@ fn word(key: &str) -> Option<(&'static str, &'static str)> {
 
         "ok" => ("Working", "good"),
         "slow" => ("Slow", "warn"),
-        "failing" => ("Failing", "bad"),
+        "failing" => ("Failing, retried", "bad"),
         "unknown" => ("Unknown", "quiet"),
 
         _ => return None,

@@ -129,6 +129,7 @@ impl World {
             provisioning: Arc::new(Provisioning::default()),
             access: Arc::new(Access { administrators_group: "countersign-admins".into(), auditors_group: "countersign-auditors".into() }),
             wake: Arc::new(Notify::new()),
+            recent: Default::default(),
             paused: Arc::new(Mutex::new(BTreeMap::new())),
         };
         let straight = Directory::Scim(Scim::new(&http::Settings::new(&demo.scim_base(), SCIM_TOKEN), ctx.clock.clone()).unwrap());

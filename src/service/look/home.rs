@@ -1,6 +1,13 @@
 //! What Home shows.
 
-use super::shared::{AccessRow, RequestRow, RoleCard};
+use crate::service::ctx::{By, Ctx};
+use crate::service::error::ServiceError;
+use crate::store::look_access::{self, Wanted};
+use crate::store::look_role;
+
+use super::access::{access_row, request_row};
+use super::shared::{AccessRow, RequestRow, RoleCard, Standing};
+use super::{seen, standing};
 
 /// Home: what I hold, what I wait for, what I might want.
 #[derive(Clone, Debug)]
@@ -15,4 +22,51 @@ pub struct Home {
     pub requests_total: i64,
     /// Roles I may ask for that people like me hold; at most six.
     pub suggested: Vec<RoleCard>,
+    /// What could not be said, and why.
+    pub notice: Option<String>,
+}
+
+/// Most rows of what one holds and waits for.
+const ROWS: i64 = 8;
+/// How many of the roles that peers hold are looked at, and shown.
+const TRIED: usize = 12;
+const SUGGESTED: usize = 6;
+
+/// Home of `by`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn home(ctx: &Ctx, by: &By) -> Result<Home, ServiceError> {
+    let wanted = Wanted { live: ROWS, open: ROWS, ..Wanted::default() };
+    let (mine, (snapshot, notice)) =
+        tokio::try_join!(async { Ok(look_access::mine(&ctx.db, by.person.0, &wanted).await?) }, seen::person_if_known(ctx, by.person))?;
+    let now = ctx.clock.now();
+    let mut home = Home {
+        access: vec![],
+        access_total: mine.first().map_or(0, |row| row.live_total),
+        requests: vec![],
+        requests_total: mine.first().map_or(0, |row| row.open_total),
+        suggested: vec![],
+        notice,
+    };
+    let mut known = Vec::new();
+    for row in mine {
+        known.push(row.role_id);
+        if row.part == "open" {
+            home.requests.push(request_row(row));
+        } else {
+            home.access.extend(access_row(row, by.person, now));
+        }
+    }
+    let Some(snapshot) = snapshot else { return Ok(home) };
+    let Some(department) = snapshot.values("department").first().map(|d| (*d).to_owned()) else { return Ok(home) };
+    let peers = seen::peers(ctx, std::slice::from_ref(&department)).await?;
+    let roles = peers.get(&department).into_iter().flat_map(|peers| &peers.roles).map(|(role, _)| *role);
+    let candidates: Vec<_> = roles.filter(|role| !known.contains(role)).take(TRIED).collect();
+    if !candidates.is_empty() {
+        let rows = look_role::cards_of(&ctx.db, by.person.0, &candidates).await?;
+        let stood = standing::cards(ctx, by.person, Some(&snapshot), rows).await?;
+        home.suggested = stood.into_iter().map(|s| s.card).filter(|card| matches!(card.standing, Standing::MayAsk)).take(SUGGESTED).collect();
+    }
+    Ok(home)
 }

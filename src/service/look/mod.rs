@@ -1,9 +1,11 @@
 //! Everything pages read; changes nothing.
 pub mod access;
 pub mod ask;
+pub mod card;
 pub mod catalog;
 pub mod directory;
 pub mod find;
+pub mod follow;
 pub mod home;
 pub mod log;
 pub mod overview;
@@ -12,7 +14,11 @@ pub mod provisioning;
 pub mod queue;
 pub mod request;
 pub mod role;
+pub mod seen;
 pub mod session;
 pub mod shared;
+pub mod standing;
+pub mod steps;
 pub mod token;
 pub mod trace;
+pub mod why;

@@ -3,7 +3,13 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::shared::{Choice, Listing, RoleName};
+use crate::service::ctx::{By, Ctx};
+use crate::service::error::ServiceError;
+use crate::store::look_queue::{self, WaitingFilter};
+
+use super::catalog::words;
+use super::shared::{Choice, Cursor, Listing, RoleName};
+use super::{request, seen};
 
 /// What the queue is narrowed to.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +55,8 @@ pub struct QueueRow {
     pub department: Option<String>,
     /// Who asked, when somebody else.
     pub requester: Option<String>,
-    /// The length asked for.
-    pub requested_s: i64,
+    /// The length asked for; `None` for no end.
+    pub requested_s: Option<i64>,
     /// Why it is needed.
     pub justification: Option<String>,
     /// The ticket.
@@ -75,4 +81,52 @@ pub struct QueueRow {
     pub approve_needs_comment: bool,
     /// Whether denying needs a reason.
     pub deny_needs_reason: bool,
+}
+
+/// Requests of a page.
+const PAGE: usize = 25;
+
+/// What waits for `by`, narrowed, after a cursor. `total` is how many wait in all.
+///
+/// # Errors
+/// [`ServiceError::Missing`] for a cursor that is none; when the database fails.
+pub async fn queue(ctx: &Ctx, by: &By, filter: QueueFilter, total: i64, after: Option<&Cursor>) -> Result<Queue, ServiceError> {
+    let narrowed = WaitingFilter {
+        words: words(&filter.q),
+        application: (!filter.application.is_empty()).then(|| filter.application.parse().unwrap_or(Uuid::nil())),
+        risk: Some(filter.risk.clone()).filter(|risk| !risk.is_empty()),
+    };
+    let after = after.map(Cursor::id).transpose()?;
+    let (rows, applications) = tokio::try_join!(look_queue::waiting(&ctx.db, by.person.0, &narrowed, after, PAGE as i64 + 1), async {
+        // Nothing to choose from when everything is on one page.
+        if total > 1 { look_queue::applications(&ctx.db, by.person.0).await } else { Ok(vec![]) }
+    })?;
+    let departments: Vec<String> = rows.iter().filter_map(|row| row.department.clone()).collect();
+    let peers = seen::peers(ctx, &departments).await?;
+    let rows = rows.into_iter().map(|row| QueueRow {
+        request: row.request_id,
+        peers: row.department.as_ref().and_then(|d| peers.get(d)).and_then(|peers| peers.of(row.role_id)),
+        role: RoleName { id: row.role_id, application: row.application, role: row.role, risk: row.risk },
+        beneficiary: row.beneficiary,
+        department: row.department,
+        requester: row.requester,
+        requested_s: row.duration_s,
+        justification: row.justification,
+        ticket: row.ticket_reference,
+        requested_at: row.created_at,
+        asked_at: row.assigned_at.unwrap_or(row.created_at),
+        due: row.step_due_at,
+        step_no: row.step_no,
+        steps: row.steps,
+        why_you: request::why_you(&row.source, &row.source_label, None),
+        digest: row.ask_digest,
+        approve_needs_comment: false,
+        deny_needs_reason: row.comment_to_deny,
+    });
+    Ok(Queue {
+        filter,
+        applications: applications.into_iter().map(|(id, name)| Choice { value: id.to_string(), label: name }).collect(),
+        total,
+        rows: Listing::cut(rows.collect(), PAGE, |row| row.request),
+    })
 }

@@ -21,9 +21,13 @@ pub struct Request {
     pub status: String,
     /// When it was asked.
     pub requested_at: DateTime<Utc>,
-    /// The length asked for.
-    pub requested_s: i64,
-    /// The length approved, once it is.
+    /// When it is to begin, when that was asked for.
+    pub wanted_start: Option<DateTime<Utc>>,
+    /// The lease it asks more time for.
+    pub extends: bool,
+    /// The length asked for; `None` for no end.
+    pub requested_s: Option<i64>,
+    /// The length approved, once it is and when it has an end.
     pub approved_s: Option<i64>,
     /// When it was decided.
     pub decided_at: Option<DateTime<Utc>>,
@@ -161,6 +165,8 @@ pub struct Card {
     pub digest: String,
     /// How the beneficiary stands to the viewer (`reports to you`).
     pub relation: Option<String>,
+    /// Whether the viewer opens it for the first time.
+    pub first_look: bool,
     /// Why the viewer is asked (`you are Bo's manager`).
     pub why_you: String,
     /// Who else can answer.
@@ -171,6 +177,8 @@ pub struct Card {
     pub facts: Vec<Fact>,
     /// What changed since it was asked.
     pub changed: Vec<Change>,
+    /// Why it cannot be approved now, though it could be denied.
+    pub not_now: Option<String>,
     /// Lengths shorter than asked for.
     pub shorter_s: Vec<i64>,
     /// Whether approving needs a comment.
@@ -214,9 +222,27 @@ impl Request {
         id.get(24..).unwrap_or_default().to_owned()
     }
 
+    /// Whether approvers made it shorter than asked for.
+    pub fn is_shortened(&self) -> bool {
+        self.approved_s.is_some_and(|s| self.requested_s.is_none_or(|asked| s < asked))
+    }
+
     /// Whether there is anything, besides answering, that the viewer may do.
     pub fn has_acts(&self) -> bool {
         let grant = self.delivery.is_some() && (self.can.grant.extend || self.can.grant.give_back || self.can.grant.revoke);
         self.can.withdraw || grant
+    }
+}
+
+/// Why the viewer is asked, by the word and label of the approver source; `whose` is the beneficiary, if named.
+pub fn why_you(source: &str, label: &str, whose: Option<&str>) -> String {
+    let manager = whose.map_or_else(|| "their manager".to_owned(), |name| format!("{name}’s manager"));
+    match source {
+        "manager" => format!("you are {manager}"),
+        "managers_manager" => format!("you are the manager of {manager}"),
+        "application_owner" => "you own the application".into(),
+        "role_owner" => "you own the role".into(),
+        "person" => "the approval procedure names you".into(),
+        _ => format!("you are {label}"),
     }
 }

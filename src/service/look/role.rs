@@ -3,8 +3,17 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::shared::{Listing, PlannedStep, PolicyName, RoleName, Standing};
-use super::trace::TraceRule;
+use crate::domain::condition::Condition;
+use crate::domain::grant::{GrantStatus, Lease, end};
+use crate::domain::id::{GrantId, PersonId, RoleId};
+use crate::domain::policy::{AccessPolicy, Effect};
+use crate::service::ctx::{By, Ctx};
+use crate::service::error::ServiceError;
+use crate::store::look_role;
+
+use super::shared::{Cursor, Listing, PlannedStep, PolicyName, RoleName, Standing};
+use super::trace::{self, TraceRule};
+use super::{seen, standing, steps};
 
 /// A role, its rules in words, and how the viewer stands towards it.
 #[derive(Clone, Debug)]
@@ -31,6 +40,8 @@ pub struct Role {
     pub holders: i64,
     /// The members and why each is there; `None` for a viewer who may not see them.
     pub members: Option<Listing<MemberRow>>,
+    /// What could not be said, and why.
+    pub notice: Option<String>,
 }
 
 /// A policy of a role, in words.
@@ -78,4 +89,135 @@ impl Role {
     pub fn standing_is_may_not(&self) -> bool {
         matches!(self.standing, Standing::MayNot { .. })
     }
+}
+
+/// Members of a page.
+const PAGE: usize = 50;
+
+/// A role as `by` sees it; its members, after a cursor, for its owners and who reads everything.
+///
+/// # Errors
+/// [`ServiceError::Missing`] when it is not offered, or for a cursor that is none.
+pub async fn role(ctx: &Ctx, by: &By, id: RoleId, members: Option<&Cursor>) -> Result<Role, ServiceError> {
+    let after = members.map(Cursor::id).transpose()?;
+    let (mut rows, about, (snapshot, notice)) = tokio::try_join!(
+        async { Ok::<_, ServiceError>(look_role::cards_of(&ctx.db, by.person.0, &[id.0]).await?) },
+        async { Ok(look_role::about(&ctx.db, id.0).await?) },
+        seen::person_if_known(ctx, by.person)
+    )?;
+    let (row, about) = rows.pop().zip(about).ok_or(ServiceError::Missing)?;
+    let policy_ids = row.policies.clone();
+    let Some(stood) = standing::cards(ctx, by.person, snapshot.as_deref(), vec![row]).await?.pop() else { return Err(ServiceError::Missing) };
+    let owns = about.owner_id == by.person.0 || about.application_owner_id == by.person.0;
+    let members = if owns || by.reads_everything() {
+        let rows = look_role::members(&ctx.db, id.0, after, PAGE as i64 + 1).await?;
+        Some(member_page(rows, by, owns))
+    } else {
+        None
+    };
+    let policies = stood.policies.iter().zip(policy_ids).map(|(policy, policy_id)| RolePolicy {
+        policy: PolicyName { id: policy_id, name: policy.name.clone(), version: policy.version },
+        governs_viewer: stood.governing.as_ref().is_some_and(|governing| governing.id == policy.id),
+        who: who(policy),
+        choices_s: policy.durations.choices.iter().map(|choice| choice.0).collect(),
+        max_s: policy.durations.maximum.0,
+        steps: policy.procedure.as_ref().map(steps::of_procedure).unwrap_or_default(),
+        notes: notes(policy),
+    });
+    Ok(Role {
+        policies: policies.collect(),
+        name: stood.card.role,
+        about: stood.card.about,
+        owner: Some(about.owner),
+        application_owner: Some(about.application_owner),
+        target: target(about.group_name.or(about.group_reference).as_deref(), about.directory.as_deref()),
+        method: about.method,
+        standing: stood.card.standing,
+        trace: stood.decision.as_deref().map(trace::rules).unwrap_or_default(),
+        holders: about.holders,
+        members,
+        notice,
+    })
+}
+
+/// "group orders-ro in directory main".
+pub fn target(group: Option<&str>, directory: Option<&str>) -> String {
+    match (group, directory) {
+        (Some(group), Some(directory)) => format!("group {group} in directory {directory}"),
+        _ => "nothing yet".into(),
+    }
+}
+
+fn member_page(rows: Vec<look_role::MemberRow>, by: &By, owns: bool) -> Listing<MemberRow> {
+    // Members without a lease come whole on the first page and do not count towards it.
+    let (without, mut leases): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.grant_id.is_none());
+    let more = leases.len() > PAGE;
+    leases.truncate(PAGE);
+    let next = leases.last().filter(|_| more).map(|last| Cursor::after(last.id));
+    Listing { rows: without.into_iter().chain(leases).map(|row| member(row, by, owns)).collect(), next }
+}
+
+fn member(row: look_role::MemberRow, by: &By, owns: bool) -> MemberRow {
+    let status = row.status.as_deref().and_then(GrantStatus::parse);
+    let may_revoke = match (row.grant_id, row.person_id, status, row.since) {
+        (Some(id), Some(person), Some(status), Some(starts_at)) => {
+            let lease =
+                Lease { id: GrantId(id), beneficiary: PersonId(person), status, duration: None, starts_at, ends_at: row.until, verified_at: row.verified_at };
+            end(&lease, by.person, owns || by.is_administrator, true).is_ok()
+        }
+        _ => false,
+    };
+    let why = match (row.grant_id.is_some(), row.approved_by.as_slice(), status) {
+        (false, ..) => "in the directory, and no grant says why".to_owned(),
+        (true, [], _) => "approved by the policy".to_owned(),
+        (true, [head @ .., last], _) if !head.is_empty() => format!("approved by {} and {last}", head.join(", ")),
+        (true, names, _) => format!("approved by {}", names.join("")),
+    };
+    let why = match status {
+        Some(GrantStatus::Scheduled) => format!("{why}; has not begun"),
+        Some(GrantStatus::Provisioning | GrantStatus::Verifying) => format!("{why}; being provisioned"),
+        Some(GrantStatus::Revoking) => format!("{why}; being removed"),
+        _ => why,
+    };
+    MemberRow { name: row.name, department: row.department, grant: row.grant_id, request: row.request_id, since: row.since, until: row.until, why, may_revoke }
+}
+
+/// Who may ask under `policy`, each rule a sentence.
+fn who(policy: &AccessPolicy) -> Vec<String> {
+    let all = |conditions: &[Condition], sentence: fn(&Condition) -> String| conditions.iter().map(sentence).collect::<Vec<_>>().join(", and ");
+    let mut sentences = Vec::new();
+    if !policy.applies_to.is_empty() {
+        sentences.push(format!("This policy is for some: {}", all(&policy.applies_to, Condition::sentence)));
+    }
+    for rule in &policy.profile.rules {
+        sentences.push(match (rule.effect, rule.conditions.as_slice()) {
+            (Effect::Allow, []) => "Everybody".into(),
+            (Effect::Deny, []) => "Nobody".into(),
+            (Effect::Allow, conditions) => all(conditions, Condition::sentence),
+            (Effect::Deny, conditions) => all(conditions, Condition::kept_out_sentence),
+        });
+    }
+    sentences
+}
+
+/// What else the policy asks for or says, each a sentence.
+fn notes(policy: &AccessPolicy) -> Vec<String> {
+    let mut notes = Vec::new();
+    if policy.durations.indefinite {
+        notes.push("May be asked for without end.".into());
+    }
+    match (policy.justification_required, policy.justification_minimum) {
+        (true, 0 | 1) => notes.push("A justification is required.".into()),
+        (true, least) => notes.push(format!("A justification of at least {least} characters is required.")),
+        (false, _) => {}
+    }
+    match (policy.ticket_required, &policy.ticket_prefix) {
+        (true, Some(prefix)) => notes.push(format!("A ticket is required; its number begins with {prefix}.")),
+        (true, None) => notes.push("A ticket is required.".into()),
+        (false, _) => {}
+    }
+    notes.push(
+        if policy.extension { "More time may be asked for in the second half of it." } else { "It is not extended; ask again when it has ended." }.into(),
+    );
+    notes
 }

@@ -6,9 +6,26 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::service::error::ServiceError;
+
 /// Where the next page of a list begins: opaque to a page, made and read by the store (keyset, never an offset).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
+
+impl Cursor {
+    /// A cursor that begins after the row with this id.
+    pub fn after(id: Uuid) -> Self {
+        Self(id.simple().to_string())
+    }
+
+    /// The id of the row it begins after.
+    ///
+    /// # Errors
+    /// [`ServiceError::Missing`] when it is none of ours: there is no such page.
+    pub fn id(&self) -> Result<Uuid, ServiceError> {
+        Uuid::parse_str(&self.0).map_err(|_| ServiceError::Missing)
+    }
+}
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,6 +46,14 @@ impl<T> Listing<T> {
     /// A list that holds all there is.
     pub fn whole(rows: Vec<T>) -> Self {
         Self { rows, next: None }
+    }
+
+    /// The first `limit` of `rows`, which are one more when others follow; `id` names a row.
+    pub fn cut(mut rows: Vec<T>, limit: usize, id: impl Fn(&T) -> Uuid) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|last| Cursor::after(id(last)));
+        Self { rows, next }
     }
 }
 
@@ -90,6 +115,8 @@ pub enum Standing {
         /// When it was asked.
         since: DateTime<Utc>,
     },
+    /// The directory does not answer, so it cannot be said.
+    Unknown,
     /// May not have it.
     MayNot {
         /// The sentence that says why, and what would change it.
@@ -166,8 +193,8 @@ pub struct RequestRow {
     pub delivery: Option<String>,
     /// When it was asked.
     pub requested_at: DateTime<Utc>,
-    /// The length asked for.
-    pub requested_s: i64,
+    /// The length asked for; `None` for no end.
+    pub requested_s: Option<i64>,
     /// Who it waits for (`Dana Ruiz, step 1 of 2`).
     pub waits_for: Option<String>,
     /// Since when it waits for them.
@@ -215,8 +242,8 @@ pub struct CanGrant {
 /// An event as a page tells it.
 #[derive(Clone, Debug)]
 pub struct EventRow {
-    /// The event's id.
-    pub id: Uuid,
+    /// The event's number in the log.
+    pub id: i64,
     /// When it happened.
     pub at: DateTime<Utc>,
     /// The event's kind, as the log and the CSV have it (`request.approved`).

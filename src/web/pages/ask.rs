@@ -37,6 +37,8 @@ mod tests {
                     choices_s: vec![3600, 14400, 28800],
                     min_s: 900,
                     max_s: 28800,
+                    indefinite: false,
+                    ticket_prefix: None,
                     justification: "required".into(),
                     ticket: "optional".into(),
                     steps: steps(says),
@@ -71,6 +73,7 @@ mod tests {
                 other_unit: "hours".into(),
                 justification: says.of("Refund 4711"),
                 ticket: says.of("OPS-1"),
+                start: String::new(),
             };
             page.ask.faults = vec![
                 Fault { field: "duration", sentence: "90 hours is longer than the policy allows (8 hours).".into() },

@@ -52,6 +52,7 @@ mod tests {
                 filter: CatalogFilter { q: says.of("or"), application: String::new(), mine: true },
                 applications: vec![Choice { value: id(30).to_string(), label: says.of("Orders DB") }],
                 roles: Listing { rows, next: Some(Cursor("a b".into())) },
+                notice: None,
             },
         }
     }

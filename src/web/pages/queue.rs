@@ -29,7 +29,7 @@ mod tests {
             beneficiary: says.of(name),
             department: Some(says.of("Data")),
             requester: None,
-            requested_s: 14400,
+            requested_s: Some(14400),
             justification: Some(says.of("Refund run for case 4711 fails for a few customers; I need to read the order rows to find which.")),
             ticket: Some(says.of("OPS-4711")),
             requested_at: ago(75),

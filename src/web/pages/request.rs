@@ -41,7 +41,9 @@ mod tests {
             beneficiary: person(says, 2, "Bo Lind", "Data"),
             status: "pending".into(),
             requested_at: ago(75),
-            requested_s: 14400,
+            wanted_start: None,
+            extends: false,
+            requested_s: Some(14400),
             approved_s: None,
             decided_at: None,
             justification: Some(says.of("Refund run for case 4711 fails for a few customers; I need to read the order rows to find which.")),
@@ -146,6 +148,8 @@ mod tests {
                 fact("Role", "Elevated risk, 4 members", None),
             ],
             changed: vec![Change { what: says.of("Manager"), before: says.of("Ana Cruz"), after: says.of("Dana Ruiz") }],
+            first_look: false,
+            not_now: None,
             shorter_s: vec![3600, 7200],
             approve_needs_comment: false,
             deny_needs_reason: true,
@@ -187,7 +191,7 @@ mod tests {
         let mut request = delivered(Says::Plain);
         request.can.grant = CanGrant::default();
         if let Some(d) = &mut request.delivery {
-            (d.status, d.verified_at, d.attempts) = ("failed".into(), None, 4);
+            (d.status, d.verified_at, d.attempts) = ("failing".into(), None, 4);
             d.last_error = Some("The directory answered 503 to adding the member.".into());
             d.next_try_at = Some(ahead(3));
         }

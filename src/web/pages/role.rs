@@ -64,6 +64,7 @@ mod tests {
                     ],
                     next: Some(Cursor("x".into())),
                 }),
+                notice: None,
             },
         }
     }

@@ -1,0 +1,123 @@
+//! What happened, as a sentence.
+
+use super::event::{Fact, Submitted};
+use super::person::Named;
+use super::span::{Seconds, sentence};
+
+impl Fact {
+    /// What happened, as a sentence that goes on after the actor's name: "approved step 1, Manager, for 2 hours".
+    pub fn story(&self) -> String {
+        match self {
+            Self::RequestSubmitted(s) => format!("asked for {} for {}{}", title(s), length(s.duration_s), under(s)),
+            Self::RequestRefused(s) => format!("asked for {} for {} and was refused{}: {}", title(s), length(s.duration_s), under(s), s.deciding_rule),
+            Self::RequestAutoApproved(s) => format!("asked for {} for {}; the policy approved at once{}", title(s), length(s.duration_s), under(s)),
+            Self::StepOpened { step_no, step, asked, .. } => format!("asked {} in step {step_no}, {step}", names(asked)),
+            Self::ApprovalViewed { step_no } => format!("opened the request for the first time, in step {step_no}"),
+            Self::ApprovalGiven(given) => {
+                let less = given.granted_s.map(|s| format!(" for {}", Seconds(s))).unwrap_or_default();
+                format!("approved step {}, {}{less}{}", given.step_no, given.step, because(given.comment.as_deref()))
+            }
+            Self::ApprovalDenied(given) => format!("denied in step {}, {}{}", given.step_no, given.step, because(given.comment.as_deref())),
+            Self::RequestApproved { granted_s } => format!("completed the last step: approved for {}", length(*granted_s)),
+            Self::RequestDenied { .. } => "closed the request as denied".into(),
+            Self::RequestWithdrawn { reason } => format!("withdrew the request{}", because(reason.as_deref())),
+            Self::RequestTimedOut { step_no } => format!("closed the request: nobody answered step {step_no} in time"),
+            Self::RequestClosed { reason } => format!("closed the request: {reason}"),
+            Self::GrantCreated { duration_s, extension_of, .. } => {
+                let kind = if extension_of.is_some() { "an extension" } else { "a grant" };
+                format!("made {kind} for {}, to be delivered", length(*duration_s))
+            }
+            Self::ProvisioningStarted { target } => format!("began to deliver it: {target}"),
+            Self::Provisioned { result, attempt } => format!("told the directory (attempt {attempt}): {}", result.replace('_', " ")),
+            Self::AttemptFailed { action, error, attempt } => format!("could not {action} the member (attempt {attempt}) and will try again: {error}"),
+            Self::GrantActivated { .. } => "read the directory back: the access is there".into(),
+            Self::GrantFailed { error } => format!("gave up delivering it: {error}"),
+            Self::GrantExpired { .. } => "ended it: its time was up".into(),
+            Self::GrantReturned { reason } => format!("returned the access{}", because(reason.as_deref())),
+            Self::GrantRevoked { reason } => format!("revoked the access{}", because(reason.as_deref())),
+            Self::GrantOffboarded { status } => format!("ended it: the directory says the person is {status}"),
+            Self::GrantEligibilityLost { rule } => format!("ended it: the person no longer meets {rule}"),
+            Self::GrantEnded { membership, .. } => match membership.as_str() {
+                "removed" => "read the directory back: the access is gone".into(),
+                "kept_by_other_lease" => "left the membership in place: another grant keeps it".into(),
+                "pre_existing" => "left the membership in place: it was there before the grant".into(),
+                "never_added" => "had nothing to take away: it was never added".into(),
+                "person_gone" => "had nothing to take away: the directory no longer has the person".into(),
+                other => format!("verified the end: {}", other.replace('_', " ")),
+            },
+            Self::DriftFound { drift, group, person, .. } => match drift.as_str() {
+                "unexpected_member" => format!("found {person} in group {group} without a grant"),
+                "missing_member" => format!("found {person} missing from group {group} in spite of a grant"),
+                _ => format!("found that group {group} is not in the directory"),
+            },
+            Self::DriftResolved { group, person, resolution, .. } => format!("found the difference about {person} in group {group} gone: {resolution}"),
+            Self::SessionStarted { .. } => "signed in".into(),
+            Self::SessionRefused { reason, .. } => format!("did not let somebody in: {reason}"),
+            Self::SessionEnded { reason } => format!("session ended: {}", reason.replace('_', " ")),
+            Self::IdentityLinked { issuer, .. } => format!("was linked to the sign-in at {issuer}, for good"),
+            Self::TokenCreated { name, scopes, .. } => format!("made the API token {name} for {}", scopes.join(", ")),
+            Self::TokenUsed { name } => format!("used the API token {name}"),
+            Self::TokenRevoked { name } => format!("revoked the API token {name}"),
+            Self::CatalogApplied { source, changes, .. } => format!("applied {source}: {} change{}", changes.len(), if changes.len() == 1 { "" } else { "s" }),
+            Self::EvidenceExported { file, mode, .. } => format!("took evidence away: {file} ({mode})"),
+            Self::DirectorySynced { directory, people, changed } => format!("read directory {directory}: {people} people, {changed} changed"),
+            Self::DirectoryFailed { directory, error } => format!("could not read directory {directory}: {error}"),
+            Self::PersonChanged { old, new } => format!("noticed that the directory calls the person {new}, no longer {old}"),
+            Self::ClockJumped { by_ms } => format!("noticed that the clocks differ by {by_ms} ms"),
+        }
+    }
+}
+
+fn title(s: &Submitted) -> String {
+    let whom = if s.requester.id == s.beneficiary.id { String::new() } else { format!(" for {}", s.beneficiary.name) };
+    format!("{} {}{whom}", s.application, s.role)
+}
+
+fn under(s: &Submitted) -> String {
+    s.policy.as_ref().map(|policy| format!(", under policy {policy}")).unwrap_or_default()
+}
+
+/// "4 hours", or "an unlimited time".
+fn length(seconds: Option<i64>) -> String {
+    seconds.map_or_else(|| "an unlimited time".into(), |s| sentence(Some(Seconds(s))))
+}
+
+fn because(text: Option<&str>) -> String {
+    text.map(|text| format!(": {text}")).unwrap_or_default()
+}
+
+fn names(people: &[Named]) -> String {
+    match people {
+        [] => "nobody".into(),
+        [one] => one.name.clone(),
+        [head @ .., last] if people.len() <= 4 => format!("{} and {}", head.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", "), last.name),
+        [first, second, third, rest @ ..] => format!("{}, {}, {} and {} more", first.name, second.name, third.name, rest.len()),
+        [first, second] => format!("{} and {}", first.name, second.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::PersonId;
+    use uuid::Uuid;
+
+    fn named(n: u128, name: &str) -> Named {
+        Named { id: PersonId(Uuid::from_u128(n)), name: name.into(), email: None }
+    }
+
+    #[test]
+    fn a_step_names_whom_it_asked_and_no_more_than_a_handful() {
+        let opened = |asked| Fact::StepOpened { step_no: 2, step: "Owners".into(), asked, due_at: None }.story();
+        assert_eq!(opened(vec![named(1, "Dana")]), "asked Dana in step 2, Owners");
+        assert_eq!(opened(vec![named(1, "Dana"), named(2, "Cy"), named(3, "Mo")]), "asked Dana, Cy and Mo in step 2, Owners");
+        let many = (1..=9).map(|n| named(n, &format!("P{n}"))).collect();
+        assert_eq!(opened(many), "asked P1, P2, P3 and 6 more in step 2, Owners");
+    }
+
+    #[test]
+    fn access_without_end_is_told_so() {
+        assert_eq!(Fact::RequestApproved { granted_s: None }.story(), "completed the last step: approved for an unlimited time");
+        assert_eq!(Fact::RequestApproved { granted_s: Some(7_200) }.story(), "completed the last step: approved for 2 hours");
+    }
+}

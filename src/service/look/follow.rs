@@ -1,0 +1,341 @@
+//! A request as one viewer sees it.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::approval::{Deciding, SlotState, may_answer};
+use crate::domain::decide::{Decision, Outcome, TraceLine};
+use crate::domain::event::Fact;
+use crate::domain::grant::{GrantStatus, Lease, end, extend};
+use crate::domain::id::{GrantId, PersonId, RequestId};
+use crate::domain::person::PersonSnapshot;
+use crate::domain::policy::AccessPolicy;
+use crate::domain::request::{RequestStatus, withdraw};
+use crate::domain::span::Seconds;
+use crate::service::answer::deciding;
+use crate::service::ctx::{By, Ctx};
+use crate::service::error::ServiceError;
+use crate::store::error::StoreError;
+use crate::store::look_request::{self, Asked, WholeRow};
+use crate::store::request::{self, RequestRow};
+
+use super::access::delivery_word;
+use super::request::{AskedRow, CanRequest, Delivery, Request, SlotRow, StepRow};
+use super::shared::{CanGrant, EventRow, Person, PolicyName, RoleName};
+use super::{card, role, trace, why};
+
+/// The request as `by` sees it, with the decision card when it waits for them.
+///
+/// # Errors
+/// [`ServiceError::Missing`] when there is none that they may see.
+pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, ServiceError> {
+    let eyes = (!by.reads_everything()).then_some(by.person.0);
+    let row = look_request::whole(&ctx.db, eyes, id.0).await?.ok_or(ServiceError::Missing)?;
+    let policy = match row.policy_version_id {
+        Some(version) => Some(ctx.policies.version(&ctx.db, version.into()).await?),
+        None => None,
+    };
+    let now = ctx.clock.now();
+    let flat = flat(&row);
+    let deciding = policy.as_ref().map(|policy| deciding(&flat, &step_states(&row.asked), policy));
+    let slot = deciding.as_ref().and_then(|deciding| may_answer(deciding, by.person).ok());
+    let card = match (slot, deciding.as_ref(), policy.as_ref()) {
+        (Some(slot), Some(deciding), Some(policy)) => Some(card::card(ctx, by, &row, &flat, deciding, slot, policy).await?),
+        _ => None,
+    };
+    let status = RequestStatus::parse(&row.status).ok_or_else(|| unreadable("status", &row.status))?;
+    let can = CanRequest {
+        withdraw: withdraw(status, row.requester_id.into(), row.beneficiary_id.into(), by.person).is_ok(),
+        approve: card.as_ref().is_some_and(|card| card.not_now.is_none()),
+        deny: card.is_some(),
+        grant: can_grant(&row, by, policy.as_deref(), now),
+    };
+    let about_viewer = by.person.0 == row.beneficiary_id;
+    let decision = decision(&row)?;
+    let rules = trace::rules(&decision);
+    Ok(Request {
+        id: row.id,
+        role: RoleName { id: row.role_id, application: row.application.clone(), role: row.role.clone(), risk: row.risk.clone() },
+        requester: Person {
+            id: row.requester_id,
+            name: row.requester.clone(),
+            title: row.requester_title.clone(),
+            department: row.requester_department.clone(),
+        },
+        beneficiary: Person {
+            id: row.beneficiary_id,
+            name: row.beneficiary.clone(),
+            title: row.beneficiary_title.clone(),
+            department: row.beneficiary_department.clone(),
+        },
+        status: row.status.clone(),
+        requested_at: row.created_at,
+        wanted_start: row.wanted_start,
+        extends: row.extension_of.is_some(),
+        requested_s: row.duration_s,
+        approved_s: if status == RequestStatus::Approved { row.grant_id.and(row.grant_s) } else { None },
+        decided_at: row.closed_at,
+        justification: row.justification.clone(),
+        ticket: row.ticket_reference.clone(),
+        decision: row.decision.clone(),
+        policy: match (row.policy_id, &row.policy, row.policy_version) {
+            (Some(id), Some(name), Some(version)) => Some(PolicyName { id, name: name.clone(), version }),
+            _ => None,
+        },
+        deciding_rule: row.deciding_rule.clone(),
+        reason: reason(&row, &decision, about_viewer),
+        steps: steps(&row),
+        delivery: delivery(&row),
+        trace: if about_viewer { rules } else { why::trace_of_another(rules) },
+        events: events(&row),
+        can,
+        card,
+    })
+}
+
+/// Whether the request is the one that was shown: its digest names what an approval authorises, and it never changes.
+///
+/// # Errors
+/// [`ServiceError::Missing`] when there is no such request.
+pub async fn is_as_shown(ctx: &Ctx, id: RequestId, digest: &str) -> Result<bool, ServiceError> {
+    Ok(look_request::ask_digest(&ctx.db, id.0).await?.ok_or(ServiceError::Missing)? == digest)
+}
+
+/// What was decided from, as far as pages show it.
+#[derive(Deserialize)]
+struct Inputs {
+    person: PersonSnapshot,
+}
+
+/// The person as the directory described them when the request was made.
+pub(super) fn person_then(row: &WholeRow) -> Result<PersonSnapshot, ServiceError> {
+    let inputs: Inputs = serde_json::from_str(&row.inputs).map_err(StoreError::from)?;
+    Ok(inputs.person)
+}
+
+fn decision(row: &WholeRow) -> Result<Decision, ServiceError> {
+    let trace: Vec<TraceLine> = serde_json::from_str(&row.trace).map_err(StoreError::from)?;
+    let outcome = [Outcome::Refused, Outcome::AutoApproved, Outcome::NeedsApproval].into_iter().find(|o| o.word() == row.decision);
+    Ok(Decision {
+        outcome: outcome.ok_or_else(|| unreadable("decision", &row.decision))?,
+        policy: row.policy_version_id.map(Into::into),
+        deciding_rule: row.deciding_rule.clone(),
+        trace,
+    })
+}
+
+fn unreadable(what: &str, word: &str) -> ServiceError {
+    StoreError::Broken(format!("this program does not know the {what} {word}")).into()
+}
+
+/// The row as the rules of deciding take it.
+fn flat(row: &WholeRow) -> RequestRow {
+    RequestRow {
+        id: row.id,
+        requester_id: row.requester_id,
+        beneficiary_id: row.beneficiary_id,
+        role_id: row.role_id,
+        application_id: row.application_id,
+        status: row.status.clone(),
+        step_no: row.step_no,
+        policy_version_id: row.policy_version_id,
+        ask_digest: row.ask_digest.clone(),
+        duration_s: row.duration_s,
+        granted_s: row.granted_s,
+        wanted_start: row.wanted_start,
+        extension_of: row.extension_of,
+        created_at: row.created_at,
+    }
+}
+
+/// The slots of every step as the rules of deciding take them.
+fn step_states(asked: &[Asked]) -> Vec<request::StepRow> {
+    let mut steps: Vec<request::StepRow> = Vec::new();
+    for slot in slots(asked) {
+        let Some(first) = slot.first() else { continue };
+        if steps.len() < first.step_no as usize {
+            steps.push(request::StepRow { name: first.step.clone(), time_limit_s: first.time_limit_s, slots: vec![] });
+        }
+        if let Some(step) = steps.last_mut() {
+            step.slots.push(SlotState {
+                approvals: first.approvals.max(1) as u32,
+                asked: slot.iter().filter_map(|a| a.person_id).map(PersonId).collect(),
+                approved_by: slot.iter().filter(|a| a.verdict.as_deref() == Some("approve")).filter_map(|a| a.person_id).map(PersonId).collect(),
+            });
+        }
+    }
+    steps
+}
+
+/// The lines of each slot, in order.
+fn slots(asked: &[Asked]) -> impl Iterator<Item = &[Asked]> {
+    asked.chunk_by(|a, b| (a.step_no, a.slot_no) == (b.step_no, b.slot_no))
+}
+
+fn steps(row: &WholeRow) -> Vec<StepRow> {
+    let mut steps: Vec<StepRow> = Vec::new();
+    for slot in slots(&row.asked) {
+        let Some(first) = slot.first() else { continue };
+        if steps.last().is_none_or(|step| step.no != first.step_no) {
+            let is_current = row.step_no == Some(first.step_no);
+            let of_step = || row.asked.iter().filter(|a| a.step_no == first.step_no);
+            let state = match (is_current, first.opened_at.is_some(), row.status.as_str()) {
+                (true, ..) => "current",
+                (false, false, "pending" | "needs_info") => "waiting",
+                (false, false, _) => "skipped",
+                _ if of_step().any(|a| a.verdict.as_deref() == Some("deny")) => "denied",
+                _ if of_step().any(|a| a.open.is_some()) && unfinished(row, first.step_no) => {
+                    if row.status == "timed_out" {
+                        "timed_out"
+                    } else {
+                        "skipped"
+                    }
+                }
+                _ => "done",
+            };
+            steps.push(StepRow {
+                no: first.step_no,
+                name: first.step.clone(),
+                state: state.into(),
+                since: first.opened_at,
+                due: row.step_due_at.filter(|_| is_current),
+                done_at: first.done_at,
+                slots: vec![],
+            });
+        }
+        if let Some(step) = steps.last_mut() {
+            step.slots.push(SlotRow {
+                source: super::steps::capital(&first.source_label),
+                needed: first.approvals,
+                got: slot.iter().filter(|a| a.verdict.as_deref() == Some("approve")).count() as i32,
+                asked: slot.iter().filter_map(asked).collect(),
+            });
+        }
+    }
+    steps
+}
+
+/// Whether some slot of the step lacks approvals.
+fn unfinished(row: &WholeRow, step_no: i32) -> bool {
+    slots(&row.asked).filter(|slot| slot.first().is_some_and(|a| a.step_no == step_no)).any(|slot| {
+        let got = slot.iter().filter(|a| a.verdict.as_deref() == Some("approve")).count();
+        slot.first().is_some_and(|a| got < a.approvals.max(0) as usize)
+    })
+}
+
+fn asked(line: &Asked) -> Option<AskedRow> {
+    Some(AskedRow {
+        name: line.person.clone()?,
+        viewed_at: line.first_viewed_at,
+        decision: line.verdict.clone(),
+        decided_at: line.decided_at,
+        comment: line.comment.clone(),
+        approved_s: line.granted_s,
+    })
+}
+
+fn lease(row: &WholeRow) -> Option<Lease> {
+    Some(Lease {
+        id: GrantId(row.grant_id?),
+        beneficiary: row.beneficiary_id.into(),
+        status: GrantStatus::parse(row.grant_status.as_deref()?)?,
+        duration: row.grant_s.map(Seconds),
+        starts_at: row.starts_at?,
+        ends_at: row.ends_at,
+        verified_at: row.verified_at,
+    })
+}
+
+fn delivery(row: &WholeRow) -> Option<Delivery> {
+    let lease = lease(row)?;
+    let is_failing = lease.status.is_live() || lease.status == GrantStatus::Revoking || lease.status == GrantStatus::Failed;
+    let last_error = row.last_error.clone().filter(|_| is_failing);
+    Some(Delivery {
+        grant: lease.id.0,
+        status: delivery_word(lease.status, last_error.is_some()).into(),
+        method: row.method.clone(),
+        target: role::target(row.group.as_deref(), row.directory.as_deref()),
+        starts_at: lease.starts_at,
+        ends_at: row.ends_at,
+        verified_at: row.verified_at,
+        ended_at: row.ended_at,
+        end_reason: row.end_reason.clone(),
+        end_verified_at: row.end_verified_at,
+        attempts: row.attempts.unwrap_or_default(),
+        next_try_at: row.next_try_at.filter(|_| last_error.is_some()),
+        last_error,
+        confirmed: match row.confirmed.as_deref() {
+            Some("works") => Some(true),
+            Some("fails") => Some(false),
+            _ => None,
+        },
+    })
+}
+
+fn can_grant(row: &WholeRow, by: &By, policy: Option<&AccessPolicy>, now: DateTime<Utc>) -> CanGrant {
+    let Some(lease) = lease(row) else { return CanGrant::default() };
+    let owns = row.role_owner == by.person.0 || row.application_owner == by.person.0 || by.is_administrator;
+    let holds = lease.beneficiary == by.person;
+    CanGrant {
+        give_back: end(&lease, by.person, owns, false).is_ok(),
+        extend: holds && extend(&lease, policy.is_some_and(|p| p.extension), row.extended, now).is_ok(),
+        // Who holds it returns it; revoking is for others.
+        revoke: !holds && end(&lease, by.person, owns, true).is_ok(),
+        confirm: false,
+    }
+}
+
+/// Why it came to nothing, as the person should read it.
+fn reason(row: &WholeRow, decision: &Decision, about_viewer: bool) -> Option<String> {
+    let told = |event: &look_request::Told| serde_json::from_value::<Fact>(json!({ "kind": event.kind, "data": event.data })).ok();
+    match row.status.as_str() {
+        "refused" => {
+            let reason = why::reason(decision, true);
+            Some(if about_viewer { reason } else { why::of_another(&reason) })
+        }
+        "denied" => row.asked.iter().find(|a| a.verdict.as_deref() == Some("deny")).map(|a| {
+            let who = a.person.clone().unwrap_or_else(|| "An approver".into());
+            match &a.comment {
+                Some(comment) => format!("{who} denied this: {comment}"),
+                None => format!("{who} denied this and gave no reason; the policy asks for none."),
+            }
+        }),
+        "timed_out" => Some("Nobody answered in time, so this was closed. Ask again if it is still needed.".into()),
+        "withdrawn" => row.events.iter().rev().filter_map(told).find_map(|fact| match fact {
+            Fact::RequestClosed { reason } => Some(format!("Closed by the service: {reason}")),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+fn events(row: &WholeRow) -> Vec<EventRow> {
+    let row_of = |event: &look_request::Told| {
+        let sentence = serde_json::from_value::<Fact>(json!({ "kind": event.kind, "data": event.data })).map(|fact| fact.story());
+        EventRow {
+            id: event.id,
+            at: event.at,
+            kind: event.kind.clone(),
+            actor: event.actor.clone().unwrap_or_else(|| "Countersign".into()),
+            acting_for: None,
+            channel: event.channel.clone(),
+            // An event of a later version still has its kind.
+            sentence: sentence.unwrap_or_else(|_| event.kind.replace(['.', '_'], " ")),
+            request: Some(row.id),
+            person: Some(row.beneficiary.clone()),
+            application: Some(row.application.clone()),
+            role: Some(row.role.clone()),
+        }
+    };
+    row.events.iter().map(row_of).collect()
+}
+
+/// Names of those who still can answer the open step, besides `viewer`.
+pub(super) fn others(row: &WholeRow, deciding: &Deciding, viewer: PersonId) -> Vec<String> {
+    let open = row.asked.iter().filter(|a| a.step_no as usize == deciding.step_no && a.open == Some(true));
+    let names: BTreeSet<&str> = open.filter(|a| a.person_id != Some(viewer.0)).filter_map(|a| a.person.as_deref()).collect();
+    names.into_iter().map(str::to_owned).collect()
+}

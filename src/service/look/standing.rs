@@ -1,0 +1,99 @@
+//! How the viewer stands to roles: decided in memory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::decide::{Ask, Decision, Outcome, decide};
+use crate::domain::grant::{GrantStatus, Lease, extend};
+use crate::domain::id::{GrantId, PersonId, PolicyVersionId};
+use crate::domain::person::PersonSnapshot;
+use crate::domain::policy::AccessPolicy;
+use crate::service::ctx::Ctx;
+use crate::service::error::ServiceError;
+use crate::store::look_role::CardRow;
+
+use super::shared::{RoleCard, RoleName, Standing};
+use super::{steps, why};
+
+/// A card with what it was made from.
+#[derive(Clone, Debug)]
+pub struct Stood {
+    /// The card.
+    pub card: RoleCard,
+    /// What the policies say; none when the directory does not answer.
+    pub decision: Option<Arc<Decision>>,
+    /// The policies that may govern, in the order in which they are tried.
+    pub policies: Vec<Arc<AccessPolicy>>,
+    /// The one that governs.
+    pub governing: Option<Arc<AccessPolicy>>,
+}
+
+/// The cards of `rows` for `person`, whose snapshot is none when the directory does not answer. Every version is read once, every set
+/// of policies decided once, however many roles share it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn cards(ctx: &Ctx, person: PersonId, snapshot: Option<&PersonSnapshot>, rows: Vec<CardRow>) -> Result<Vec<Stood>, ServiceError> {
+    let mut wanted: Vec<PolicyVersionId> = rows.iter().flat_map(|row| &row.versions).map(|id| PolicyVersionId(*id)).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let bodies: HashMap<PolicyVersionId, Arc<AccessPolicy>> =
+        ctx.policies.versions(&ctx.db, &wanted).await?.into_iter().map(|policy| (policy.id, policy)).collect();
+    let now = ctx.clock.now();
+    let mut decided: HashMap<Vec<uuid::Uuid>, Arc<Decision>> = HashMap::new();
+    let mut cards = Vec::with_capacity(rows.len());
+    for row in rows {
+        let policies: Vec<Arc<AccessPolicy>> = row.versions.iter().filter_map(|id| bodies.get(&PolicyVersionId(*id)).cloned()).collect();
+        let decision = snapshot.map(|snapshot| {
+            let make = || {
+                let tried: Vec<&AccessPolicy> = policies.iter().map(|policy| &**policy).collect();
+                let ask = Ask { requester: person, beneficiary: person, role: row.id.into(), duration: None, starts_at: None };
+                Arc::new(decide(&tried, snapshot, &ask, now))
+            };
+            decided.entry(row.versions.clone()).or_insert_with(make).clone()
+        });
+        let governing = decision.as_ref().and_then(|d| d.policy).and_then(|id| bodies.get(&id).cloned());
+        let standing = standing(&row, person, decision.as_deref(), governing.as_deref(), !policies.is_empty(), now);
+        let card = RoleCard {
+            role: RoleName { id: row.id, application: row.application, role: row.role, risk: row.risk },
+            about: row.about,
+            usual_s: governing.as_ref().and_then(|p| p.durations.recommended.or(p.durations.choices.first().copied())).map(|d| d.0),
+            decided_by: governing.as_deref().and_then(steps::decided_by),
+            standing,
+        };
+        cards.push(Stood { card, decision, policies, governing });
+    }
+    Ok(cards)
+}
+
+fn standing(
+    row: &CardRow,
+    person: PersonId,
+    decision: Option<&Decision>,
+    governing: Option<&AccessPolicy>,
+    any_policy: bool,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Standing {
+    if let (Some(grant), Some(starts_at), Some(status)) = (row.grant_id, row.starts_at, row.grant_status.as_deref()) {
+        let lease = Lease {
+            id: GrantId(grant),
+            beneficiary: person,
+            status: GrantStatus::parse(status).unwrap_or(GrantStatus::Failed),
+            duration: None,
+            starts_at,
+            ends_at: row.ends_at,
+            verified_at: row.verified_at,
+        };
+        // The lease that ends last is the one that nothing extends. A request for the extension may be open.
+        let may_extend = row.request_id.is_none() && extend(&lease, governing.is_some_and(|p| p.extension), false, now).is_ok();
+        return Standing::Holds { grant, until: row.ends_at, may_extend };
+    }
+    if let (Some(request), Some(since)) = (row.request_id, row.asked_at) {
+        return Standing::Requested { request, since };
+    }
+    match decision {
+        None => Standing::Unknown,
+        Some(decision) if decision.outcome == Outcome::Refused => Standing::MayNot { reason: why::reason(decision, any_policy) },
+        Some(_) => Standing::MayAsk,
+    }
+}
