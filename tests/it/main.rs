@@ -1,5 +1,6 @@
 //! Everything that needs a server, a database or a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+mod admin_doctor;
 mod apply;
 mod demo;
 mod demo_scim;
