@@ -27,12 +27,7 @@ pub fn of(pid: u32) -> Duration {
 /// Processor time so far of everything that `pid` started and that still runs.
 pub fn of_children(pid: u32) -> Duration {
     let Ok(all) = std::fs::read_dir("/proc") else { return Duration::ZERO };
-    all.flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(stat)
-        .filter(|(parent, _)| *parent == pid)
-        .map(|(_, used)| used)
-        .sum()
+    all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(stat).filter(|(parent, _)| *parent == pid).map(|(_, used)| used).sum()
 }
 
 /// `VmRSS` and `VmHWM` of `pid` in MB: resident now, and at most so far.

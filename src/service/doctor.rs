@@ -342,7 +342,8 @@ async fn compare(ctx: &Ctx, key: &str, directory: &Directory, group: &str, membe
         drop(tx);
         let wanted = again.iter().any(|s| s.wanted);
         if wanted != there && !again.iter().any(|s| s.excused) {
-            let sentence = if there { "is a member, and neither a lease nor a drift on record explains it" } else { "should be a member by a lease, and is not" };
+            let sentence =
+                if there { "is a member, and neither a lease nor a drift on record explains it" } else { "should be a member by a lease, and is not" };
             findings.push(finding(group, format!("{person} {sentence}")));
         }
     }

@@ -95,8 +95,12 @@ async fn a_world_that_was_lived_in_has_no_finding() {
     let findings = doctor::deep(&world.ctx).await.unwrap();
     assert!(findings.is_empty(), "{}", told(&findings));
     let counts: Vec<(String, i64)> = sqlx::query_as("select status, count(*) from request group by 1 order by 1").fetch_all(&world.root).await.unwrap();
-    assert_eq!(counts.iter().map(|(status, n)| format!("{n} {status}")).collect::<Vec<_>>(), ["4 approved", "1 denied", "1 pending", "1 refused", "1 withdrawn"]);
-    let stranger: i64 = world.one("select count(*) from drift d join person p on p.id = d.person_id where d.resolved_at is null and p.user_name = 'mei.tanaka'").await;
+    assert_eq!(
+        counts.iter().map(|(status, n)| format!("{n} {status}")).collect::<Vec<_>>(),
+        ["4 approved", "1 denied", "1 pending", "1 refused", "1 withdrawn"]
+    );
+    let stranger: i64 =
+        world.one("select count(*) from drift d join person p on p.id = d.person_id where d.resolved_at is null and p.user_name = 'mei.tanaka'").await;
     assert_eq!(stranger, 1, "the stranger in the group is on record");
 }
 
@@ -108,24 +112,81 @@ async fn every_invariant_that_is_broken_is_found() {
     let ended: uuid::Uuid = world.one("select id from access_grant where end_reason = 'expired'").await;
     let returned: uuid::Uuid = world.one("select id from access_grant where end_reason = 'returned'").await;
     let breaks: Vec<(u8, &str, String, String)> = vec![
-        (1, "grant cites its approval", format!("update access_grant set approval_event_id = (select min(id) from audit_event where request_id <> '{active}') where id = '{grant}'"), grant.to_string()),
+        (
+            1,
+            "grant cites its approval",
+            format!("update access_grant set approval_event_id = (select min(id) from audit_event where request_id <> '{active}') where id = '{grant}'"),
+            grant.to_string(),
+        ),
         (1, "every slot approved", format!("update approval set ask_digest = repeat('0', 64) where request_id = '{active}'"), grant.to_string()),
-        (1, "nobody denied", format!("update approval set verdict = 'deny' where request_id = (select request_id from access_grant where id = '{returned}')"), returned.to_string()),
+        (
+            1,
+            "nobody denied",
+            format!("update approval set verdict = 'deny' where request_id = (select request_id from access_grant where id = '{returned}')"),
+            returned.to_string(),
+        ),
         (1, "the policy decides how", format!("update request set decision = 'auto_approved' where id = '{active}'"), grant.to_string()),
-        (1, "as long as approved", format!("update access_grant set duration_s = duration_s + 1, ends_at = ends_at + interval '1 second' where id = '{ended}'"), ended.to_string()),
-        (2, "removal verified and on record", format!("update access_grant set end_verified_at = ended_at + interval '1 hour' where id = '{ended}'"), ended.to_string()),
-        (2, "no membership outlives its leases", format!("update target set member = true where id = (select target_id from access_grant where id = '{returned}')"), "target".into()),
-        (3, "requests are what their events say", format!("update request set status = 'approved', closed_at = created_at, step_no = null where id = '{open}'"), open.to_string()),
+        (
+            1,
+            "as long as approved",
+            format!("update access_grant set duration_s = duration_s + 1, ends_at = ends_at + interval '1 second' where id = '{ended}'"),
+            ended.to_string(),
+        ),
+        (
+            2,
+            "removal verified and on record",
+            format!("update access_grant set end_verified_at = ended_at + interval '1 hour' where id = '{ended}'"),
+            ended.to_string(),
+        ),
+        (
+            2,
+            "no membership outlives its leases",
+            format!("update target set member = true where id = (select target_id from access_grant where id = '{returned}')"),
+            "target".into(),
+        ),
+        (
+            3,
+            "requests are what their events say",
+            format!("update request set status = 'approved', closed_at = created_at, step_no = null where id = '{open}'"),
+            open.to_string(),
+        ),
         (3, "approved requests have their grant", "select 1".into(), open.to_string()),
-        (3, "approvals are what their events say", format!("update audit_event set actor_id = '{active}' where kind = 'approval.given' and request_id = '{active}'"), "approval".into()),
+        (
+            3,
+            "approvals are what their events say",
+            format!("update audit_event set actor_id = '{active}' where kind = 'approval.given' and request_id = '{active}'"),
+            "approval".into(),
+        ),
         (3, "grants are what their events say", format!("update access_grant set end_reason = 'revoked' where id = '{returned}'"), returned.to_string()),
-        (3, "rules came with an event", "update access_policy_version set txid = '1' where id = (select id from access_policy_version order by id limit 1)".into(), "version".into()),
-        (3, "tokens are what their events say", format!("insert into api_token (id, token_hash, person_id, name, scopes, created_at, expires_at) select '{open}', decode(repeat('00', 32), 'hex'), id, 'x', '{{}}', now(), now() + interval '1 day' from person where user_name = 'bo.lind'"), "person".into()),
+        (
+            3,
+            "rules came with an event",
+            "update access_policy_version set txid = '1' where id = (select id from access_policy_version order by id limit 1)".into(),
+            "version".into(),
+        ),
+        (
+            3,
+            "tokens are what their events say",
+            format!(
+                "insert into api_token (id, token_hash, person_id, name, scopes, created_at, expires_at) select '{open}', decode(repeat('00', 32), 'hex'), id, 'x', '{{}}', now(), now() + interval '1 day' from person where user_name = 'bo.lind'"
+            ),
+            "person".into(),
+        ),
         (3, "drift is what its events say", "delete from drift".into(), "drift".into()),
         (5, "the directory is as the leases say", "select 1".into(), "drift".into()),
         (6, "only open steps ask", format!("update assignment set open = true where request_id = '{active}'"), active.to_string()),
-        (7, "nothing overdue", format!("update target set next_at = null, gen = gen + 1 where id = (select target_id from access_grant where id = '{grant}')"), "target".into()),
-        (2, "removal owed until verified", format!("update access_grant set status = 'revoking', ended_at = starts_at, end_reason = 'revoked' where id = '{grant}'"), grant.to_string()),
+        (
+            7,
+            "nothing overdue",
+            format!("update target set next_at = null, gen = gen + 1 where id = (select target_id from access_grant where id = '{grant}')"),
+            "target".into(),
+        ),
+        (
+            2,
+            "removal owed until verified",
+            format!("update access_grant set status = 'revoking', ended_at = starts_at, end_reason = 'revoked' where id = '{grant}'"),
+            grant.to_string(),
+        ),
     ];
     let mut before = doctor::deep(&world.ctx).await.unwrap();
     assert!(before.is_empty(), "{}", told(&before));
@@ -196,7 +257,10 @@ async fn the_parts_are_well_until_somebody_breaks_them() {
         ("alter table countersign.audit_event enable trigger only_grows", "can be switched off"),
         ("alter table countersign.audit_event disable trigger only_grows", "can be switched off"),
         ("drop trigger after_approval on countersign.access_grant", "has no after_approval"),
-        ("create or replace function countersign.require_event() returns trigger language plpgsql as 'begin return null; end'", "not the one of the migrations"),
+        (
+            "create or replace function countersign.require_event() returns trigger language plpgsql as 'begin return null; end'",
+            "not the one of the migrations",
+        ),
         ("alter function countersign.refuse_rewrite() owner to countersign_owner", "owned by countersign_owner"),
         ("grant update (kind) on countersign.audit_event to countersign_app", "audit_event may be changed by"),
         ("grant insert (occurred_at) on countersign.audit_event to countersign_app", "occurred_at of an event may be chosen"),

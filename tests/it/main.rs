@@ -1,15 +1,15 @@
 //! Everything that needs a server, a database or a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-mod api;
 mod admin_doctor;
+mod api;
 mod apply;
 mod defects;
 mod demo;
 mod demo_scim;
 mod demo_sign_in;
 mod door;
-mod faulty;
 mod export;
+mod faulty;
 mod idp;
 mod life;
 mod local;

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use crate::door::{HERE, app};
 use crate::idp::Server;
-use crate::world::{SCIM_TOKEN, World};
+use crate::world::{Reach, SCIM_TOKEN, World};
 
 /// A browser that visits both sides: Countersign in this process, the provider over the network.
 struct Browser {
@@ -79,7 +79,7 @@ impl Browser {
 #[tokio::test]
 async fn sign_in_and_out_work_with_a_provider_and_a_directory_nobody_here_wrote() {
     let (scim, oidc) = (Server::scim(SCIM_TOKEN), Server::oidc(HERE));
-    let world = World::with(Company::embedded().unwrap(), Some(scim.url.clone())).await;
+    let world = World::with(Company::embedded().unwrap(), Reach::At(scim.url.clone())).await;
     sync::sync(&world.ctx, "main").await.unwrap();
     let app = countersign::web::state::App { oidc: crate::door::oidc(&world, &oidc.url, "countersign-secret"), ..app(&world, &oidc.url) };
     let provider = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();

@@ -63,6 +63,16 @@ async fn template() -> &'static str {
         .await
 }
 
+/// How a world reaches its directory.
+pub enum Reach<'a> {
+    /// The demo directory, straight.
+    Demo,
+    /// The demo directory, through a proxy that misbehaves.
+    Through(&'a Faulty),
+    /// Another SCIM service at this address.
+    At(String),
+}
+
 /// A database, a directory, a clock and the services between them. Everything in it is dropped with it but the database, which goes
 /// with the throwaway server.
 pub struct World {
@@ -81,7 +91,7 @@ pub struct World {
 impl World {
     /// A fresh world with the embedded company and no catalog.
     pub async fn empty() -> Self {
-        Self::with(demo::company::Company::embedded().unwrap(), None).await
+        Self::with(demo::company::Company::embedded().unwrap(), Reach::Demo).await
     }
 
     /// A fresh world with the embedded company and the demo's catalog.
@@ -94,14 +104,14 @@ impl World {
 
     /// A fresh world with the demo's catalog, whose directory is reached through a proxy that misbehaves when told to.
     pub async fn behind(faulty: &Faulty) -> Self {
-        let world = Self::with(demo::company::Company::embedded().unwrap(), Some(faulty)).await;
+        let world = Self::with(demo::company::Company::embedded().unwrap(), Reach::Through(faulty)).await;
         world.turn().await;
         world.apply(&catalog()).await;
         world
     }
 
-    /// A fresh world with `company`; its directory is reached through `faulty`, if given.
-    pub async fn with(company: demo::company::Company, faulty: Option<&Faulty>) -> Self {
+    /// A fresh world with `company`, and no catalog.
+    pub async fn with(company: demo::company::Company, reach: Reach<'_>) -> Self {
         let clock = Clock::system();
         let database = format!("{}_{}", template().await, NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut maintenance = PgConnection::connect_with(&superuser()).await.unwrap();
@@ -113,12 +123,13 @@ impl World {
         let db = Db::connect(&db::Settings { owner: Some(owner.clone()), app: None, max_connections: 8 }).await.unwrap();
         let root = PgPoolOptions::new().max_connections(2).connect_with(owner.options([("search_path", "countersign")])).await.unwrap();
         let demo = demo::serve::start(demo_settings(company), clock.clone()).await.unwrap();
-        let base = match faulty {
-            Some(faulty) => {
+        let base = match reach {
+            Reach::Demo => demo.scim_base(),
+            Reach::Through(faulty) => {
                 faulty.before(&demo.scim_base());
                 faulty.base.clone()
             }
-            None => demo.scim_base(),
+            Reach::At(base) => base,
         };
         let scim = Scim::new(&http::Settings::new(&base, SCIM_TOKEN), clock.clone()).unwrap();
         let ctx = Ctx {
