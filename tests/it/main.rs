@@ -3,6 +3,7 @@
 mod admin_doctor;
 mod api;
 mod apply;
+mod day;
 mod defects;
 mod demo;
 mod demo_scim;
