@@ -3,5 +3,6 @@ pub mod facts;
 pub mod http;
 pub mod port;
 pub mod scim;
+pub mod scim_answer;
 pub mod scim_change;
 pub mod scim_record;

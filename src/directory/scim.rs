@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use crate::clock::{self, Clock};
 use crate::directory::facts::{GroupFacts, Page, PersonFacts, Probe, ReadError};
 use crate::directory::http::{Answer, Failure, Http, Settings, encoded};
+use crate::directory::scim_answer::{checked, json, no_id, quoted, rows, usable};
 use crate::directory::scim_record as record;
 use crate::domain::person::GroupRef;
 
@@ -430,55 +431,11 @@ struct Rows {
     total: Option<u64>,
 }
 
-fn usable(id: &str) -> Result<(), ReadError> {
-    if record::usable(id) { Ok(()) } else { Err(ReadError::Refused("the id is empty or not an id".into())) }
-}
-
-fn no_id() -> ReadError {
-    ReadError::Malformed("a record has no usable id".into())
-}
-
 fn is_person_with(row: &Value, key: &str, value: &str) -> bool {
     let Some((facts, _)) = record::person(row) else { return false };
     match key {
         "user_name" => facts.user_name.eq_ignore_ascii_case(value),
         "email" => facts.email.is_some_and(|email| email.eq_ignore_ascii_case(value)),
         _ => facts.attributes.get(key).is_some_and(|all| all.iter().any(|v| v == value)),
-    }
-}
-
-/// A string in a SCIM filter: JSON's rules (RFC 7644 §3.4.2.2).
-pub(super) fn quoted(value: &str) -> String {
-    Value::String(value.to_owned()).to_string()
-}
-
-/// Turns every status but success into its error.
-fn checked(answer: Answer) -> Result<Answer, ReadError> {
-    match answer.status {
-        200..=299 => Ok(answer),
-        429 => Err(ReadError::RateLimited { retry_after: answer.wait() }),
-        503 if answer.retry_after.is_some() => Err(ReadError::RateLimited { retry_after: answer.wait() }),
-        401 => Err(ReadError::Auth("it does not accept the token".into())),
-        403 => Err(ReadError::Auth("the token may not read this".into())),
-        500..=599 => Err(ReadError::Unreachable(format!("it failed with {}", answer.status))),
-        300..=399 => Err(ReadError::Malformed("it redirects elsewhere; is its address right?".into())),
-        status => Err(ReadError::Malformed(format!("it answered {status}"))),
-    }
-}
-
-fn json(answer: &Answer) -> Result<Value, ReadError> {
-    answer.json().ok_or_else(|| ReadError::Malformed("it is not JSON".into()))
-}
-
-/// The rows of a ListResponse and `totalResults`.
-fn rows(list: &Value) -> Result<(Vec<Value>, Option<usize>), ReadError> {
-    let object = list.as_object().ok_or_else(|| ReadError::Malformed("a list is not a list".into()))?;
-    let total = record::get(object, "totalResults").and_then(Value::as_u64).and_then(|t| usize::try_from(t).ok());
-    match record::get(object, "Resources") {
-        Some(Value::Array(rows)) => Ok((rows.clone(), total)),
-        None if total == Some(0) => Ok((Vec::new(), total)),
-        // RFC 7644 §3.4.2 lets a page past the end leave the rows out.
-        None if total.is_some() => Ok((Vec::new(), total)),
-        _ => Err(ReadError::Malformed("a list has no rows".into())),
     }
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::directory::facts::{ReadError, WriteResult};
 use crate::directory::http::{Answer, Failure, encoded};
-use crate::directory::scim::{Scim, quoted};
+use crate::directory::scim::Scim;
+use crate::directory::scim_answer::quoted;
 use crate::directory::scim_record as record;
 
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";

@@ -9,6 +9,7 @@ pub mod error;
 pub mod guard;
 pub mod headers;
 pub mod health;
+pub mod id_token;
 pub mod layers;
 pub mod oidc;
 pub mod pages;

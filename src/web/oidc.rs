@@ -1,8 +1,7 @@
 //! Sign-in at an OpenID Provider: protocol only, no pages.
 //!
-//! `openidconnect` does the cryptography; the checks it leaves to us (OpenID Connect Core §3.1.3.7) are here: pinned
-//! algorithms, `azp`, `iat`, `nbf`, an empty `sub`, `at_hash`, and new keys when a token names one we do not have.
-//! The provider is asked for its metadata when it is first needed and then again every hour, so it may be down when we
+//! `openidconnect` does the cryptography; what it leaves to us of the ID token is in [`id_token`], and here is what needs
+//! the provider: its metadata, new keys when a token names one we do not have, userinfo. The provider is asked for its metadata when it is first needed and then again every hour, so it may be down when we
 //! start.
 
 use std::sync::{Arc, RwLock};
@@ -10,41 +9,28 @@ use std::sync::{Arc, RwLock};
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod, CoreGrantType, CoreJsonWebKey, CoreJsonWebKeySet,
-    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
-    CoreTokenResponse,
+    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
 };
 use openidconnect::{
-    AccessTokenHash, AdditionalProviderMetadata, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, EndSessionUrl,
-    IssuerUrl, LogoutRequest, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl,
-    RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
+    AdditionalProviderMetadata, AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndSessionUrl, IssuerUrl, LogoutRequest, Nonce,
+    OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
 use crate::domain::secret::Secret;
 use crate::service::sign_in::Vouched;
+use crate::web::id_token::{self, Fault};
 use crate::web::wire::{Wire, is_safe};
 
-/// How far two clocks may be apart.
-const SKEW: TimeDelta = TimeDelta::seconds(60);
-/// How old a token may be when it arrives: it was made for this sign-in, moments ago.
-const TOKEN_AGE: TimeDelta = TimeDelta::minutes(10);
 /// How long metadata is used before it is read again.
 const METADATA_LASTS: TimeDelta = TimeDelta::hours(1);
 /// How long a provider that failed is left alone.
 const PAUSE: TimeDelta = TimeDelta::seconds(2);
 /// How often keys are read again for tokens that name a key we do not have.
 const KEYS_PAUSE: TimeDelta = TimeDelta::seconds(10);
-/// Signatures that are believed: asymmetric only, whatever the provider's metadata say.
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 4] = [
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
-
 /// One OpenID Provider and what we are to it.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -134,13 +120,6 @@ struct Held {
 struct Asking {
     failed: Option<(DateTime<Utc>, Trouble)>,
     keys_read: Option<DateTime<Utc>>,
-}
-
-enum Fault {
-    /// Signed with a key that we do not have, maybe a new one.
-    UnknownKey,
-    /// Not to be believed; the reason is for the log.
-    Bad(String),
 }
 
 impl Oidc {
@@ -355,47 +334,9 @@ impl Oidc {
     }
 
     fn verify(&self, metadata: &Metadata, response: &CoreTokenResponse, nonce: &Nonce) -> Result<Vouched, Fault> {
-        let bad = |why: &str| Fault::Bad(why.to_owned());
-        let now = self.clock.now();
-        let client = self.client(metadata).map_err(|_| bad("no client"))?;
-        let verifier = client.id_token_verifier().set_allowed_algs(ALGORITHMS).set_time_fn(move || now - SKEW).set_issue_time_verifier_fn(move |iat| {
-            let age = now - iat;
-            if age < -SKEW || age > TOKEN_AGE { Err(format!("issued at {iat}")) } else { Ok(()) }
-        });
-        let token = response.id_token().ok_or_else(|| bad("there is no ID token"))?;
-        let claims = token.claims(&verifier, nonce).map_err(|error| match error {
-            ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => Fault::UnknownKey,
-            error => Fault::Bad(error.to_string()),
-        })?;
-        if claims.authorized_party().is_some_and(|azp| azp.as_str() != self.settings.client_id) {
-            return Err(bad("azp is another client"));
-        }
-        let subject = claims.subject().as_str();
-        if subject.trim().is_empty() || subject.len() > 255 || subject.chars().any(char::is_control) {
-            return Err(bad("sub is empty or no subject"));
-        }
-        if let Some(expected) = claims.access_token_hash() {
-            let key = token.signing_key(&verifier).map_err(|_| bad("no key for at_hash"))?;
-            let algorithm = token.signing_alg().map_err(|_| bad("no algorithm for at_hash"))?;
-            let actual = AccessTokenHash::from_token(response.access_token(), algorithm, key);
-            if actual.map_err(|_| bad("at_hash cannot be made"))? != *expected {
-                return Err(bad("at_hash is another token's"));
-            }
-        }
-        let id_token = token.to_string();
-        let all = payload(&id_token).ok_or_else(|| bad("the claims are no record"))?;
-        let not_before = all.get("nbf").and_then(Value::as_f64);
-        if not_before.is_some_and(|nbf| nbf > (now + SKEW).timestamp() as f64) {
-            return Err(bad("not valid yet (nbf)"));
-        }
-        Ok(Vouched {
-            issuer: self.settings.issuer.clone(),
-            subject: subject.to_owned(),
-            sid: all.get("sid").and_then(Value::as_str).map(|sid| sid.chars().filter(|c| !c.is_control()).take(255).collect()),
-            auth_time: claims.auth_time(),
-            id_token,
-            claims: all,
-        })
+        let client = self.client(metadata).map_err(|_| Fault::Bad("no client".into()))?;
+        let verifier = client.id_token_verifier();
+        id_token::verify(verifier, &self.settings.client_id, &self.settings.issuer, response, nonce, self.clock.now())
     }
 
     /// Adds what userinfo knows; its `sub` must be the token's (Core §5.3.2).
@@ -433,12 +374,4 @@ type Client = CoreClient<
 
 fn unavailable(why: &str) -> Trouble {
     Trouble::Unavailable(format!("The sign-in provider cannot be used right now: {why}."))
-}
-
-/// The claims of a token that is verified already.
-fn payload(token: &str) -> Option<Map<String, Value>> {
-    use base64::Engine;
-    let middle = token.split('.').nth(1)?;
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(middle.trim_end_matches('=')).ok()?;
-    serde_json::from_slice(&bytes).ok()
 }
