@@ -11,11 +11,14 @@ use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::domain::id::{ApplicationId, PersonId, RoleId};
 use crate::domain::policy::FieldFault;
 use crate::domain::refusal::Refusal;
-use crate::evidence::columns::File;
-use crate::evidence::csv::{Mode, Reshape, record};
+use crate::evidence::csv::{Reshape, record};
 use crate::store::error::StoreError;
 use crate::store::event;
 use crate::store::export::{self, Narrow, Population, Rows};
+
+// What a file and a mode are, for the floor above.
+pub use crate::evidence::columns::File;
+pub use crate::evidence::csv::Mode;
 
 use super::commit::commit;
 use super::ctx::{By, Ctx};
@@ -75,7 +78,10 @@ impl Download {
             let mut download = download?;
             match download.next().await? {
                 Ok(piece) => Some((Ok(piece), Some(download))),
-                Err(error) => Some((Err(error), None)),
+                Err(error) => {
+                    tracing::error!(%error, "an export broke off; its reader sees the connection break");
+                    Some((Err(error), None))
+                }
             }
         })
     }
