@@ -1,4 +1,4 @@
-//! Take evidence away: whole files, streamed, with the taking on record.
+//! Take evidence away, streamed, with the taking on record.
 
 use std::path::Path;
 
@@ -133,7 +133,7 @@ pub async fn export(ctx: &Ctx, by: &By, taking: &Taking) -> Result<Download, Ser
 /// Starts a download for the operator at the command line, who may take everything.
 ///
 /// # Errors
-/// As [`export`].
+/// As [`export()`].
 pub async fn export_by_operator(ctx: &Ctx, taking: &Taking) -> Result<Download, ServiceError> {
     if !export::reach(&ctx.db, narrow(taking), None).await?.known {
         return Err(ServiceError::Missing);
