@@ -444,6 +444,7 @@ create table countersign.access_grant (
   check (status not in ('active') or verified_at is not null)
 );
 create index access_grant_by_beneficiary on countersign.access_grant (beneficiary_id, id);
+create index access_grant_by_approval on countersign.access_grant (approved_at, id);
 create index access_grant_live on countersign.access_grant (beneficiary_id, role_id) where status not in ('ended', 'failed');
 create index access_grant_by_role on countersign.access_grant (role_id, id);
 create index access_grant_by_application on countersign.access_grant (application_id, id);

@@ -1,4 +1,4 @@
-//! Take evidence away: whole files, streamed, with the taking on record.
+//! Take evidence away, streamed, with the taking on record.
 
 use std::path::Path;
 
@@ -11,11 +11,14 @@ use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::domain::id::{ApplicationId, PersonId, RoleId};
 use crate::domain::policy::FieldFault;
 use crate::domain::refusal::Refusal;
-use crate::evidence::columns::File;
-use crate::evidence::csv::{Mode, Reshape, record};
+use crate::evidence::csv::{Reshape, record};
 use crate::store::error::StoreError;
 use crate::store::event;
 use crate::store::export::{self, Narrow, Population, Rows};
+
+// What a file and a mode are, for the floor above.
+pub use crate::evidence::columns::File;
+pub use crate::evidence::csv::Mode;
 
 use super::commit::commit;
 use super::ctx::{By, Ctx};
@@ -75,7 +78,10 @@ impl Download {
             let mut download = download?;
             match download.next().await? {
                 Ok(piece) => Some((Ok(piece), Some(download))),
-                Err(error) => Some((Err(error), None)),
+                Err(error) => {
+                    tracing::error!(%error, "an export broke off; its reader sees the connection break");
+                    Some((Err(error), None))
+                }
             }
         })
     }
@@ -127,7 +133,7 @@ pub async fn export(ctx: &Ctx, by: &By, taking: &Taking) -> Result<Download, Ser
 /// Starts a download for the operator at the command line, who may take everything.
 ///
 /// # Errors
-/// As [`export`].
+/// As [`export()`].
 pub async fn export_by_operator(ctx: &Ctx, taking: &Taking) -> Result<Download, ServiceError> {
     if !export::reach(&ctx.db, narrow(taking), None).await?.known {
         return Err(ServiceError::Missing);

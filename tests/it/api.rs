@@ -1,4 +1,4 @@
-//! The API over its real routes, against a real database and directory.
+//! The API over its routes, against a real database and directory.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -220,6 +220,8 @@ async fn only_a_good_token_of_an_active_person_with_the_scope_gets_in() {
 
     let bare = site.send(Request::get("/api/v1/requests").body(Body::empty()).unwrap()).await;
     assert_eq!(bare.status, StatusCode::UNAUTHORIZED);
+    let elsewhere = Request::post("/api/v1/requests").header("sec-fetch-site", "cross-site").body(Body::from("{}")).unwrap();
+    assert_eq!(site.send(elsewhere).await.status, StatusCode::UNAUTHORIZED, "a cookie is worth nothing here");
     assert_eq!(bare.headers[header::WWW_AUTHENTICATE], "Bearer");
     assert_eq!(bare.headers[header::CONTENT_TYPE], "application/problem+json");
     assert_eq!(bare.json()["type"], "urn:countersign:problem:unauthenticated");
@@ -346,7 +348,7 @@ async fn bad_input_is_named_field_by_field_and_leaves_nothing() {
     assert_eq!(post(json!({"role": uuid::Uuid::nil(), "duration_s": 60})).await.status, StatusCode::NOT_FOUND);
 
     let raw = async |body: String, kind: &str| site.post_as(&bo, "/api/v1/requests", body, kind, None).await;
-    for body in ["{", "[1]", "7", "\"x\"", "{\"role\":\u{7}}", "null", &"[".repeat(5_000)] {
+    for body in ["{\"role\": \"a\", \"role\": \"b\"}", "{", "[1]", "7", "\"x\"", "{\"role\":\u{7}}", "null", &"[".repeat(5_000)] {
         let answer = raw(body.to_owned(), "application/json").await;
         assert_eq!((answer.status, &answer.json()["type"]), (StatusCode::BAD_REQUEST, &json!("urn:countersign:problem:bad-input")), "{body:.20}");
     }

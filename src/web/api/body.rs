@@ -1,11 +1,15 @@
 //! Bodies, queries and ids as they arrive, with their faults.
 
+use std::fmt;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use serde_json::Value;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::web::api::fields::Fields;
@@ -42,10 +46,39 @@ impl FromRequest<App> for Body {
             return Err(Failure::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE).into());
         }
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(fields)) => Ok(Self(Fields::of_body(fields))),
-            Ok(_) => Err(Failure::bad_input("The body must be a JSON object.").into()),
+            Ok(Distinct(fields)) => Ok(Self(Fields::of_body(fields))),
+            Err(error) if error.is_data() => Err(Failure::bad_input("The body must be a JSON object that names each field once.").into()),
             Err(error) => Err(Failure::bad_input(format!("The body is not JSON: line {}, column {}.", error.line(), error.column())).into()),
         }
+    }
+}
+
+/// A JSON object in which no name comes twice: of two values neither is surely the one that was meant.
+struct Distinct(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Distinct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Distinct;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Distinct, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = members.next_entry::<String, Value>()? {
+                    if fields.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a name comes twice"));
+                    }
+                }
+                Ok(Distinct(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Reader)
     }
 }
 
