@@ -1,4 +1,4 @@
-//! Take evidence away: whole files, streamed, with the taking on record.
+//! Take evidence away: whole files, streamed, the taking on record.
 
 use std::path::Path;
 

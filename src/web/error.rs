@@ -1,4 +1,4 @@
-//! Every 4xx and 5xx, as a page or as a problem.
+//! Every 4xx and 5xx, as page or as problem.
 //!
 //! A handler answers with a [`Failure`]; [`render`] writes it the way the caller can read it: a page for a browser,
 //! `application/problem+json` (RFC 9457) for the API. Causes out of the inside go to the log, never into an answer.
