@@ -1,4 +1,4 @@
-//! Countersign: ask for access, approve it, provision it, end it, prove it.
+//! Countersign: ask for access, approve, provision, end and prove it.
 pub mod clock;
 pub mod config;
 pub mod demo;

@@ -1,4 +1,4 @@
-//! Runs an act many times at once and says how it went.
+//! Runs an act many times at once and times it.
 
 use std::future::Future;
 use std::time::{Duration, Instant};

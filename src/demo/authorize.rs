@@ -1,4 +1,4 @@
-//! Signing in: the authorization endpoint and the choice of a person.
+//! Signing in: the authorization endpoint and choosing a person.
 //!
 //! Authorization code with PKCE S256, and nothing else (OpenID Connect Core §3.1.2, RFC 7636, RFC 9700 §2.1.1). Answers
 //! carry `iss` (RFC 9207). The page keeps the whole request in its form and reads it again when a person is chosen, so

@@ -1,4 +1,4 @@
-//! The directory's own page: people, groups, and changes out of band.
+//! The directory's own page: people, groups, changes out of band.
 //!
 //! Here a newcomer plays the administrator of the identity provider: disables somebody, or changes a membership behind
 //! Countersign's back, and watches it react.

@@ -1,4 +1,4 @@
-//! The key that signs ID tokens: Ed25519, new at every start.
+//! The key that signs ID tokens: Ed25519, new each start.
 
 use base64::{Engine, engine::general_purpose::STANDARD, engine::general_purpose::URL_SAFE_NO_PAD};
 use openidconnect::core::{CoreEdDsaPrivateSigningKey, CoreJsonWebKey, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};

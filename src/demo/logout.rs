@@ -1,4 +1,4 @@
-//! Signing out, begun by the relying party (OpenID Connect RP-Initiated Logout).
+//! Signing out from the relying party (OpenID Connect RP-Initiated Logout).
 
 use std::sync::Arc;
 

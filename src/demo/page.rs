@@ -1,4 +1,4 @@
-//! How the demo's pages are sent, and whom they listen to.
+//! How the demo's pages are sent, and who is heard.
 
 use askama::Template;
 use axum::extract::Request;

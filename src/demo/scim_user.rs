@@ -1,4 +1,4 @@
-//! A person as a SCIM User resource (RFC 7643 §4.1, §4.3).
+//! A person as SCIM User resource (RFC 7643 §4.1, §4.3).
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};

@@ -1,4 +1,4 @@
-//! Tokens: a code for an access token and an ID token.
+//! Tokens: a code for an access and an ID token.
 
 use std::sync::Arc;
 

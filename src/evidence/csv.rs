@@ -1,4 +1,4 @@
-//! CSV as RFC 4180 has it, raw or safe for spreadsheets.
+//! CSV as in RFC 4180, raw or safe for spreadsheets.
 //!
 //! Safe mode puts `'` before a cell that a spreadsheet might run as a formula or might hide: one that starts with = + - @, tab,
 //! CR, LF, NUL or `'` itself. Because `'` is among them, [`undo`] gives every cell back exactly.

@@ -1,4 +1,4 @@
-//! Looks the installation over: parts, guards, and what must never be.
+//! Looks the installation over: parts, guards, what must never be.
 
 use chrono::{DateTime, Duration, Utc};
 

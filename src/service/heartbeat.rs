@@ -1,4 +1,4 @@
-//! Says that a worker is alive, and what is due by the timetable.
+//! Says that a worker lives, and what is due when.
 
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;

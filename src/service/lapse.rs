@@ -1,4 +1,4 @@
-//! What time alone does: leases begin and end, steps time out.
+//! What time does: leases begin and end, steps time out.
 
 use crate::domain::event::Fact;
 use crate::domain::grant::{EndReason, GrantStatus};

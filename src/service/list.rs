@@ -1,4 +1,4 @@
-//! Lists for the API: what may be seen, a page at a time.
+//! Lists for the API: what may be seen, in pages.
 
 use uuid::Uuid;
 

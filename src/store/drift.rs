@@ -1,4 +1,4 @@
-//! Members that no lease explains, and leases that the directory lost.
+//! Members without a lease, and leases without their member.
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;

@@ -1,4 +1,4 @@
-//! Requests as lists and in full, for who may see them.
+//! Requests as lists and in full, for permitted eyes.
 //!
 //! Who sees a request: its requester and beneficiary, whoever was asked to decide, the owners of its role and application, and
 //! who reads everything.

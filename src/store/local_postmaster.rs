@@ -1,4 +1,4 @@
-//! One running Postgres server process, and what a former one left.
+//! One running Postgres process, and what a former one left.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};

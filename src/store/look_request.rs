@@ -1,4 +1,4 @@
-//! A request's page in one statement, and what its decision card adds.
+//! A request's page in one statement, and its decision card.
 //!
 //! Who sees it is part of the statement: requester and beneficiary, whoever was asked, the owners of role and application, and who
 //! reads everything.

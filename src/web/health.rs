@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it can do its work.
+//! Whether the server lives, and can do its work.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! Policies as code: plan, apply, and what the tables then hold.
+//! Policies as code: plan, apply, what the tables then hold.
 
 use std::collections::BTreeMap;
 

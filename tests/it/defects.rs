@@ -1,4 +1,4 @@
-//! What was seen to go wrong elsewhere must not go wrong here.
+//! What went wrong elsewhere must not go wrong here.
 //!
 //! Each is run many times: ROUNDS in continuous integration, fewer at a desk.
 

@@ -1,4 +1,4 @@
-//! The demo directory's OpenID Connect provider, with the `openidconnect` crate as relying party.
+//! The demo's OpenID Connect provider, with the `openidconnect` crate.
 
 use std::collections::HashMap;
 

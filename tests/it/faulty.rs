@@ -1,4 +1,4 @@
-//! A directory that misbehaves: a proxy that does what it is told.
+//! A directory that misbehaves: a proxy that obeys orders.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

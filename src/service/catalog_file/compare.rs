@@ -1,4 +1,4 @@
-//! What has to change so that the catalog becomes what a file says.
+//! What must change so that the catalog says the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 

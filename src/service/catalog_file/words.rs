@@ -1,4 +1,4 @@
-//! A catalog in words, line by line, so that changes read well.
+//! A catalog in words, line by line, for readable changes.
 
 use crate::domain::condition::{Condition, Operator};
 use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, Effect, Slot};

@@ -1,4 +1,4 @@
-//! Who calls, and whether their token may be used for it.
+//! Who calls, and whether their token may do this.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

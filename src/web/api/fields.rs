@@ -1,4 +1,4 @@
-//! Reads fields one by one, so that every fault is named.
+//! Reads fields one by one; every fault is named.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! What goes wrong in the API, on its way to `web::error`.
+//! What goes wrong in the API, towards `web::error`.
 
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Tokens: listed and revoked. They are made on a page or at the command line.
+//! Tokens listed and revoked; they are made elsewhere.
 
 use axum::Json;
 use axum::extract::State;
