@@ -6,6 +6,8 @@ pub mod cookies;
 pub mod cross_site;
 pub mod door;
 pub mod error;
+pub mod flash;
+pub mod form;
 pub mod guard;
 pub mod headers;
 pub mod health;

@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use crate::web::state::App;
-use crate::web::{api, assets, door, health, layers};
+use crate::web::{api, assets, door, health, layers, pages};
 
 /// Largest request body, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -22,6 +22,22 @@ pub fn router(app: &App) -> Router {
         .route("/sessions", get(door::sessions))
         .route("/sessions/{id}/end", post(door::end_session))
         .route("/sessions/end-others", post(door::end_other_sessions))
+        // For everybody.
+        .route("/", get(pages::home::get))
+        .route("/catalog", get(pages::catalog::get))
+        .route("/roles/{id}", get(pages::role::get))
+        .route("/roles/{id}/ask", get(pages::ask::get))
+        .route("/requests", post(pages::ask::post))
+        .route("/requests/{id}", get(pages::request::get))
+        .route("/requests/{id}/withdraw", post(pages::decide::take_back))
+        .route("/access", get(pages::access::get))
+        .route("/access/mine.csv", get(pages::access::mine))
+        .route("/grants/{id}/return", post(pages::lease::give_back))
+        .route("/grants/{id}/revoke", post(pages::lease::revoke))
+        // For approvers.
+        .route("/queue", get(pages::queue::get))
+        .route("/requests/{id}/approve", post(pages::decide::approve))
+        .route("/requests/{id}/deny", post(pages::decide::deny))
         // For machines.
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

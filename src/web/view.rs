@@ -79,6 +79,11 @@ pub struct Flash {
     pub text: String,
 }
 
+/// What could not be said on a page, as its flash.
+pub fn notice(notice: &Option<String>) -> Option<Flash> {
+    notice.clone().map(|text| Flash { tone: "warn", text })
+}
+
 /// Markup that is safe to write into a page as it is.
 #[derive(Clone, Debug)]
 pub struct Html(String);

@@ -124,3 +124,11 @@ pub fn delivery_word(status: GrantStatus, has_error: bool) -> &'static str {
         other => other.word(),
     }
 }
+
+/// The request that a lease came from.
+///
+/// # Errors
+/// When the database fails.
+pub async fn request_of(ctx: &Ctx, grant: GrantId) -> Result<Option<uuid::Uuid>, ServiceError> {
+    Ok(crate::store::look_role::place_of_grant(&ctx.db, grant.0).await?.map(|(request, _)| request))
+}

@@ -86,6 +86,7 @@ pub(super) async fn card(
         deny_needs_reason: policy.comment_to_deny,
         fault: None,
         typed: String::new(),
+        denies: false,
     })
 }
 

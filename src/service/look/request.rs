@@ -189,6 +189,8 @@ pub struct Card {
     pub fault: Option<String>,
     /// The comment typed with it.
     pub typed: String,
+    /// Whether that answer was a denial.
+    pub denies: bool,
 }
 
 /// A fact on the card.

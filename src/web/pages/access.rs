@@ -1,8 +1,22 @@
 //! My access: held, scheduled, asked for, ended.
 
 use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
 
-use crate::service::look::access::Access;
+use crate::domain::event::Channel;
+use crate::evidence::columns::File;
+use crate::evidence::csv::Mode;
+use crate::service::export::{Taking, export};
+use crate::service::look::access::{self, Access};
+use crate::service::look::shared::Cursor;
+use crate::web::api::exports::stream;
+use crate::web::error::frame;
+use crate::web::flash::Told;
+use crate::web::form::{Asked, failed, slowly};
+use crate::web::guard::SignedIn;
+use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
 
 /// Everything a person holds and held.
@@ -15,10 +29,33 @@ pub struct AccessPage {
     pub access: Access,
 }
 
+/// Where the two long lists begin.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct From {
+    ended: Option<String>,
+    closed: Option<String>,
+}
+
+/// `GET /access`
+pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Asked(from): Asked<From>) -> Result<Response, Response> {
+    let (ended, closed) = (from.ended.map(Cursor), from.closed.map(Cursor));
+    let access = access::access(&app.ctx, &viewer.by(Channel::Web), ended.as_ref(), closed.as_ref()).await.map_err(failed)?;
+    Ok(told.page(&app, &AccessPage { frame: Frame { flash: told.flash(), ..frame(&app, Some(&viewer), "access") }, access }))
+}
+
+/// `GET /access/mine.csv`: everything recorded about oneself, safe for spreadsheets.
+pub async fn mine(State(app): State<App>, SignedIn(viewer): SignedIn) -> Result<Response, Response> {
+    let by = viewer.by(Channel::Web);
+    slowly(&app, &app.limits.export, &by)?;
+    let taking = Taking { file: File::Events, mode: Mode::Safe, from: None, to: None, application: None, role: None, person: Some(by.person) };
+    Ok(stream(export(&app.ctx, &by, &taking).await.map_err(failed)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::look::shared::{Cursor, Listing};
+    use crate::service::look::shared::Listing;
     use crate::web::proof::*;
 
     fn sample(says: Says) -> AccessPage {

@@ -1,9 +1,18 @@
 //! Catalog: every role, also those one may not have.
 
 use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
 
-use crate::service::look::catalog::Catalog;
-use crate::service::look::shared::Standing;
+use crate::domain::event::Channel;
+use crate::service::look::catalog::{self, Catalog, CatalogFilter};
+use crate::service::look::shared::{Cursor, Standing};
+use crate::web::error::frame;
+use crate::web::flash::Told;
+use crate::web::form::{Asked, failed, line, slowly};
+use crate::web::guard::SignedIn;
+use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
 
 /// The catalog, or what a search found in it.
@@ -16,11 +25,32 @@ pub struct CatalogPage {
     pub catalog: Catalog,
 }
 
+/// What is searched for, and where the page begins.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Search {
+    q: String,
+    application: String,
+    mine: String,
+    after: Option<String>,
+}
+
+/// `GET /catalog`
+pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Asked(search): Asked<Search>) -> Result<Response, Response> {
+    let by = viewer.by(Channel::Web);
+    let filter = CatalogFilter { q: line(&search.q), application: line(&search.application), mine: search.mine == "1" };
+    if !filter.q.is_empty() {
+        slowly(&app, &app.limits.search, &by)?;
+    }
+    let catalog = catalog::catalog(&app.ctx, &by, filter, search.after.map(Cursor).as_ref()).await.map_err(failed)?;
+    let flash = told.flash().or_else(|| view::notice(&catalog.notice));
+    Ok(told.page(&app, &CatalogPage { frame: Frame { flash, ..frame(&app, Some(&viewer), "catalog") }, catalog }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::look::catalog::CatalogFilter;
-    use crate::service::look::shared::{Choice, Cursor, Listing};
+    use crate::service::look::shared::{Choice, Listing};
     use crate::web::proof::*;
 
     fn sample(says: Says) -> CatalogPage {

@@ -1,9 +1,17 @@
 //! Home: what I hold, wait for and might want.
 
 use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
 
-use crate::service::look::home::Home;
+use crate::domain::event::Channel;
+use crate::service::look::home::{self, Home};
 use crate::service::look::shared::Standing;
+use crate::web::error::frame;
+use crate::web::flash::Told;
+use crate::web::form::failed;
+use crate::web::guard::SignedIn;
+use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
 
 /// The page a person lands on.
@@ -14,6 +22,13 @@ pub struct HomePage {
     pub frame: Frame,
     /// What it shows.
     pub home: Home,
+}
+
+/// `GET /`
+pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told) -> Result<Response, Response> {
+    let home = home::home(&app.ctx, &viewer.by(Channel::Web)).await.map_err(failed)?;
+    let flash = told.flash().or_else(|| view::notice(&home.notice));
+    Ok(told.page(&app, &HomePage { frame: Frame { flash, ..frame(&app, Some(&viewer), "home") }, home }))
 }
 
 #[cfg(test)]

@@ -1,8 +1,19 @@
 //! Queue: what waits for the viewer's answer.
 
 use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
 
-use crate::service::look::queue::Queue;
+use crate::domain::catalog::Risk;
+use crate::domain::event::Channel;
+use crate::service::look::queue::{self, Queue, QueueFilter};
+use crate::service::look::shared::Cursor;
+use crate::web::error::frame;
+use crate::web::flash::Told;
+use crate::web::form::{Asked, failed, line, slowly};
+use crate::web::guard::SignedIn;
+use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
 
 /// The approver's list.
@@ -15,11 +26,33 @@ pub struct QueuePage {
     pub queue: Queue,
 }
 
+/// What the queue is narrowed to, and where the page begins.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Search {
+    q: String,
+    application: String,
+    risk: String,
+    after: Option<String>,
+}
+
+/// `GET /queue`
+pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Asked(search): Asked<Search>) -> Result<Response, Response> {
+    let by = viewer.by(Channel::Web);
+    let risk = Risk::parse(&search.risk).map(|risk| risk.word().to_owned()).unwrap_or_default();
+    let filter = QueueFilter { q: line(&search.q), application: line(&search.application), risk };
+    if !filter.q.is_empty() {
+        slowly(&app, &app.limits.search, &by)?;
+    }
+    let queue = queue::queue(&app.ctx, &by, filter, viewer.queue_count, search.after.map(Cursor).as_ref()).await.map_err(failed)?;
+    Ok(told.page(&app, &QueuePage { frame: Frame { flash: told.flash(), ..frame(&app, Some(&viewer), "queue") }, queue }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::look::queue::{QueueFilter, QueueRow};
-    use crate::service::look::shared::{Choice, Cursor, Listing, RoleName};
+    use crate::service::look::queue::QueueRow;
+    use crate::service::look::shared::{Choice, Listing, RoleName};
     use crate::web::proof::*;
 
     fn row(says: Says, n: u128, name: &str, role: RoleName, due: i64) -> QueueRow {

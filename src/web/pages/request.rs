@@ -1,8 +1,20 @@
 //! A request: the tracker, the decision card, the record.
 
 use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method};
+use axum::response::Response;
 
+use crate::domain::event::Channel;
+use crate::domain::id::RequestId;
+use crate::service::look::follow;
 use crate::service::look::request::Request;
+use crate::service::view_request;
+use crate::web::error::frame;
+use crate::web::flash::Told;
+use crate::web::form::{Id, failed};
+use crate::web::guard::SignedIn;
+use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
 
 /// One request.
@@ -13,6 +25,18 @@ pub struct RequestPage {
     pub frame: Frame,
     /// What it shows.
     pub request: Request,
+}
+
+/// `GET /requests/{id}`. That somebody who is asked has opened it is recorded, once; a browser that only fetches ahead has not.
+pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Id(id): Id, method: Method, headers: HeaderMap) -> Result<Response, Response> {
+    let by = viewer.by(Channel::Web);
+    let request = follow::request(&app.ctx, &by, RequestId(id)).await.map_err(failed)?;
+    let ahead = method == Method::HEAD || headers.contains_key("sec-purpose") || headers.contains_key("purpose");
+    if !ahead && request.card.as_ref().is_some_and(|card| card.first_look) {
+        view_request::viewed(&app.ctx, &by, RequestId(id)).await.map_err(failed)?;
+    }
+    let place = if request.card.is_some() { "queue" } else { "access" };
+    Ok(told.page(&app, &RequestPage { frame: Frame { flash: told.flash(), ..frame(&app, Some(&viewer), place) }, request }))
 }
 
 #[cfg(test)]
@@ -155,6 +179,7 @@ mod tests {
             deny_needs_reason: true,
             fault: None,
             typed: String::new(),
+            denies: false,
         });
         request
     }

@@ -1,9 +1,19 @@
 //! A role: what it is, its rules, its members.
 
 use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
 
-use crate::service::look::role::Role;
-use crate::service::look::shared::Standing;
+use crate::domain::event::Channel;
+use crate::domain::id::RoleId;
+use crate::service::look::role::{self, Role};
+use crate::service::look::shared::{Cursor, Standing};
+use crate::web::error::frame;
+use crate::web::flash::Told;
+use crate::web::form::{Asked, Id, failed};
+use crate::web::guard::SignedIn;
+use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
 
 /// One role.
@@ -16,11 +26,26 @@ pub struct RolePage {
     pub role: Role,
 }
 
+/// Where the page of members begins.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct From {
+    members: Option<String>,
+}
+
+/// `GET /roles/{id}`
+pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Id(id): Id, Asked(from): Asked<From>) -> Result<Response, Response> {
+    let members = from.members.map(Cursor);
+    let role = role::role(&app.ctx, &viewer.by(Channel::Web), RoleId(id), members.as_ref()).await.map_err(failed)?;
+    let flash = told.flash().or_else(|| view::notice(&role.notice));
+    Ok(told.page(&app, &RolePage { frame: Frame { flash, ..frame(&app, Some(&viewer), "catalog") }, role }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::service::look::role::{MemberRow, RolePolicy};
-    use crate::service::look::shared::{Cursor, Listing};
+    use crate::service::look::shared::Listing;
     use crate::web::proof::{self, *};
 
     fn sample(says: Says, may: bool) -> RolePage {

@@ -1,0 +1,145 @@
+//! What the last act came to, told once.
+//!
+//! An act answers 303 to a page; a cookie that lives for a minute carries one of the words below to it. Never a text: what a page
+//! says here is written here.
+
+use std::convert::Infallible;
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::web::error::Failure;
+use crate::web::state::{App, Public};
+use crate::web::view::Flash;
+
+/// How long a word waits for its page, in seconds.
+const LASTS: i64 = 60;
+
+/// What an act came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// A request is on its way to the approvers.
+    Asked,
+    /// A request was approved by the policy.
+    ApprovedAtOnce,
+    /// A request was refused by the policy.
+    Refused,
+    /// The role was asked for before.
+    AlreadyOpen,
+    /// The requester took it back.
+    Withdrawn,
+    /// The last approval.
+    Approved,
+    /// An approval; the next step was asked.
+    ApprovedStep,
+    /// An approval; others of the step still have to answer.
+    ApprovedWaiting,
+    /// A denial.
+    Denied,
+    /// The holder gave it back.
+    Returned,
+    /// Somebody else's access was ended.
+    Revoked,
+}
+
+impl Done {
+    const ALL: [(Done, &'static str, &'static str, &'static str); 11] = [
+        (Self::Asked, "asked", "good", "Your request is on its way. This page shows who has it, and since when."),
+        (Self::ApprovedAtOnce, "approved-at-once", "good", "Approved at once by the policy. The access is being given now."),
+        (Self::Refused, "refused", "warn", "The rules do not let you have this, so nobody was asked. The reason is below."),
+        (Self::AlreadyOpen, "already-open", "info", "You have asked for this role already; this is that request."),
+        (Self::Withdrawn, "withdrawn", "good", "The request is withdrawn. Nobody is asked any more."),
+        (Self::Approved, "approved", "good", "Approved. That was the last approval it needed; the access is being given now."),
+        (Self::ApprovedStep, "approved-step", "good", "Approved. The people of the next step have been asked."),
+        (Self::ApprovedWaiting, "approved-waiting", "good", "Approved. Others still have to answer this step."),
+        (Self::Denied, "denied", "good", "Denied. The request is closed, and the requester reads your reason."),
+        (Self::Returned, "returned", "good", "Returned. The access is being taken out of the directory now."),
+        (Self::Revoked, "revoked", "good", "Revoked. The access is being taken out of the directory now."),
+    ];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(done, ..)| *done == self).map_or("", |(_, word, ..)| word)
+    }
+
+    fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, w, ..)| *w == word).map(|(done, ..)| *done)
+    }
+
+    fn flash(self) -> Option<Flash> {
+        Self::ALL.iter().find(|(done, ..)| *done == self).map(|(_, _, tone, text)| Flash { tone, text: (*text).to_owned() })
+    }
+
+    /// To the page at `location` (a path of ours), which will say so. 303 (RFC 9110 §15.4.4): the next is a GET.
+    pub fn then(self, app: &App, location: &str) -> Response {
+        let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
+        response.headers_mut().append(header::SET_COOKIE, cookie(self.word(), LASTS, &app.public));
+        response
+    }
+}
+
+/// What there is to say on this page, if anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Told(Option<Done>);
+
+impl FromRequestParts<App> for Told {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let name = name(&app.public);
+        let lines = parts.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        Ok(Self(pairs.find(|(key, _)| *key == name).and_then(|(_, word)| Done::of(word))))
+    }
+}
+
+impl Told {
+    /// For the frame of the page.
+    pub fn flash(self) -> Option<Flash> {
+        self.0.and_then(Done::flash)
+    }
+
+    /// Renders the page, and takes away what it has said.
+    pub fn page(self, app: &App, page: &impl Template) -> Response {
+        let mut response = page_of(page);
+        if self.0.is_some() {
+            response.headers_mut().append(header::SET_COOKIE, cookie("", 0, &app.public));
+        }
+        response
+    }
+}
+
+/// Renders a page.
+pub fn page_of(page: &impl Template) -> Response {
+    match page.render() {
+        Ok(text) => Html(text).into_response(),
+        Err(error) => Failure::broken(&error).into_response(),
+    }
+}
+
+fn name(public: &Public) -> &'static str {
+    if public.https { "__Host-countersign-done" } else { "countersign-done" }
+}
+
+fn cookie(word: &str, seconds: i64, public: &Public) -> HeaderValue {
+    let secure = if public.https { "; Secure" } else { "" };
+    let text = format!("{}={word}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", name(public));
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_read_back_and_no_other() {
+        for (done, word, ..) in Done::ALL {
+            assert_eq!(Done::of(word), Some(done));
+            assert_eq!(done.word(), word);
+            assert!(done.flash().is_some_and(|flash| !flash.text.is_empty()));
+        }
+        assert_eq!(Done::of("<b>"), None);
+    }
+}
