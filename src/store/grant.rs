@@ -303,20 +303,28 @@ pub async fn delivering(tx: &mut Tx, id: GrantId, status: GrantStatus, attempt: 
     .rows_affected())
 }
 
-/// Records that the directory has confirmed a lease, over `[starts_at, ends_at)`.
+/// Records that the directory has confirmed a lease, over `[starts_at, ends_at)`; `attempt`: after a change that we made, which counts.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn activate(tx: &mut Tx, id: GrantId, starts_at: DateTime<Utc>, ends_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn activate(
+    tx: &mut Tx,
+    id: GrantId,
+    starts_at: DateTime<Utc>,
+    ends_at: Option<DateTime<Utc>>,
+    attempt: bool,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     one(
         sqlx::query(
             "update access_grant set status = 'active', starts_at = $2, ends_at = $3, verified_at = coalesce(verified_at, $4), granted_at = coalesce(granted_at, $4),
-               provisioning_started_at = coalesce(provisioning_started_at, $4), last_error = null where id = $1",
+               provisioning_started_at = coalesce(provisioning_started_at, $4), attempts = attempts + $5::int, last_error = null where id = $1",
         )
         .bind(id.0)
         .bind(starts_at)
         .bind(ends_at)
         .bind(now)
+        .bind(attempt as i32)
         .execute(&mut **tx)
         .await?
         .rows_affected(),

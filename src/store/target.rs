@@ -153,12 +153,16 @@ pub async fn visited(tx: &mut Tx, id: TargetId, visit: &Visit<'_>) -> Result<(),
     Ok(())
 }
 
-/// Gives the leases of `token` back without a result, when the worker stops.
+/// Gives back, without a result, the leases of `token` on those of `ids` that it still holds.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn release(db: &Db, token: Uuid) -> Result<(), StoreError> {
-    sqlx::query("update target set lease_until = null, lease_token = null where lease_token = $1").bind(token).execute(&db.pool).await?;
+pub async fn release(db: &Db, ids: &[Uuid], token: Uuid) -> Result<(), StoreError> {
+    sqlx::query("update target set lease_until = null, lease_token = null where id = any($1) and lease_token = $2")
+        .bind(ids)
+        .bind(token)
+        .execute(&db.pool)
+        .await?;
     Ok(())
 }
 
