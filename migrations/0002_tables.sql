@@ -1,7 +1,7 @@
 -- The tables. Columns that are not plain from their name carry a comment at the end of the file.
 
 -- The clock of every row that the database dates by itself.
-create function countersign.clock() returns timestamptz language sql volatile set search_path = pg_catalog as 'select clock_timestamp()';
+create function countersign.clock() returns timestamptz language sql volatile as 'select pg_catalog.clock_timestamp()';
 
 -- People, and how they come in ------------------------------------------------------------------------------------
 
@@ -448,8 +448,7 @@ create index access_grant_by_approval on countersign.access_grant (approved_at, 
 create index access_grant_live on countersign.access_grant (beneficiary_id, role_id) where status not in ('ended', 'failed');
 create index access_grant_by_role on countersign.access_grant (role_id, id);
 create index access_grant_by_application on countersign.access_grant (application_id, id);
-create index access_grant_by_target on countersign.access_grant (target_id) where status not in ('ended', 'failed');
-create index access_grant_by_target_all on countersign.access_grant (target_id, id);
+create index access_grant_by_target on countersign.access_grant (target_id, id);
 create index access_grant_ending on countersign.access_grant (ends_at) where status = 'active';
 create index access_grant_starting on countersign.access_grant (starts_at) where status = 'scheduled';
 create unique index access_grant_one_extension on countersign.access_grant (extension_of) where extension_of is not null and status not in ('ended', 'failed');

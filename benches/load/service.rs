@@ -11,6 +11,7 @@ use countersign::domain::span::Seconds;
 use countersign::service::answer::answer;
 use countersign::service::ask::{AskFor, ask};
 use countersign::service::ctx::{By, Ctx};
+use countersign::service::sync;
 use countersign::worker;
 use uuid::Uuid;
 
@@ -109,6 +110,8 @@ pub async fn run(words: &[String]) -> Outcome<()> {
     let clock = Clock::system();
     let running = seed::directory(seed::company(MEASURED).await?, &clock).await?;
     let ctx = seed::services(MEASURED, &running.scim_base(), &clock, connections).await?;
+    // What the seed added to the groups is known before anything is measured.
+    sync::sync(&ctx, seed::DIRECTORY).await.map_err(|error| error.to_string())?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let work = works.then(|| tokio::spawn(worker::run::run(ctx.clone(), stopped)));
     let (acts, next) = (Arc::new(to_ask().await?), Arc::new(AtomicUsize::new(0)));
@@ -119,8 +122,8 @@ pub async fn run(words: &[String]) -> Outcome<()> {
     for concurrency in [1, 16] {
         measure(&ctx, "approve", &acts, &next, concurrency, seconds).await?;
     }
-    stop.send(true)?;
     if let Some(work) = work {
+        stop.send(true)?;
         work.await?;
     }
     running.stop().await;

@@ -8,7 +8,7 @@ use crate::domain::approval::{Answer, Deciding, Next, answer as may_answer};
 use crate::domain::catalog::Role;
 use crate::domain::decide::{Ask, Outcome, decide};
 use crate::domain::event::{Event, Fact, Given};
-use crate::domain::id::{RequestId, RoleId};
+use crate::domain::id::RequestId;
 use crate::domain::person::PersonSnapshot;
 use crate::domain::policy::AccessPolicy;
 use crate::domain::refusal::Refusal;
@@ -16,8 +16,9 @@ use crate::domain::request::RequestStatus;
 use crate::domain::span::Seconds;
 use crate::evidence::canonical::{canonical, digest};
 use crate::store::error::StoreError;
+use crate::store::grounds::{self, Answering};
 use crate::store::request::{NewApproval, RequestRow, StepRow};
-use crate::store::{catalog, event, grant, person, request};
+use crate::store::{event, grant, person, request};
 
 use super::ask::tidy;
 use super::commit::{self, Approved};
@@ -42,8 +43,7 @@ pub struct AnswerDone {
 /// eligible, or the role's target changed; [`ServiceError::Unavailable`] when the directory does not answer. Nothing is written then.
 pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: Option<&str>, seen_step: Option<usize>) -> Result<AnswerDone, ServiceError> {
     let comment = tidy(comment, "comment")?;
-    let found = request::by_id(&ctx.db, id).await?.ok_or(ServiceError::Missing)?;
-    let people = person::by_ids(&ctx.db, &[found.beneficiary_id, by.person.0]).await?;
+    let Answering { request: found, role, people } = grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
     let row_of = |id| people.iter().find(|p| p.id == id).ok_or(ServiceError::Missing);
     let (beneficiary, approver) = (row_of(found.beneficiary_id)?, row_of(by.person.0)?);
     let policy_id = found.policy_version_id.ok_or(ServiceError::Refused(Refusal::Closed("refused")))?;
@@ -52,7 +52,6 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
     if !approver_now.active {
         return Err(Refusal::NotActive.into());
     }
-    let role = catalog::role_even_retired(&ctx.db, RoleId(found.role_id)).await?;
     let now = ctx.clock.now();
 
     // From here on one connection only: a second one asked for under lock could wait for ever.
@@ -130,23 +129,14 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
         Next::Approved => {
             let role = role.ok_or(ServiceError::Missing)?;
             request::close(&mut tx, id, RequestStatus::Approved, shortened, now).await?;
-            let ids = event::append(&mut tx, &[event(Fact::ApprovalGiven(payload)), event(Fact::RequestApproved { granted_s: answered.granted.map(|g| g.0) })])
-                .await?;
             let extends_until = match row.extension_of {
                 Some(extended) => grant::lock(&mut tx, extended.into()).await?.and_then(|g| g.ended_at.or(g.ends_at)),
                 None => None,
             };
-            let approved = Approved {
-                request: &row,
-                role: &role,
-                beneficiary,
-                approval_event: ids.last().copied().unwrap_or_default(),
-                duration: answered.granted,
-                extends_until,
-                actor: &by.actor(),
-                channel: by.channel,
-            };
-            commit::lease(&mut tx, &approved, now).await?;
+            let approved =
+                Approved { request: &row, role: &role, beneficiary, duration: answered.granted, extends_until, actor: &by.actor(), channel: by.channel };
+            let causes = vec![event(Fact::ApprovalGiven(payload)), event(Fact::RequestApproved { granted_s: answered.granted.map(|g| g.0) })];
+            commit::lease(&mut tx, &approved, causes, now).await?;
             AnswerDone { status: RequestStatus::Approved, step_no: None }
         }
     };

@@ -16,9 +16,10 @@ use crate::domain::request::RequestStatus;
 use crate::domain::span::Seconds;
 use crate::evidence::canonical::{canonical, digest};
 use crate::store::error::StoreError;
+use crate::store::grounds::{self, Asking};
 use crate::store::person::PersonRow;
 use crate::store::request::{NewRequest, NewSlot, NewStep, RequestRow};
-use crate::store::{catalog, event, grant, person, request};
+use crate::store::{event, grant, request};
 
 use super::commit::{self, Approved};
 use super::ctx::{By, Ctx};
@@ -123,13 +124,12 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
     if ask_for.beneficiary.is_some_and(|b| b != by.person) {
         return Err(Refusal::NotForOthers.into());
     }
-    let (found, policies, requester) =
-        tokio::try_join!(catalog::role_even_retired(&ctx.db, ask_for.role), ctx.policies.of_role(&ctx.db, ask_for.role), person::by_id(&ctx.db, by.person),)?;
-    let (role, retired) = found.ok_or(ServiceError::Missing)?;
+    let Asking { role, retired, governing, people } = grounds::of_asking(&ctx.db, ask_for.role, by.person).await?.ok_or(ServiceError::Missing)?;
     if retired {
         return Err(Refusal::RoleRetired.into());
     }
-    let requester = requester.ok_or(ServiceError::Missing)?;
+    let policies = ctx.policies.versions(&ctx.db, &governing).await?;
+    let requester = people.iter().find(|row| row.id == by.person.0).cloned().ok_or(ServiceError::Missing)?;
     let beneficiary = requester.clone();
     let snapshot = fetch::person(ctx, &beneficiary).await?;
     let now = ctx.clock.now();
@@ -149,7 +149,7 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
     if decision.outcome == Outcome::NeedsApproval
         && let Some(procedure) = policy.as_ref().and_then(|policy| policy.procedure.as_ref())
     {
-        steps = resolve::steps(ctx, procedure, &role, &requester, &snapshot).await?;
+        steps = resolve::steps(ctx, procedure, &role, &requester, &snapshot, &people).await?;
         if let Some(why) = resolve::dead_end(&steps, procedure, &requester, &snapshot) {
             decision.outcome = Outcome::Refused;
             decision.deciding_rule = format!("procedure {} v{}: nobody could approve", procedure.key, procedure.version);
@@ -266,18 +266,16 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
             event::append(&mut tx, &[event(Fact::RequestRefused(submitted))]).await?;
         }
         RequestStatus::Approved => {
-            let ids = event::append(&mut tx, &[event(Fact::RequestAutoApproved(submitted))]).await?;
             let approved = Approved {
                 request: &row,
                 role: &role,
                 beneficiary: &beneficiary,
-                approval_event: ids.first().copied().unwrap_or_default(),
                 duration: ask_for.duration,
                 extends_until,
                 actor: &by.actor(),
                 channel: by.channel,
             };
-            commit::lease(&mut tx, &approved, now).await?;
+            commit::lease(&mut tx, &approved, vec![event(Fact::RequestAutoApproved(submitted))], now).await?;
         }
         _ => {
             let opened = step_opened(&steps, 1, now);

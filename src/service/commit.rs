@@ -6,14 +6,14 @@ use crate::clock::new_id;
 use crate::domain::catalog::Role;
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::domain::grant::{GrantStatus, span};
-use crate::domain::id::{GrantId, PersonId, TargetId};
+use crate::domain::id::{GrantId, TargetId};
 use crate::domain::span::Seconds;
 use crate::store::db::Tx;
 use crate::store::error::StoreError;
-use crate::store::grant::{self, NewGrant};
+use crate::store::event;
+use crate::store::grant::{self, NewGrant, NewTarget};
 use crate::store::person::PersonRow;
 use crate::store::request::RequestRow;
-use crate::store::{event, target};
 
 use super::error::ServiceError;
 
@@ -33,8 +33,6 @@ pub struct Approved<'a> {
     pub role: &'a Role,
     /// Who will hold it.
     pub beneficiary: &'a PersonRow,
-    /// Id of the approving event, already in the log.
-    pub approval_event: i64,
     /// How long; none: without end.
     pub duration: Option<Seconds>,
     /// End of the lease that this one extends.
@@ -45,32 +43,32 @@ pub struct Approved<'a> {
     pub channel: Channel,
 }
 
-/// Writes the lease of an approved request, its event, and what is owed to the directory, in the transaction that approved it.
+/// Writes the events that approved a request (the approving one last), its lease with its event, and what is owed to the directory,
+/// in the transaction that approved it.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn lease(tx: &mut Tx, approved: &Approved<'_>, now: DateTime<Utc>) -> Result<GrantId, ServiceError> {
+pub async fn lease(tx: &mut Tx, approved: &Approved<'_>, mut causes: Vec<Event>, now: DateTime<Utc>) -> Result<GrantId, ServiceError> {
     let (request, role, beneficiary) = (approved.request, approved.role, approved.beneficiary);
     let (starts_at, ends_at) = span(now, approved.duration, request.wanted_start, approved.extends_until);
-    let later = starts_at > now;
-    let target = if later {
-        // Nothing is owed before it begins; the lapse of time will say so.
-        target::known(tx, TargetId(new_id()), &role.directory, PersonId(beneficiary.id), &beneficiary.reference, &role.group_reference).await?
-    } else {
-        target::owe(tx, TargetId(new_id()), &role.directory, PersonId(beneficiary.id), &beneficiary.reference, &role.group_reference, true, now).await?
-    };
     let id = GrantId(new_id());
+    let fact = Fact::GrantCreated { starts_at, duration_s: approved.duration.map(|d| d.0), extension_of: request.extension_of.map(GrantId) };
+    let subject = Subject { grant: Some(id), ..about(request) };
+    let approving = causes.len().checked_sub(1);
+    causes.push(Event { actor: approved.actor.clone(), channel: approved.channel, subject, fact });
+    let ids = event::append(tx, &causes).await?;
+    let approval_event = approving.and_then(|at| ids.get(at).copied()).ok_or_else(|| StoreError::Broken("a lease needs the event that approved it".into()))?;
     grant::insert(
         tx,
         &NewGrant {
             id,
             request_id: request.id,
-            approval_event: approved.approval_event,
+            approval_event,
             beneficiary: beneficiary.id,
             role: request.role_id,
             application: request.application_id,
-            target,
-            status: if later { GrantStatus::Scheduled } else { GrantStatus::Provisioning },
+            target: NewTarget { id: TargetId(new_id()), directory: &role.directory, person: &beneficiary.reference, group: &role.group_reference },
+            status: if starts_at > now { GrantStatus::Scheduled } else { GrantStatus::Provisioning },
             approved_at: now,
             duration_s: approved.duration.map(|d| d.0),
             starts_at,
@@ -79,9 +77,6 @@ pub async fn lease(tx: &mut Tx, approved: &Approved<'_>, now: DateTime<Utc>) -> 
         },
     )
     .await?;
-    let fact = Fact::GrantCreated { starts_at, duration_s: approved.duration.map(|d| d.0), extension_of: request.extension_of.map(GrantId) };
-    let subject = Subject { grant: Some(id), ..about(request) };
-    event::append(tx, &[Event { actor: approved.actor.clone(), channel: approved.channel, subject, fact }]).await?;
     Ok(id)
 }
 

@@ -42,13 +42,17 @@ pub async fn deliver(ctx: &Ctx) -> Result<usize, ServiceError> {
     let visits = claimed.iter().map(|row| visit(ctx, row, token));
     let outcomes = futures_util::future::join_all(visits).await;
     let mut first_error = None;
+    let mut unfinished = Vec::new();
     for (row, outcome) in claimed.iter().zip(outcomes) {
         if let Err(error) = outcome {
             tracing::error!(target_id = %row.id, %error, "a membership could not be worked on; it is tried again");
             first_error.get_or_insert(error);
+            unfinished.push(row.id);
         }
     }
-    target::release(&ctx.db, token).await?;
+    if !unfinished.is_empty() {
+        target::release(&ctx.db, &unfinished, token).await?;
+    }
     match first_error {
         Some(error) if claimed.len() == 1 => Err(error),
         _ => Ok(claimed.len()),
@@ -279,9 +283,8 @@ async fn settle(
                 };
                 if let Some(result) = &call.result {
                     push(Fact::Provisioned { result: result.clone(), attempt: lease.attempts + 1 });
-                    grant::delivering(tx, id, GrantStatus::Verifying, true, None, now).await?;
                 }
-                grant::activate(tx, id, starts_at, ends_at, now).await?;
+                grant::activate(tx, id, starts_at, ends_at, call.result.is_some(), now).await?;
                 push(Fact::GrantActivated { starts_at, ends_at });
             } else if now - lease.approved_at >= ctx.provisioning.give_up && lease.verified_at.is_none() {
                 let error = call.error.clone().unwrap_or_else(|| "the directory never confirmed it".into());

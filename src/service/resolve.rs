@@ -38,7 +38,7 @@ pub struct ResolvedStep {
 const MOST_ASKED: usize = 200;
 
 /// Every step of `procedure` with the people who would be asked for `beneficiary`, live from the directory. Disabled people, the
-/// requester and the beneficiary are never asked.
+/// requester and the beneficiary are never asked. `at_hand` are rows just read: nobody among them is read again.
 ///
 /// # Errors
 /// [`ServiceError::Unavailable`] when the directory does not answer.
@@ -48,12 +48,13 @@ pub async fn steps(
     role: &Role,
     requester: &PersonRow,
     beneficiary: &PersonSnapshot,
+    at_hand: &[PersonRow],
 ) -> Result<Vec<ResolvedStep>, ServiceError> {
     let mut resolved = Vec::with_capacity(procedure.steps.len());
     for step in &procedure.steps {
         let mut slots = Vec::with_capacity(step.slots.len());
         for slot in &step.slots {
-            let mut asked = people(ctx, &slot.source, role, beneficiary).await?;
+            let mut asked = people(ctx, &slot.source, role, beneficiary, at_hand).await?;
             let may = |p: &PersonRow| p.is_active() && p.id != requester.id && p.id != beneficiary.person.0;
             asked.retain(may);
             let mut source = slot.source.clone();
@@ -61,7 +62,7 @@ pub async fn steps(
             if asked.is_empty()
                 && let Some(fallback) = &slot.fallback
             {
-                asked = people(ctx, fallback, role, beneficiary).await?;
+                asked = people(ctx, fallback, role, beneficiary, at_hand).await?;
                 asked.retain(may);
                 source = fallback.clone();
                 is_fallback = true;
@@ -94,15 +95,17 @@ pub fn dead_end(steps: &[ResolvedStep], procedure: &ApprovalProcedure, requester
     })
 }
 
-async fn people(ctx: &Ctx, source: &ApproverSource, role: &Role, beneficiary: &PersonSnapshot) -> Result<Vec<PersonRow>, ServiceError> {
+async fn people(ctx: &Ctx, source: &ApproverSource, role: &Role, beneficiary: &PersonSnapshot, at_hand: &[PersonRow]) -> Result<Vec<PersonRow>, ServiceError> {
     match source {
-        ApproverSource::Person { id, .. } => by_id(ctx, *id).await,
-        ApproverSource::ApplicationOwner => by_id(ctx, role.application_owner).await,
-        ApproverSource::RoleOwner => by_id(ctx, role.owner).await,
-        ApproverSource::Manager => Ok(manager(ctx, &beneficiary.directory, beneficiary.manager.as_deref()).await?.map(|(row, _)| row).into_iter().collect()),
+        ApproverSource::Person { id, .. } => by_id(ctx, *id, at_hand).await,
+        ApproverSource::ApplicationOwner => by_id(ctx, role.application_owner, at_hand).await,
+        ApproverSource::RoleOwner => by_id(ctx, role.owner, at_hand).await,
+        ApproverSource::Manager => {
+            Ok(manager(ctx, &beneficiary.directory, beneficiary.manager.as_deref(), at_hand).await?.map(|(row, _)| row).into_iter().collect())
+        }
         ApproverSource::ManagersManager => {
-            let Some((_, next)) = manager(ctx, &beneficiary.directory, beneficiary.manager.as_deref()).await? else { return Ok(vec![]) };
-            Ok(manager(ctx, &beneficiary.directory, next.as_deref()).await?.map(|(row, _)| row).into_iter().collect())
+            let Some((_, next)) = manager(ctx, &beneficiary.directory, beneficiary.manager.as_deref(), at_hand).await? else { return Ok(vec![]) };
+            Ok(manager(ctx, &beneficiary.directory, next.as_deref(), at_hand).await?.map(|(row, _)| row).into_iter().collect())
         }
         ApproverSource::Group { reference, .. } => {
             let found = fetch::directory(ctx, &role.directory)?
@@ -114,7 +117,10 @@ async fn people(ctx: &Ctx, source: &ApproverSource, role: &Role, beneficiary: &P
     }
 }
 
-async fn by_id(ctx: &Ctx, id: crate::domain::id::PersonId) -> Result<Vec<PersonRow>, ServiceError> {
+async fn by_id(ctx: &Ctx, id: crate::domain::id::PersonId, at_hand: &[PersonRow]) -> Result<Vec<PersonRow>, ServiceError> {
+    if let Some(row) = at_hand.iter().find(|row| row.id == id.0) {
+        return Ok(vec![row.clone()]);
+    }
     Ok(person::by_id(&ctx.db, id).await?.into_iter().collect())
 }
 
@@ -132,15 +138,15 @@ async fn known(ctx: &Ctx, directory: &str, references: &[String]) -> Result<Vec<
 }
 
 /// The manager with this reference, asked afresh, and who manages them.
-async fn manager(ctx: &Ctx, directory: &str, reference: Option<&str>) -> Result<Option<(PersonRow, Option<String>)>, ServiceError> {
+async fn manager(ctx: &Ctx, directory: &str, reference: Option<&str>, at_hand: &[PersonRow]) -> Result<Option<(PersonRow, Option<String>)>, ServiceError> {
     let Some(reference) = reference.filter(|r| !r.is_empty()) else { return Ok(None) };
-    let references = [reference.to_owned()];
-    let mut rows = person::by_references(&ctx.db, directory, &references).await?;
-    if rows.is_empty() {
-        learn(ctx, directory, reference).await?;
-        rows = person::by_references(&ctx.db, directory, &references).await?;
-    }
-    let Some(mut row) = rows.pop() else { return Ok(None) };
+    let mut row = match at_hand.iter().find(|row| row.directory == directory && row.reference == reference) {
+        Some(row) => row.clone(),
+        None => {
+            let Some(row) = known(ctx, directory, &[reference.to_owned()]).await?.pop() else { return Ok(None) };
+            row
+        }
+    };
     let now = fetch::person(ctx, &row).await?;
     row.status = if now.active { "active" } else { "disabled" }.into();
     Ok(Some((row, now.manager)))

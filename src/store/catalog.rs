@@ -13,8 +13,9 @@ use super::db::{Db, Tx};
 use super::error::StoreError;
 use super::policy;
 
+/// A role as [`roles!`] selects it.
 #[derive(FromRow)]
-struct RoleRow {
+pub(super) struct RoleRow {
     id: Uuid,
     application_id: Uuid,
     application_name: String,
@@ -25,6 +26,40 @@ struct RoleRow {
     directory: String,
     group_reference: String,
     retired: bool,
+}
+
+/// One role by its id, $1, as [`RoleRow`]: what stands before further columns, and after them.
+macro_rules! roles {
+    (columns) => {
+        "select r.id, r.application_id, a.name as application_name, a.owner_id as application_owner, r.name, r.owner_id, r.risk, r.directory, r.group_reference,
+           r.retired_at is not null or a.retired_at is not null as retired"
+    };
+    (rest) => {
+        " from role r join application a on a.id = r.application_id where r.id = $1 and r.method = 'idp_group'"
+    };
+}
+pub(super) use roles;
+
+impl RoleRow {
+    /// The role and whether it (or its application) is retired.
+    ///
+    /// # Errors
+    /// When the row holds a word that this program does not know.
+    pub(super) fn role(self) -> Result<(Role, bool), StoreError> {
+        let risk = Risk::parse(&self.risk).ok_or_else(|| StoreError::Broken(format!("unknown risk {}", self.risk)))?;
+        let role = Role {
+            id: self.id.into(),
+            application: self.application_id.into(),
+            application_name: self.application_name,
+            application_owner: self.application_owner.into(),
+            name: self.name,
+            owner: self.owner_id.into(),
+            risk,
+            directory: self.directory,
+            group_reference: self.group_reference,
+        };
+        Ok((role, self.retired))
+    }
 }
 
 /// The role, if it is offered; `None` when there is none, it or its application is retired, or no group gives it.
@@ -40,30 +75,8 @@ pub async fn role(db: &Db, id: RoleId) -> Result<Option<Role>, StoreError> {
 /// # Errors
 /// When the database does not answer.
 pub async fn role_even_retired(db: &Db, id: RoleId) -> Result<Option<(Role, bool)>, StoreError> {
-    let row: Option<RoleRow> = sqlx::query_as(
-        "select r.id, r.application_id, a.name as application_name, a.owner_id as application_owner, r.name, r.owner_id, r.risk, r.directory, r.group_reference,
-                r.retired_at is not null or a.retired_at is not null as retired
-         from role r join application a on a.id = r.application_id where r.id = $1 and r.method = 'idp_group'",
-    )
-    .bind(id.0)
-    .fetch_optional(&db.pool)
-    .await?;
-    row.map(|row| {
-        let risk = Risk::parse(&row.risk).ok_or_else(|| StoreError::Broken(format!("unknown risk {}", row.risk)))?;
-        let role = Role {
-            id: row.id.into(),
-            application: row.application_id.into(),
-            application_name: row.application_name,
-            application_owner: row.application_owner.into(),
-            name: row.name,
-            owner: row.owner_id.into(),
-            risk,
-            directory: row.directory,
-            group_reference: row.group_reference,
-        };
-        Ok((role, row.retired))
-    })
-    .transpose()
+    let row: Option<RoleRow> = sqlx::query_as(concat!(roles!(columns), roles!(rest))).bind(id.0).fetch_optional(&db.pool).await?;
+    row.map(RoleRow::role).transpose()
 }
 
 /// An application's row.

@@ -11,9 +11,22 @@ use crate::domain::span::Seconds;
 use super::db::{Db, Tx};
 use super::error::StoreError;
 
+/// The membership that a lease wants: one person in one group.
+#[derive(Clone, Copy, Debug)]
+pub struct NewTarget<'a> {
+    /// Its id, when there is no row of it yet.
+    pub id: TargetId,
+    /// Key of the directory.
+    pub directory: &'a str,
+    /// The person's reference there.
+    pub person: &'a str,
+    /// The group's reference there.
+    pub group: &'a str,
+}
+
 /// A lease to be written.
 #[derive(Clone, Debug)]
-pub struct NewGrant {
+pub struct NewGrant<'a> {
     /// Its id.
     pub id: GrantId,
     /// The approved request.
@@ -26,8 +39,8 @@ pub struct NewGrant {
     pub role: Uuid,
     /// Its application.
     pub application: Uuid,
-    /// The membership it wants.
-    pub target: TargetId,
+    /// The membership it wants; the id is used when there is no row of it yet.
+    pub target: NewTarget<'a>,
     /// `Scheduled` or `Provisioning`.
     pub status: GrantStatus,
     /// When it was approved.
@@ -114,30 +127,55 @@ macro_rules! grants {
     };
 }
 
-/// Writes a lease. The database demands the approving event before it.
+/// The statement that writes a lease, after making sure of its membership's row by `$insert` and `$conflict`.
+macro_rules! leases {
+    ($insert:literal, $conflict:literal) => {
+        concat!(
+            "with t as (insert into target (id, directory, person_id, person_reference, group_reference, ",
+            $insert,
+            " on conflict (directory, person_reference, group_reference) do update set ",
+            $conflict,
+            " returning id)
+             insert into access_grant (id, request_id, approval_event_id, beneficiary_id, role_id, application_id, target_id, status, approved_at, duration_s, starts_at, ends_at, extension_of)
+             select $5, $6, $7, $3, $8, $9, t.id, $10, $11, $12, $13, $14, $15 from t"
+        )
+    };
+}
+
+/// Writes a lease and, in the same statement, makes sure of its membership's row. Of a lease that begins now the membership is owed
+/// at once; of a later one nothing is owed before it begins. The database demands the approving event before it.
 ///
 /// # Errors
 /// [`StoreError::Refused`] with constraint `grant_after_approval` and its like.
-pub async fn insert(tx: &mut Tx, new: &NewGrant) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into access_grant (id, request_id, approval_event_id, beneficiary_id, role_id, application_id, target_id, status, approved_at, duration_s, starts_at, ends_at, extension_of)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-    )
-    .bind(new.id.0)
-    .bind(new.request_id)
-    .bind(new.approval_event)
-    .bind(new.beneficiary)
-    .bind(new.role)
-    .bind(new.application)
-    .bind(new.target.0)
-    .bind(new.status.word())
-    .bind(new.approved_at)
-    .bind(new.duration_s)
-    .bind(new.starts_at)
-    .bind(new.ends_at)
-    .bind(new.extension_of)
-    .execute(&mut **tx)
-    .await?;
+pub async fn insert(tx: &mut Tx, new: &NewGrant<'_>) -> Result<(), StoreError> {
+    let statement = if new.status == GrantStatus::Scheduled {
+        leases!("wanted, done_gen) values ($1, $2, $3, $4, $16, false, 1)", "person_id = excluded.person_id")
+    } else {
+        leases!(
+            "wanted, next_at, owed_since) values ($1, $2, $3, $4, $16, true, $11, $11)",
+            "wanted = excluded.wanted, gen = target.gen + 1, next_at = least(target.next_at, excluded.next_at),
+             owed_since = least(target.owed_since, excluded.next_at), fails = 0"
+        )
+    };
+    sqlx::query(statement)
+        .bind(new.target.id.0)
+        .bind(new.target.directory)
+        .bind(new.beneficiary)
+        .bind(new.target.person)
+        .bind(new.id.0)
+        .bind(new.request_id)
+        .bind(new.approval_event)
+        .bind(new.role)
+        .bind(new.application)
+        .bind(new.status.word())
+        .bind(new.approved_at)
+        .bind(new.duration_s)
+        .bind(new.starts_at)
+        .bind(new.ends_at)
+        .bind(new.extension_of)
+        .bind(new.target.group)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
@@ -265,20 +303,28 @@ pub async fn delivering(tx: &mut Tx, id: GrantId, status: GrantStatus, attempt: 
     .rows_affected())
 }
 
-/// Records that the directory has confirmed a lease, over `[starts_at, ends_at)`.
+/// Records that the directory has confirmed a lease, over `[starts_at, ends_at)`; `attempt`: after a change that we made, which counts.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn activate(tx: &mut Tx, id: GrantId, starts_at: DateTime<Utc>, ends_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn activate(
+    tx: &mut Tx,
+    id: GrantId,
+    starts_at: DateTime<Utc>,
+    ends_at: Option<DateTime<Utc>>,
+    attempt: bool,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     one(
         sqlx::query(
             "update access_grant set status = 'active', starts_at = $2, ends_at = $3, verified_at = coalesce(verified_at, $4), granted_at = coalesce(granted_at, $4),
-               provisioning_started_at = coalesce(provisioning_started_at, $4), last_error = null where id = $1",
+               provisioning_started_at = coalesce(provisioning_started_at, $4), attempts = attempts + $5::int, last_error = null where id = $1",
         )
         .bind(id.0)
         .bind(starts_at)
         .bind(ends_at)
         .bind(now)
+        .bind(attempt as i32)
         .execute(&mut **tx)
         .await?
         .rows_affected(),

@@ -9,6 +9,7 @@ pub mod event;
 pub mod export;
 pub mod find;
 pub mod grant;
+pub mod grounds;
 pub mod idempotency;
 pub mod identity;
 pub mod list_event;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::domain::id::PersonId;
@@ -111,6 +111,29 @@ pub async fn by_id(db: &Db, id: PersonId) -> Result<Option<PersonRow>, StoreErro
 /// When the database fails.
 pub async fn by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<PersonRow>, StoreError> {
     Ok(sqlx::query_as(people!("where id = any($1)")).bind(ids).fetch_all(&db.pool).await?)
+}
+
+/// The rows of `ids`, in no order, on a connection that is at hand.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<PersonRow>, StoreError> {
+    Ok(sqlx::query_as(people!("where id = any($1)")).bind(ids).fetch_all(connection).await?)
+}
+
+/// The rows of a person, of `others`, and of the person's manager as last seen; somebody who is two of these may be there twice.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn around(connection: &mut PgConnection, id: PersonId, others: &[Uuid]) -> Result<Vec<PersonRow>, StoreError> {
+    Ok(sqlx::query_as(concat!(
+        people!("where id = $1 or id = any($2) union all "),
+        people!("where (directory, reference) = (select directory, manager_reference from person where id = $1)")
+    ))
+    .bind(id.0)
+    .bind(others)
+    .fetch_all(connection)
+    .await?)
 }
 
 /// Names to write into an event, each person once, by id.

@@ -1,7 +1,7 @@
 //! Requests, their steps and slots, who was asked, who decided.
 
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::domain::approval::SlotState;
@@ -216,6 +216,14 @@ macro_rules! requests {
 /// When the database fails.
 pub async fn by_id(db: &Db, id: RequestId) -> Result<Option<RequestRow>, StoreError> {
     Ok(sqlx::query_as(requests!("where id = $1")).bind(id.0).fetch_optional(&db.pool).await?)
+}
+
+/// The request, unlocked, on a connection that is at hand.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn read(connection: &mut PgConnection, id: RequestId) -> Result<Option<RequestRow>, StoreError> {
+    Ok(sqlx::query_as(requests!("where id = $1")).bind(id.0).fetch_optional(connection).await?)
 }
 
 /// The request, locked until the transaction ends.

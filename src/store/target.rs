@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::domain::id::{PersonId, TargetId};
+use crate::domain::id::TargetId;
 
 use super::db::{Db, Tx};
 use super::error::StoreError;
@@ -49,64 +49,6 @@ macro_rules! columns {
     ($before:literal, $after:literal) => {
         concat!($before, " t.id, t.directory, t.person_id, t.person_reference, t.group_reference, t.wanted, t.gen, t.done_gen, t.fails, t.member, t.pre_existing, t.last_error, t.owed_since, t.verify_at, t.member_seen_at ", $after)
     };
-}
-
-/// Makes sure of the membership's row, says whether it is wanted now, and that somebody has to look at `due`.
-///
-/// # Errors
-/// When the database fails.
-#[allow(clippy::too_many_arguments, reason = "a row in one statement; each argument is one column")]
-pub async fn owe(
-    tx: &mut Tx,
-    new_id: TargetId,
-    directory: &str,
-    person: PersonId,
-    person_reference: &str,
-    group_reference: &str,
-    wanted: bool,
-    due: DateTime<Utc>,
-) -> Result<TargetId, StoreError> {
-    let id: Uuid = sqlx::query_scalar(
-        "insert into target (id, directory, person_id, person_reference, group_reference, wanted, next_at, owed_since) values ($1, $2, $3, $4, $5, $6, $7, $7)
-         on conflict (directory, person_reference, group_reference) do update set wanted = excluded.wanted, gen = target.gen + 1,
-           next_at = least(target.next_at, excluded.next_at), owed_since = least(target.owed_since, excluded.next_at), fails = 0 returning id",
-    )
-    .bind(new_id.0)
-    .bind(directory)
-    .bind(person.0)
-    .bind(person_reference)
-    .bind(group_reference)
-    .bind(wanted)
-    .bind(due)
-    .fetch_one(&mut **tx)
-    .await?;
-    Ok(TargetId(id))
-}
-
-/// Makes sure of the membership's row without owing anything yet.
-///
-/// # Errors
-/// When the database fails.
-pub async fn known(
-    tx: &mut Tx,
-    new_id: TargetId,
-    directory: &str,
-    person: PersonId,
-    person_reference: &str,
-    group_reference: &str,
-) -> Result<TargetId, StoreError> {
-    let id: Uuid = sqlx::query_scalar(
-        "insert into target (id, directory, person_id, person_reference, group_reference, wanted, done_gen) values ($1, $2, $3, $4, $5, false, 1)
-         on conflict (directory, person_reference, group_reference) do update set person_id = excluded.person_id returning id",
-    )
-    .bind(new_id.0)
-    .bind(directory)
-    .bind(person.0)
-    .bind(person_reference)
-    .bind(group_reference)
-    .fetch_one(&mut **tx)
-    .await?;
-    Ok(TargetId(id))
 }
 
 /// Raises `gen` of memberships whose leases changed, so that somebody looks at once.
@@ -211,12 +153,16 @@ pub async fn visited(tx: &mut Tx, id: TargetId, visit: &Visit<'_>) -> Result<(),
     Ok(())
 }
 
-/// Gives the leases of `token` back without a result, when the worker stops.
+/// Gives back, without a result, the leases of `token` on those of `ids` that it still holds.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn release(db: &Db, token: Uuid) -> Result<(), StoreError> {
-    sqlx::query("update target set lease_until = null, lease_token = null where lease_token = $1").bind(token).execute(&db.pool).await?;
+pub async fn release(db: &Db, ids: &[Uuid], token: Uuid) -> Result<(), StoreError> {
+    sqlx::query("update target set lease_until = null, lease_token = null where id = any($1) and lease_token = $2")
+        .bind(ids)
+        .bind(token)
+        .execute(&db.pool)
+        .await?;
     Ok(())
 }
 

@@ -1,0 +1,78 @@
+//! What asking and answering start from, on one connection.
+//!
+//! Every trip to the database and every turn of the pool costs more than these small rows do, so they are fetched together.
+
+use sqlx::{Acquire, FromRow};
+use uuid::Uuid;
+
+use crate::domain::catalog::Role;
+use crate::domain::id::{PersonId, PolicyVersionId, RequestId, RoleId};
+
+use super::catalog::{self, RoleRow};
+use super::db::Db;
+use super::error::StoreError;
+use super::person::{self, PersonRow};
+use super::policy;
+use super::request::{self, RequestRow};
+
+/// What asking for a role starts from.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// The role and whether it (or its application) is retired.
+    pub role: Role,
+    /// See `role`.
+    pub retired: bool,
+    /// What may govern it, as [`policy::Policies::of_role`] finds it.
+    pub governing: Vec<PolicyVersionId>,
+    /// The person, the owners of role and application, and the manager as last seen; some may be missing, some there twice.
+    pub people: Vec<PersonRow>,
+}
+
+#[derive(FromRow)]
+struct AskingRow {
+    #[sqlx(flatten)]
+    role: RoleRow,
+    governing: Vec<Uuid>,
+}
+
+/// What `person` asking for `role` starts from; none when there is no such role.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_asking(db: &Db, role: RoleId, person: PersonId) -> Result<Option<Asking>, StoreError> {
+    let mut pooled = db.pool.acquire().await?;
+    let connection = pooled.acquire().await?;
+    let found: Option<AskingRow> = sqlx::query_as(concat!(catalog::roles!(columns), ", ", policy::governing!(), " as governing", catalog::roles!(rest)))
+        .bind(role.0)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(AskingRow { role, governing }) = found else { return Ok(None) };
+    let (role, retired) = role.role()?;
+    let people = person::around(connection, person, &[role.owner.0, role.application_owner.0]).await?;
+    Ok(Some(Asking { role, retired, governing: governing.into_iter().map(PolicyVersionId).collect(), people }))
+}
+
+/// What answering a request starts from.
+#[derive(Clone, Debug)]
+pub struct Answering {
+    /// The request, unlocked.
+    pub request: RequestRow,
+    /// Its role and whether that is retired; none when no group gives it any more.
+    pub role: Option<(Role, bool)>,
+    /// The beneficiary and the one who answers, if known.
+    pub people: Vec<PersonRow>,
+}
+
+/// What `by` answering the request starts from; none when there is no such request.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_answering(db: &Db, id: RequestId, by: PersonId) -> Result<Option<Answering>, StoreError> {
+    let mut pooled = db.pool.acquire().await?;
+    let connection = pooled.acquire().await?;
+    let Some(request) = request::read(&mut *connection, id).await? else { return Ok(None) };
+    let people = person::read(&mut *connection, &[request.beneficiary_id, by.0]).await?;
+    let role: Option<RoleRow> =
+        sqlx::query_as(concat!(catalog::roles!(columns), catalog::roles!(rest))).bind(request.role_id).fetch_optional(&mut *connection).await?;
+    Ok(Some(Answering { request, role: role.map(RoleRow::role).transpose()?, people }))
+}
