@@ -1,4 +1,4 @@
-//! In and out over the router: sessions, rights, cross-site, the provider and the directory down.
+//! In and out over the router, with things going wrong.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Sign-in against a provider that sends every kind of bad token.
+//! Sign-in against a provider that sends bad tokens.
 
 use std::sync::{Arc, Mutex};
 
