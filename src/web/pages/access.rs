@@ -57,6 +57,7 @@ mod tests {
     use super::*;
     use crate::service::look::shared::Listing;
     use crate::web::proof::*;
+    use crate::web::proof::frame;
 
     fn sample(says: Says) -> AccessPage {
         let orders = |n| role(says, n, "Orders DB", "read-only", "elevated");

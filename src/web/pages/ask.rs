@@ -246,6 +246,7 @@ mod tests {
     use super::*;
     use crate::service::look::ask::Plan;
     use crate::web::proof::*;
+    use crate::web::proof::frame;
 
     fn sample(says: Says) -> AskPage {
         AskPage {

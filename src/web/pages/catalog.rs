@@ -52,6 +52,7 @@ mod tests {
     use super::*;
     use crate::service::look::shared::{Choice, Listing};
     use crate::web::proof::*;
+    use crate::web::proof::frame;
 
     fn sample(says: Says) -> CatalogPage {
         let rows = vec![

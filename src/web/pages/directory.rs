@@ -21,6 +21,7 @@ mod tests {
     use crate::service::look::directory::ReadingRow;
     use crate::service::look::shared::Listing;
     use crate::web::proof::*;
+    use crate::web::proof::frame;
 
     #[test]
     fn a_failed_reading_says_why() {

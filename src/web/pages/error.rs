@@ -39,6 +39,7 @@ pub struct Trouble {
 mod tests {
     use super::*;
     use crate::web::proof::*;
+    use crate::web::proof::frame;
 
     #[test]
     fn an_error_says_what_failed_what_was_kept_and_what_is_next() {

@@ -35,6 +35,7 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told)
 mod tests {
     use super::*;
     use crate::web::proof::*;
+    use crate::web::proof::frame;
 
     fn sample(says: Says) -> HomePage {
         HomePage {

@@ -21,6 +21,7 @@ mod tests {
     use crate::service::look::policy::PolicyRow;
     use crate::service::look::shared::Listing;
     use crate::web::proof::*;
+    use crate::web::proof::frame;
 
     #[test]
     fn policies_are_listed_in_words() {

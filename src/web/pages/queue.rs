@@ -54,6 +54,7 @@ mod tests {
     use crate::service::look::queue::QueueRow;
     use crate::service::look::shared::{Choice, Listing, RoleName};
     use crate::web::proof::*;
+    use crate::web::proof::frame;
 
     fn row(says: Says, n: u128, name: &str, role: RoleName, due: i64) -> QueueRow {
         QueueRow {

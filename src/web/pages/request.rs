@@ -45,6 +45,7 @@ mod tests {
     use crate::service::look::request::*;
     use crate::service::look::shared::CanGrant;
     use crate::web::proof::*;
+    use crate::web::proof::frame;
 
     fn asked(says: Says, name: &str, decision: Option<&str>) -> AskedRow {
         AskedRow {

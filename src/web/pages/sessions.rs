@@ -20,6 +20,7 @@ mod tests {
     use super::*;
     use crate::service::look::session::SessionRow;
     use crate::web::proof::*;
+    use crate::web::proof::frame;
 
     #[test]
     fn each_session_can_be_ended_and_the_current_one_is_marked() {
