@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! SCIM memberships changed, one person each (RFC 7644 §3.5.2).
-=======
-//! SCIM memberships changed, one person at a time (RFC 7644).
->>>>>>> idp
 //!
 //! A remove always names the one member it means: `remove members` without a filter would empty the group. Where a
 //! server refuses the standard form, other forms are tried; where it has no PATCH, the whole group is written, but only

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! In and out over the router: sessions, rights, cross-site, outages.
-=======
-//! In and out over the router, with things going wrong.
->>>>>>> idp
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

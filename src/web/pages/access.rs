@@ -56,8 +56,8 @@ pub async fn mine(State(app): State<App>, SignedIn(viewer): SignedIn) -> Result<
 mod tests {
     use super::*;
     use crate::service::look::shared::Listing;
-    use crate::web::proof::*;
     use crate::web::proof::frame;
+    use crate::web::proof::*;
 
     fn sample(says: Says) -> AccessPage {
         let orders = |n| role(says, n, "Orders DB", "read-only", "elevated");

@@ -245,8 +245,8 @@ fn start(text: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, String
 mod tests {
     use super::*;
     use crate::service::look::ask::Plan;
-    use crate::web::proof::*;
     use crate::web::proof::frame;
+    use crate::web::proof::*;
 
     fn sample(says: Says) -> AskPage {
         AskPage {

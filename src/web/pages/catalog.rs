@@ -51,8 +51,8 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
 mod tests {
     use super::*;
     use crate::service::look::shared::{Choice, Listing};
-    use crate::web::proof::*;
     use crate::web::proof::frame;
+    use crate::web::proof::*;
 
     fn sample(says: Says) -> CatalogPage {
         let rows = vec![

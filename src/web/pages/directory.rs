@@ -20,8 +20,8 @@ mod tests {
     use super::*;
     use crate::service::look::directory::ReadingRow;
     use crate::service::look::shared::Listing;
-    use crate::web::proof::*;
     use crate::web::proof::frame;
+    use crate::web::proof::*;
 
     #[test]
     fn a_failed_reading_says_why() {

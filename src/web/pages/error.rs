@@ -38,8 +38,8 @@ pub struct Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::proof::*;
     use crate::web::proof::frame;
+    use crate::web::proof::*;
 
     #[test]
     fn an_error_says_what_failed_what_was_kept_and_what_is_next() {

@@ -34,8 +34,8 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::proof::*;
     use crate::web::proof::frame;
+    use crate::web::proof::*;
 
     fn sample(says: Says) -> HomePage {
         HomePage {

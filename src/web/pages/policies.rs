@@ -20,8 +20,8 @@ mod tests {
     use super::*;
     use crate::service::look::policy::PolicyRow;
     use crate::service::look::shared::Listing;
-    use crate::web::proof::*;
     use crate::web::proof::frame;
+    use crate::web::proof::*;
 
     #[test]
     fn policies_are_listed_in_words() {

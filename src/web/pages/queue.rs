@@ -53,8 +53,8 @@ mod tests {
     use super::*;
     use crate::service::look::queue::QueueRow;
     use crate::service::look::shared::{Choice, Listing, RoleName};
-    use crate::web::proof::*;
     use crate::web::proof::frame;
+    use crate::web::proof::*;
 
     fn row(says: Says, n: u128, name: &str, role: RoleName, due: i64) -> QueueRow {
         QueueRow {

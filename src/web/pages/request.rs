@@ -44,8 +44,8 @@ mod tests {
     use super::*;
     use crate::service::look::request::*;
     use crate::service::look::shared::CanGrant;
-    use crate::web::proof::*;
     use crate::web::proof::frame;
+    use crate::web::proof::*;
 
     fn asked(says: Says, name: &str, decision: Option<&str>) -> AskedRow {
         AskedRow {

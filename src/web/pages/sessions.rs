@@ -19,8 +19,8 @@ pub struct SessionsPage {
 mod tests {
     use super::*;
     use crate::service::look::session::SessionRow;
-    use crate::web::proof::*;
     use crate::web::proof::frame;
+    use crate::web::proof::*;
 
     #[test]
     fn each_session_can_be_ended_and_the_current_one_is_marked() {
