@@ -12,7 +12,7 @@ use crate::service::export::{Taking, export};
 use crate::service::look::access::{self, Access};
 use crate::service::look::shared::Cursor;
 use crate::web::api::exports::stream;
-use crate::web::error::frame;
+use crate::web::error;
 use crate::web::flash::Told;
 use crate::web::form::{Asked, failed, slowly};
 use crate::web::guard::SignedIn;
@@ -41,7 +41,7 @@ pub struct From {
 pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Asked(from): Asked<From>) -> Result<Response, Response> {
     let (ended, closed) = (from.ended.map(Cursor), from.closed.map(Cursor));
     let access = access::access(&app.ctx, &viewer.by(Channel::Web), ended.as_ref(), closed.as_ref()).await.map_err(failed)?;
-    Ok(told.page(&app, &AccessPage { frame: Frame { flash: told.flash(), ..frame(&app, Some(&viewer), "access") }, access }))
+    Ok(told.page(&app, &AccessPage { frame: Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), "access") }, access }))
 }
 
 /// `GET /access/mine.csv`: everything recorded about oneself, safe for spreadsheets.

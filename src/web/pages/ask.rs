@@ -23,7 +23,7 @@ use crate::service::idempotency::{self, Claim, Turn};
 use crate::service::look::ask::{Ask, Fault, Form, Outlook, Typed, form, open_request};
 use crate::service::preview::preview;
 use crate::service::sign_in::Viewer;
-use crate::web::error::{Failure, frame};
+use crate::web::error::{self, Failure};
 use crate::web::flash::{Done, Told, page_of};
 use crate::web::form::{Asked, Id, Sent, failed, shown, slowly};
 use crate::web::guard::SignedIn;
@@ -53,7 +53,7 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
     let form = form(&app.ctx, &viewer.by(Channel::Web), new_id(), RoleId(id), extends, None).await.map_err(failed)?;
     match form {
         Form::AlreadyOpen(request) => Ok(Done::AlreadyOpen.then(&app, &format!("/requests/{request}"))),
-        Form::Page(ask) => Ok(told.page(&app, &AskPage { frame: Frame { flash: told.flash(), ..frame(&app, Some(&viewer), "catalog") }, ask: *ask })),
+        Form::Page(ask) => Ok(told.page(&app, &AskPage { frame: Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), "catalog") }, ask: *ask })),
     }
 }
 
@@ -197,7 +197,7 @@ async fn again(app: &App, viewer: &Viewer, ask_for: &AskFor, sent: &Sending, fau
         None => Failure::fields(faults.iter().map(|fault| FieldFault { field: fault.field.into(), sentence: fault.sentence.clone() }).collect()),
     };
     ask.faults = faults;
-    let page = AskPage { frame: Frame { flash, ..frame(app, Some(viewer), "catalog") }, ask };
+    let page = AskPage { frame: Frame { flash, ..error::frame(app, Some(viewer), "catalog") }, ask };
     failure.shown_as(page_of(&page))
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::domain::event::Channel;
 use crate::service::look::catalog::{self, Catalog, CatalogFilter};
 use crate::service::look::shared::{Cursor, Standing};
-use crate::web::error::frame;
+use crate::web::error;
 use crate::web::flash::Told;
 use crate::web::form::{Asked, failed, line, slowly};
 use crate::web::guard::SignedIn;
@@ -44,7 +44,7 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
     }
     let catalog = catalog::catalog(&app.ctx, &by, filter, search.after.map(Cursor).as_ref()).await.map_err(failed)?;
     let flash = told.flash().or_else(|| view::notice(&catalog.notice));
-    Ok(told.page(&app, &CatalogPage { frame: Frame { flash, ..frame(&app, Some(&viewer), "catalog") }, catalog }))
+    Ok(told.page(&app, &CatalogPage { frame: Frame { flash, ..error::frame(&app, Some(&viewer), "catalog") }, catalog }))
 }
 
 #[cfg(test)]

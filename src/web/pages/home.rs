@@ -7,7 +7,7 @@ use axum::response::Response;
 use crate::domain::event::Channel;
 use crate::service::look::home::{self, Home};
 use crate::service::look::shared::Standing;
-use crate::web::error::frame;
+use crate::web::error;
 use crate::web::flash::Told;
 use crate::web::form::failed;
 use crate::web::guard::SignedIn;
@@ -28,7 +28,7 @@ pub struct HomePage {
 pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told) -> Result<Response, Response> {
     let home = home::home(&app.ctx, &viewer.by(Channel::Web)).await.map_err(failed)?;
     let flash = told.flash().or_else(|| view::notice(&home.notice));
-    Ok(told.page(&app, &HomePage { frame: Frame { flash, ..frame(&app, Some(&viewer), "home") }, home }))
+    Ok(told.page(&app, &HomePage { frame: Frame { flash, ..error::frame(&app, Some(&viewer), "home") }, home }))
 }
 
 #[cfg(test)]

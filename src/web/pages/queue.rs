@@ -9,7 +9,7 @@ use crate::domain::catalog::Risk;
 use crate::domain::event::Channel;
 use crate::service::look::queue::{self, Queue, QueueFilter};
 use crate::service::look::shared::Cursor;
-use crate::web::error::frame;
+use crate::web::error;
 use crate::web::flash::Told;
 use crate::web::form::{Asked, failed, line, slowly};
 use crate::web::guard::SignedIn;
@@ -45,7 +45,7 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
         slowly(&app, &app.limits.search, &by)?;
     }
     let queue = queue::queue(&app.ctx, &by, filter, viewer.queue_count, search.after.map(Cursor).as_ref()).await.map_err(failed)?;
-    Ok(told.page(&app, &QueuePage { frame: Frame { flash: told.flash(), ..frame(&app, Some(&viewer), "queue") }, queue }))
+    Ok(told.page(&app, &QueuePage { frame: Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), "queue") }, queue }))
 }
 
 #[cfg(test)]

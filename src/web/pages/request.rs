@@ -10,7 +10,7 @@ use crate::domain::id::RequestId;
 use crate::service::look::follow;
 use crate::service::look::request::Request;
 use crate::service::view_request;
-use crate::web::error::frame;
+use crate::web::error;
 use crate::web::flash::Told;
 use crate::web::form::{Id, failed};
 use crate::web::guard::SignedIn;
@@ -36,7 +36,7 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
         view_request::viewed(&app.ctx, &by, RequestId(id)).await.map_err(failed)?;
     }
     let place = if request.card.is_some() { "queue" } else { "access" };
-    Ok(told.page(&app, &RequestPage { frame: Frame { flash: told.flash(), ..frame(&app, Some(&viewer), place) }, request }))
+    Ok(told.page(&app, &RequestPage { frame: Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), place) }, request }))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::domain::event::Channel;
 use crate::domain::id::RoleId;
 use crate::service::look::role::{self, Role};
 use crate::service::look::shared::{Cursor, Standing};
-use crate::web::error::frame;
+use crate::web::error;
 use crate::web::flash::Told;
 use crate::web::form::{Asked, Id, failed};
 use crate::web::guard::SignedIn;
@@ -38,7 +38,7 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
     let members = from.members.map(Cursor);
     let role = role::role(&app.ctx, &viewer.by(Channel::Web), RoleId(id), members.as_ref()).await.map_err(failed)?;
     let flash = told.flash().or_else(|| view::notice(&role.notice));
-    Ok(told.page(&app, &RolePage { frame: Frame { flash, ..frame(&app, Some(&viewer), "catalog") }, role }))
+    Ok(told.page(&app, &RolePage { frame: Frame { flash, ..error::frame(&app, Some(&viewer), "catalog") }, role }))
 }
 
 #[cfg(test)]
