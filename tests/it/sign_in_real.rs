@@ -1,4 +1,4 @@
-//! In and out with servers that nobody here wrote: oidc-provider vouches, scim2-server knows the people.
+//! Sign-in at an OpenID provider that nobody here wrote.
 
 use std::collections::BTreeMap;
 
