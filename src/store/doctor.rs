@@ -120,7 +120,7 @@ pub const RULES: [Rule; 19] = [
         "select t.id::text as id, 'the directory said last that the membership is there; no lease wants it, and nobody is due to look' as sentence
          from target t where t.member and not t.pre_existing and t.next_at is null and t.lease_until is null
            and not exists (select 1 from access_grant g where g.target_id = t.id and (g.status in ('provisioning', 'verifying', 'revoking')
-             or g.status = 'active' and (g.ends_at is null or g.ends_at > $1 - interval '2 minutes'))) limit 100",
+             or g.status = 'active' and (g.ends_at is null or g.ends_at > $1::timestamptz - interval '2 minutes'))) limit 100",
     ),
     rule(
         3,
@@ -222,7 +222,7 @@ pub const RULES: [Rule; 19] = [
         "no open request past its limit",
         "select r.id::text as id, case when r.step_due_at is null then 'waits at a step with a time limit and is never due' else 'should have timed out' end as sentence
          from request r join request_step s on s.request_id = r.id and s.step_no = r.step_no
-         where r.status in ('pending', 'needs_info') and (r.step_due_at < $1 - interval '2 minutes' or r.step_due_at is null and s.time_limit_s is not null) limit 100",
+         where r.status in ('pending', 'needs_info') and (r.step_due_at < $1::timestamptz - interval '2 minutes' or r.step_due_at is null and s.time_limit_s is not null) limit 100",
     ),
     rule(
         6,
@@ -235,15 +235,15 @@ pub const RULES: [Rule; 19] = [
         7,
         "nothing overdue",
         "select t.id::text as id, case when t.next_at is null then 'work is owed and nobody is due to do it'
-              when t.lease_until is not null then 'was taken up and never given back' when t.next_at < $1 - interval '2 minutes' then 'is due and nobody has come'
+              when t.lease_until is not null then 'was taken up and never given back' when t.next_at < $1::timestamptz - interval '2 minutes' then 'is due and nobody has come'
               else 'should have been removed and still is not: ' || coalesce(t.last_error, 'no answer') end as sentence
          from target t where t.gen > t.done_gen and t.next_at is null and t.lease_until is null
-           or t.next_at < $1 - interval '2 minutes' and (t.lease_until is null or t.lease_until < $1 - interval '2 minutes')
-           or not t.wanted and t.owed_since < $1 - interval '2 minutes'
+           or t.next_at < $1::timestamptz - interval '2 minutes' and (t.lease_until is null or t.lease_until < $1::timestamptz - interval '2 minutes')
+           or not t.wanted and t.owed_since < $1::timestamptz - interval '2 minutes'
          union all
-         select g.id::text, 'its time is up and it is still active' from access_grant g where g.status = 'active' and g.ends_at < $1 - interval '2 minutes'
+         select g.id::text, 'its time is up and it is still active' from access_grant g where g.status = 'active' and g.ends_at < $1::timestamptz - interval '2 minutes'
          union all
-         select g.id::text, 'should have begun and is still scheduled' from access_grant g where g.status = 'scheduled' and g.starts_at < $1 - interval '2 minutes' limit 100",
+         select g.id::text, 'should have begun and is still scheduled' from access_grant g where g.status = 'scheduled' and g.starts_at < $1::timestamptz - interval '2 minutes' limit 100",
     ),
 ];
 

@@ -21,4 +21,5 @@ mod scim_real;
 mod scripted;
 mod sign_in_real;
 mod source;
+mod statements;
 mod world;
