@@ -1,4 +1,4 @@
-//! The API over its routes, against a real database and directory.
+//! The API over its routes, with real database and directory.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
