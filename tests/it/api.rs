@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 //! The API over its routes, on real database and directory.
+=======
+//! The API over its routes, with real database and directory.
+>>>>>>> proof
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

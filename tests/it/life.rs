@@ -117,7 +117,7 @@ async fn a_denial_ends_it_and_a_withdrawal_too() {
     let asked = world.ask("bo.lind", "orders-db", "reader", HOUR).await.unwrap();
     let done = world.answer("mara.voss", asked.id, Answer::Deny).await.unwrap();
     assert_eq!(done.status, RequestStatus::Denied);
-    assert_eq!(refusal(world.answer("arjun.mehta", asked.id, YES).await), Refusal::Closed("denied"));
+    assert_eq!(refusal(world.answer("mara.voss", asked.id, YES).await), Refusal::Closed("denied"));
 
     let again = world.ask("bo.lind", "orders-db", "reader", HOUR).await.unwrap();
     assert_eq!(refusal(world.ask("bo.lind", "orders-db", "reader", HOUR).await), Refusal::AlreadyOpen);
