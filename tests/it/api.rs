@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! The API over its routes, on real database and directory.
-=======
-//! The API over its routes, with real database and directory.
->>>>>>> proof
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
