@@ -213,7 +213,7 @@ async fn a_commit_that_fails_leaves_neither_grant_nor_membership() {
             assert_eq!(count(&town.world, sql, asked).await, 0, "{sql}");
         }
         assert_eq!(count(&town.world, "select count(*) from request where id = $1 and status = 'pending'", asked).await, 1);
-        assert_eq!(town.world.history(asked).await, ["request.submitted", "request.step_opened"], "nor an event");
+        assert_eq!(town.world.history(asked).await, ["request.submitted", "request.step_opened", "approval.viewed"], "nor an event");
     }
     assert!(workers_in(&town.world, "orders-db-readers").await.is_empty(), "nobody came in");
     for n in 0..rounds {

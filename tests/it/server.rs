@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use countersign::demo::company::Company;
 use countersign::service::doctor;
 use countersign::service::sign_in::{self, Rules, Vouched};
+use countersign::service::sweep::sweep;
 use reqwest::Url;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection};
@@ -186,6 +187,8 @@ impl Town {
         let world = World::before(&format!("http://127.0.0.1:{port}"), company, reach).await;
         world.turn().await;
         world.apply(&crate::world::catalog()).await;
+        // Who was a member before is on record from the beginning.
+        sweep(&world.ctx, "main").await.unwrap();
         let database = database_url(&world.database);
         let own = [
             ("DATABASE_URL", database.as_str()),

@@ -127,7 +127,7 @@ impl World {
         let owner = superuser().database(&database);
         let db = Db::connect(&db::Settings { owner: Some(owner.clone()), app: None, max_connections: 8 }).await.unwrap();
         let root = PgPoolOptions::new().max_connections(2).connect_with(owner.options([("search_path", "countersign")])).await.unwrap();
-        let demo = demo::serve::start(demo_settings_for(public_url, company), clock.clone()).await.unwrap();
+        let demo = demo::serve::start(demo_settings(public_url, company), clock.clone()).await.unwrap();
         let base = match reach {
             Reach::Demo => demo.scim_base(),
             Reach::Through(faulty) => {
@@ -274,13 +274,8 @@ pub fn catalog() -> String {
     include_str!("../../config/demo/catalog.toml").to_owned()
 }
 
-/// How the tests start a demo directory.
-pub fn demo_settings(company: demo::company::Company) -> demo::serve::Settings {
-    demo_settings_for("http://127.0.0.1:9", company)
-}
-
-/// The same, for a Countersign at `public_url`.
-fn demo_settings_for(public_url: &str, company: demo::company::Company) -> demo::serve::Settings {
+/// How the tests start a demo directory, for a Countersign at `public_url`.
+fn demo_settings(public_url: &str, company: demo::company::Company) -> demo::serve::Settings {
     demo::serve::Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         company,
