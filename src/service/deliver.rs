@@ -217,10 +217,12 @@ async fn call(ctx: &Ctx, row: &TargetRow, wants: bool) -> Call {
 /// Writes what the directory said, with its events, and when to come again.
 async fn write_down(ctx: &Ctx, id: TargetId, token: Uuid, seen_gen: i64, wanted_before: bool, call: &Call) -> Result<(), ServiceError> {
     let mut tx = ctx.db.begin().await?;
+    // Leases before their membership, as whoever ends a lease locks them: the other way round the two could wait for each other. A
+    // lease that is made in between has raised `gen`, so that somebody comes again.
+    let leases = grant::lock_of_target(&mut tx, id).await?;
     let Some(row) = target::lock_claimed(&mut tx, id, token).await? else {
         return Ok(()); // Another worker took over; what it finds counts.
     };
-    let leases = grant::lock_of_target(&mut tx, id).await?;
     let now = ctx.clock.now();
     let wants = wanted(&leases.iter().map(GrantRow::lease).collect::<Vec<_>>(), now);
     let as_it_should_be = call.member.is_some_and(|member| plan(wants, member, call.pre_existing) == Change::Nothing);

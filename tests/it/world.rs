@@ -29,6 +29,13 @@ static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 /// The token of the demo directory's SCIM service.
 pub const SCIM_TOKEN: &str = "scim-token-of-the-tests";
 
+/// Makes a database's clock one that a superuser can move.
+pub const MOVABLE_CLOCK: &str = "create table countersign.test_shift (by interval not null);
+    insert into countersign.test_shift values ('0');
+    create or replace function countersign.clock() returns timestamptz language sql volatile security definer set search_path = pg_catalog
+      as 'select clock_timestamp() + (select by from countersign.test_shift)';
+    alter table countersign.test_shift owner to countersign_guard;";
+
 /// Where the tests' Postgres is. There is no default: a test without a database must be loud, not skipped.
 pub fn superuser() -> PgConnectOptions {
     let url = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL is not set: run script/test, which starts a Postgres of its own and sets it");
@@ -46,16 +53,7 @@ async fn template() -> &'static str {
             db::migrate(&owner, true).await.unwrap();
             // The clock of the tests can be moved: the real function, plus a shift that only a superuser can set.
             let mut connection = PgConnection::connect_with(&owner).await.unwrap();
-            connection
-                .execute(
-                    "create table countersign.test_shift (by interval not null);
-                     insert into countersign.test_shift values ('0');
-                     create or replace function countersign.clock() returns timestamptz language sql volatile security definer set search_path = pg_catalog
-                       as 'select clock_timestamp() + (select by from countersign.test_shift)';
-                     alter table countersign.test_shift owner to countersign_guard;",
-                )
-                .await
-                .unwrap();
+            connection.execute(MOVABLE_CLOCK).await.unwrap();
             connection.close().await.unwrap();
             maintenance.close().await.unwrap();
             name
@@ -86,6 +84,8 @@ pub struct World {
     pub demo: demo::serve::Running,
     /// The way to it that never misbehaves, for looking.
     straight: Directory,
+    /// Where the services reach the directory.
+    pub scim_base: String,
 }
 
 impl World {
@@ -112,6 +112,11 @@ impl World {
 
     /// A fresh world with `company`, and no catalog.
     pub async fn with(company: demo::company::Company, reach: Reach<'_>) -> Self {
+        Self::before("http://127.0.0.1:9", company, reach).await
+    }
+
+    /// A fresh world with `company`, and no catalog, whose provider lets people sign in to a server at `public_url`.
+    pub async fn before(public_url: &str, company: demo::company::Company, reach: Reach<'_>) -> Self {
         let clock = Clock::system();
         let database = format!("{}_{}", template().await, NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut maintenance = PgConnection::connect_with(&superuser()).await.unwrap();
@@ -122,7 +127,7 @@ impl World {
         let owner = superuser().database(&database);
         let db = Db::connect(&db::Settings { owner: Some(owner.clone()), app: None, max_connections: 8 }).await.unwrap();
         let root = PgPoolOptions::new().max_connections(2).connect_with(owner.options([("search_path", "countersign")])).await.unwrap();
-        let demo = demo::serve::start(demo_settings(company), clock.clone()).await.unwrap();
+        let demo = demo::serve::start(demo_settings(public_url, company), clock.clone()).await.unwrap();
         let base = match reach {
             Reach::Demo => demo.scim_base(),
             Reach::Through(faulty) => {
@@ -144,7 +149,7 @@ impl World {
             paused: Arc::new(Mutex::new(BTreeMap::new())),
         };
         let straight = Directory::Scim(Scim::new(&http::Settings::new(&demo.scim_base(), SCIM_TOKEN), ctx.clock.clone()).unwrap());
-        Self { ctx, root, database, demo, straight }
+        Self { ctx, root, database, demo, straight, scim_base: base }
     }
 
     /// Now, by the world's clock.
@@ -269,16 +274,16 @@ pub fn catalog() -> String {
     include_str!("../../config/demo/catalog.toml").to_owned()
 }
 
-/// How the tests start a demo directory.
-pub fn demo_settings(company: demo::company::Company) -> demo::serve::Settings {
+/// How the tests start a demo directory, for a Countersign at `public_url`.
+fn demo_settings(public_url: &str, company: demo::company::Company) -> demo::serve::Settings {
     demo::serve::Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         company,
         state: None,
         client_id: "countersign".into(),
         client_secret: "client-secret-of-the-tests".into(),
-        redirect_uris: vec!["http://127.0.0.1:9/sign-in/callback".into()],
-        post_logout_redirect_uris: vec!["http://127.0.0.1:9/signed-out".into()],
+        redirect_uris: vec![format!("{public_url}/sign-in/callback")],
+        post_logout_redirect_uris: vec![format!("{public_url}/signed-out")],
         scim_token: SCIM_TOKEN.into(),
     }
 }

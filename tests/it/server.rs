@@ -1,0 +1,250 @@
+//! The real program as a child, killed and started again.
+
+use std::future::Future;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use countersign::demo::company::Company;
+use countersign::service::doctor;
+use countersign::service::sign_in::{self, Rules, Vouched};
+use countersign::service::sweep::sweep;
+use reqwest::Url;
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::client::Client;
+use crate::idp::free_port;
+use crate::world::{MOVABLE_CLOCK, Reach, SCIM_TOKEN, World, superuser};
+
+/// The longest that anything here may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program that was built with these tests.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    // Nothing of whoever runs the tests may change what it does.
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    command
+}
+
+/// The address of a database on the tests' Postgres, for the program.
+pub fn database_url(name: &str) -> String {
+    let mut url = Url::parse(&std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL is not set: run script/test")).unwrap();
+    url.set_path(name);
+    url.into()
+}
+
+/// An empty database of its own.
+pub async fn fresh_database() -> String {
+    let name = format!("cs_served_{}_{}", std::process::id(), free_port());
+    let mut maintenance = PgConnection::connect_with(&superuser()).await.unwrap();
+    maintenance.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await.unwrap();
+    maintenance.close().await.unwrap();
+    name
+}
+
+/// A database as its superuser, to look at and to tamper with.
+pub async fn root(database: &str) -> PgPool {
+    PgPoolOptions::new().max_connections(2).connect_with(superuser().database(database).options([("search_path", "countersign")])).await.unwrap()
+}
+
+/// Waits until `look` finds something, at most a minute; `what` is what is waited for.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let until = Instant::now() + PATIENCE;
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < until, "in vain waited for: {what}");
+        pause.tick().await;
+    }
+}
+
+/// A running server; dropping it kills it.
+pub struct Server {
+    child: Child,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    said: Arc<Mutex<String>>,
+    /// Where it answers, without a slash at the end.
+    pub url: String,
+    /// What it keeps files in.
+    pub data: Arc<tempfile::TempDir>,
+    /// How long the last start took until it listened.
+    pub took: Duration,
+}
+
+impl Server {
+    /// Starts `serve` with more arguments and settings, and waits until it listens. `port`: where.
+    pub fn start(port: u16, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+        let data = Arc::new(tempfile::tempdir().unwrap());
+        let listen = format!("127.0.0.1:{port}");
+        let own = [("COUNTERSIGN_LISTEN", listen.as_str()), ("COUNTERSIGN_DATA", data.path().to_str().unwrap())];
+        let environment = own.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let arguments = ["serve"].iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (child, took) = launch(&arguments, &environment, &said);
+        Self { child, arguments, environment, said, url: format!("http://{listen}"), data, took }
+    }
+
+    /// A server with a demo directory of its own, over a fresh database. Returns also the directory's address, and the database.
+    pub async fn demo() -> (Self, String, PgPool) {
+        let database = fresh_database().await;
+        let demo = format!("127.0.0.1:{}", free_port());
+        let server = Self::start(free_port(), &["--demo"], &[("DATABASE_URL", &database_url(&database)), ("COUNTERSIGN_DEMO__LISTEN", &demo)]);
+        server.ready().await;
+        let root = root(&database).await;
+        root.execute(MOVABLE_CLOCK).await.unwrap();
+        (server, format!("http://{demo}"), root)
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn ready(&self) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        eventually("ready", || async { client.get(format!("{}/readyz", self.url)).send().await.ok().filter(|answer| answer.status().is_success()) }).await;
+    }
+
+    /// Ends it as a power cut would, with SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again with the same settings.
+    pub fn restart(&mut self) {
+        (self.child, self.took) = launch(&self.arguments, &self.environment, &self.said);
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+        if std::thread::panicking() {
+            let said = self.log();
+            let tail: Vec<&str> = said.lines().rev().take(40).collect();
+            eprintln!("--- the server's last words\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
+/// Starts the program and reads what it says until it listens; goes on reading on a thread of its own.
+fn launch(arguments: &Vec<String>, environment: &Vec<(String, String)>, said: &Arc<Mutex<String>>) -> (Child, Duration) {
+    let began = Instant::now();
+    let mut child = program().args(arguments).envs(environment.iter().cloned()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (tell, told) = mpsc::channel();
+    let outputs: [Box<dyn std::io::Read + Send>; 2] = [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+    for output in outputs {
+        let (tell, said) = (tell.clone(), said.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if line.contains("Stop with Ctrl-C") {
+                    _ = tell.send(());
+                }
+                let mut said = said.lock().unwrap();
+                said.push_str(&line);
+                said.push('\n');
+            }
+        });
+    }
+    drop(tell);
+    if told.recv_timeout(PATIENCE).is_err() {
+        _ = child.kill();
+        _ = child.wait();
+        panic!("it does not start: {}", said.lock().unwrap());
+    }
+    (child, began.elapsed())
+}
+
+/// The real program over a world's database, before the world's directory, which outlives it.
+pub struct Town {
+    pub world: World,
+    pub server: Server,
+}
+
+impl Town {
+    /// With the embedded company and the demo's catalog.
+    pub async fn new() -> Self {
+        Self::of(Company::embedded().unwrap(), Reach::Demo, &[]).await
+    }
+
+    /// With `company`, whose directory is reached by `reach`, and more settings.
+    pub async fn of(company: Company, reach: Reach<'_>, settings: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        let world = World::before(&format!("http://127.0.0.1:{port}"), company, reach).await;
+        world.turn().await;
+        world.apply(&crate::world::catalog()).await;
+        // Who was a member before is on record from the beginning.
+        sweep(&world.ctx, "main").await.unwrap();
+        let database = database_url(&world.database);
+        let own = [
+            ("DATABASE_URL", database.as_str()),
+            ("COUNTERSIGN_OIDC__ISSUER", world.demo.issuer()),
+            ("COUNTERSIGN_OIDC__CLIENT_ID", "countersign"),
+            ("COUNTERSIGN_OIDC__CLIENT_SECRET", "client-secret-of-the-tests"),
+            ("COUNTERSIGN_DIRECTORY__BASE_URL", &world.scim_base),
+            ("COUNTERSIGN_DIRECTORY__TOKEN", SCIM_TOKEN),
+            ("COUNTERSIGN_ACCESS__ADMINISTRATORS_GROUP", "countersign-admins"),
+            ("COUNTERSIGN_ACCESS__AUDITORS_GROUP", "countersign-auditors"),
+        ];
+        let settings: Vec<_> = own.iter().chain(settings).copied().collect();
+        let server = Server::start(port, &[], &settings);
+        server.ready().await;
+        Self { world, server }
+    }
+
+    /// Waits until a request's grant has this status.
+    pub async fn grant_is(&self, request: uuid::Uuid, status: &str) {
+        eventually(&format!("request {request}: {status}"), || async {
+            let now: Option<String> =
+                sqlx::query_scalar("select status from access_grant where request_id = $1").bind(request).fetch_optional(&self.world.root).await.unwrap();
+            now.filter(|now| now == status)
+        })
+        .await;
+    }
+}
+
+impl Town {
+    /// Somebody who is signed in, without the way through the provider.
+    pub async fn visitor(&self, user_name: &str) -> Client {
+        let rules = Rules::new("main", "preferred_username", "user_name");
+        let claims = serde_json::Map::from_iter([("preferred_username".to_owned(), user_name.into())]);
+        let (issuer, subject) = ("https://idp.example".to_owned(), format!("s-{user_name}"));
+        let vouched = Vouched { issuer, subject, sid: None, auth_time: None, id_token: "t".into(), claims };
+        let started = sign_in::start(&self.world.ctx, &rules, &vouched, &sign_in::Browser::default()).await.unwrap();
+        let mut client = Client::new(&self.server.url);
+        client.set_session(&started.token);
+        client
+    }
+
+    /// What must hold when everything is over: `countersign doctor --deep` finds nothing.
+    pub async fn is_sound(&self) {
+        self.world.ctx.clock.set(self.world.ctx.db.clock().await.unwrap());
+        let findings = doctor::deep(&self.world.ctx).await.unwrap();
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+}
+
+/// The embedded company and so many workers more, `worker.0` and on, whose manager is Mara Voss.
+pub fn crowd(workers: usize) -> Company {
+    let mut text = include_str!("../../config/demo/company.toml").to_owned();
+    for n in 0..workers {
+        text.push_str(&format!(
+            "\n[[person]]\nuser_name = \"worker.{n}\"\ngiven = \"Worker\"\nfamily = \"Number {n}\"\ntitle = \"Worker\"\ndepartment = \"Sales\"\nmanager = \"mara.voss\"\nlocality = \"Leeds\"\nnumber = \"OV-5{n:03}\"\n"
+        ));
+    }
+    Company::parse(&text).unwrap()
+}
