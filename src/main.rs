@@ -38,6 +38,8 @@ enum Command {
     Export(cli::export::Export),
     /// Make, list and revoke API tokens.
     Token(cli::token::Token),
+    /// Look the installation over, and with --deep everything that it has kept.
+    Doctor(cli::doctor::Doctor),
     /// Ask a running server whether it is ready (for container health checks).
     Healthcheck,
 }
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
             Command::Apply(apply) => apply.run(&chosen).await,
             Command::Export(export) => export.run(&chosen).await,
             Command::Token(token) => token.run(&chosen).await,
+            Command::Doctor(doctor) => doctor.run(&chosen).await,
             Command::Healthcheck => cli::health::run(&chosen).await,
         }
     });

@@ -1,6 +1,7 @@
 //! One file per command, and what they share.
 pub mod catalog;
 pub mod demo;
+pub mod doctor;
 pub mod export;
 pub mod failure;
 pub mod health;

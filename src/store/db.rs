@@ -166,7 +166,11 @@ impl Db {
 /// # Errors
 /// [`StoreError::Unfit`] when the schema is newer than this program or the server is not Postgres 15 to 18.
 pub async fn migrate(owner: &PgConnectOptions, make_login: bool) -> Result<(), StoreError> {
-    let options = owner.clone().options([("search_path", "countersign"), ("timezone", "UTC")]).application_name("countersign migrate");
+    // The last is what config/harden.sql asks of whoever changes the structure.
+    let options = owner
+        .clone()
+        .options([("search_path", "countersign"), ("timezone", "UTC"), ("countersign.maintenance", "yes")])
+        .application_name("countersign migrate");
     let mut connection = PgConnection::connect_with(&options).await?;
     let version: i32 = sqlx::query_scalar("select current_setting('server_version_num')::int").fetch_one(&mut connection).await?;
     if !(150_000..190_000).contains(&version) {
@@ -186,7 +190,12 @@ pub async fn migrate(owner: &PgConnectOptions, make_login: bool) -> Result<(), S
     });
     let outcome = match outcome {
         Ok(()) => {
-            connection.execute("grant select on countersign._sqlx_migrations to countersign_app").await?;
+            let readable: bool = sqlx::query_scalar("select has_table_privilege('countersign_app', 'countersign._sqlx_migrations', 'select')")
+                .fetch_one(&mut connection)
+                .await?;
+            if !readable {
+                connection.execute("grant select on countersign._sqlx_migrations to countersign_app").await?;
+            }
             if make_login { allow_login(&mut connection, owner).await } else { Ok(()) }
         }
         Err(error) => Err(error),

@@ -443,3 +443,15 @@ pub struct Worker {
 pub async fn workers(db: &Db) -> Result<Vec<Worker>, StoreError> {
     Ok(sqlx::query_as("select id, started_at, beat_at from worker order by beat_at desc, id limit 100").fetch_all(&db.pool).await?)
 }
+
+/// Whether the event triggers of `config/harden.sql` are there and on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_hardened(db: &Db) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select count(*) = 2 from pg_event_trigger where evtname in ('countersign_structure', 'countersign_drop') and evtenabled in ('O', 'A')",
+    )
+    .fetch_one(&db.pool)
+    .await?)
+}

@@ -248,7 +248,8 @@ async fn simultaneous_answers_and_repeated_asks_have_one_outcome() {
         let ends: BTreeSet<Uuid> = futures_util::future::join_all(asks).await.into_iter().map(|page| page.id()).collect();
         assert_eq!(ends.len(), 1, "all four are led to the one request");
         let request = *ends.first().unwrap();
-        let made: i64 = count(&town.world, "select count(*) from request where beneficiary_id = (select beneficiary_id from request where id = $1)", request).await;
+        let made: i64 =
+            count(&town.world, "select count(*) from request where beneficiary_id = (select beneficiary_id from request where id = $1)", request).await;
         assert_eq!(made, 1);
 
         // Approved in three tabs and denied in a fourth, all at once.

@@ -170,8 +170,7 @@ async fn the_whole_path_works_with_servers_nobody_here_wrote_by_configuration_al
     bob.approve(request, &[]).await;
     directory.until_member("alice", true).await;
     eventually("active", || async {
-        let status: String =
-            sqlx::query_scalar("select status from access_grant where request_id = $1").bind(request).fetch_one(&database.1).await.unwrap();
+        let status: String = sqlx::query_scalar("select status from access_grant where request_id = $1").bind(request).fetch_one(&database.1).await.unwrap();
         (status == "active").then_some(())
     })
     .await;
