@@ -72,7 +72,9 @@ impl Connection {
         };
         let head = std::str::from_utf8(&buffer[..end])?.to_owned();
         let status: u16 = head.get(9..12).ok_or("no status")?.parse()?;
-        let field = |name: &str| head.lines().find_map(|line| line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()));
+        let field = |name: &str| {
+            head.lines().find_map(|line| line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()))
+        };
         let mut answer = Answer { status, ..Answer::default() };
         let mut rest = buffer.split_off(end);
         if field("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {

@@ -7,9 +7,15 @@
 
 mod cpu;
 mod database;
+mod floor;
+mod http;
 mod measure;
+mod report;
 mod seed;
+mod served;
+mod server;
 mod service;
+mod work;
 
 /// What can go wrong is told and ends the run.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -21,8 +27,9 @@ fn main() -> Outcome<()> {
     runtime.block_on(async {
         match words.first().map(String::as_str) {
             Some("seed") => seed::seed().await,
+            Some("served") => served::run(&words[1..]).await,
             Some("service") => service::run(&words[1..]).await,
-            _ => Err("usage: load seed | load service; better: script/bench".into()),
+            _ => Err("usage: load seed | load served | load service; better: script/bench".into()),
         }
     })
 }

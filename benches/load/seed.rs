@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use countersign::clock::Clock;
-use countersign::demo::company::Company;
+use countersign::demo::company::{AUDITORS, Company};
 use countersign::demo::serve;
 use countersign::directory::http;
 use countersign::directory::port::Directory;
@@ -122,5 +122,14 @@ pub async fn company(database: &str) -> Outcome<Company> {
             company.groups[*group].members.push(*person);
         }
     }
+    // Rights to the log for many, as one person may not read it as often as is measured here.
+    if let Some(auditors) = company.groups.iter_mut().find(|group| group.name == AUDITORS) {
+        auditors.members = (1..=400).collect();
+    }
     Ok(company)
+}
+
+/// Reference of the auditors' group.
+pub fn auditors() -> String {
+    founded().groups.iter().find(|group| group.name == AUDITORS).map(|group| group.id.to_string()).unwrap_or_default()
 }

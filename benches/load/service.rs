@@ -13,46 +13,12 @@ use countersign::service::ask::{AskFor, ask};
 use countersign::service::ctx::{By, Ctx};
 use countersign::service::sync;
 use countersign::worker;
-use uuid::Uuid;
 
 use crate::Outcome;
 use crate::database::{self, MEASURED};
 use crate::measure::{Figures, load};
 use crate::seed;
-
-/// Somebody who acts, and what on.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct Act {
-    /// Who.
-    pub person: Uuid,
-    /// Their name.
-    pub name: String,
-    /// A role to ask for, or a request to answer.
-    pub what: Uuid,
-}
-
-/// Pairs of a person and a role that nothing stands in the way of, in no order.
-pub async fn to_ask() -> Outcome<Vec<Act>> {
-    let mut connection = database::connect(MEASURED).await?;
-    Ok(sqlx::query_as(
-        "select p.id as person, p.display_name as name, r.id as what from person p cross join role r
-         where p.manager_reference is not null and r.owner_id <> p.id
-           and not exists (select 1 from request q where q.beneficiary_id = p.id and q.role_id = r.id)
-         order by md5(p.id::text || r.id::text)",
-    )
-    .fetch_all(&mut connection)
-    .await?)
-}
-
-/// Open entries of queues, in no order, each request once.
-pub async fn to_answer() -> Outcome<Vec<Act>> {
-    let mut connection = database::connect(MEASURED).await?;
-    Ok(sqlx::query_as(
-        "select a.person_id as person, p.display_name as name, a.request_id as what from assignment a join person p on p.id = a.person_id where a.open order by md5(a.request_id::text)",
-    )
-    .fetch_all(&mut connection)
-    .await?)
-}
+use crate::work::{Act, to_answer, to_ask};
 
 fn by(act: &Act) -> By {
     By { person: PersonId(act.person), name: act.name.clone(), token: None, channel: Channel::Web, is_administrator: false, is_auditor: false }
