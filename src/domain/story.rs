@@ -11,7 +11,7 @@ impl Fact {
             Self::RequestSubmitted(s) => format!("asked for {} for {}{}", title(s), length(s.duration_s), under(s)),
             Self::RequestRefused(s) => format!("asked for {} for {} and was refused{}: {}", title(s), length(s.duration_s), under(s), s.deciding_rule),
             Self::RequestAutoApproved(s) => format!("asked for {} for {}; the policy approved at once{}", title(s), length(s.duration_s), under(s)),
-            Self::StepOpened { step_no, step, asked, .. } => format!("asked {} in step {step_no}, {step}", names(asked)),
+            Self::StepOpened { step_no, step, asked, .. } => format!("opened step {step_no}, {step}: {} asked", verb(asked)),
             Self::ApprovalViewed { step_no } => format!("opened the request for the first time, in step {step_no}"),
             Self::ApprovalGiven(given) => {
                 let less = given.granted_s.map(|s| format!(" for {}", Seconds(s))).unwrap_or_default();
@@ -86,6 +86,10 @@ fn because(text: Option<&str>) -> String {
     text.map(|text| format!(": {text}")).unwrap_or_default()
 }
 
+fn verb(people: &[Named]) -> String {
+    format!("{} {}", names(people), if people.len() == 1 { "is" } else { "are" })
+}
+
 fn names(people: &[Named]) -> String {
     match people {
         [] => "nobody".into(),
@@ -109,10 +113,10 @@ mod tests {
     #[test]
     fn a_step_names_whom_it_asked_and_no_more_than_a_handful() {
         let opened = |asked| Fact::StepOpened { step_no: 2, step: "Owners".into(), asked, due_at: None }.story();
-        assert_eq!(opened(vec![named(1, "Dana")]), "asked Dana in step 2, Owners");
-        assert_eq!(opened(vec![named(1, "Dana"), named(2, "Cy"), named(3, "Mo")]), "asked Dana, Cy and Mo in step 2, Owners");
+        assert_eq!(opened(vec![named(1, "Dana")]), "opened step 2, Owners: Dana is asked");
+        assert_eq!(opened(vec![named(1, "Dana"), named(2, "Cy"), named(3, "Mo")]), "opened step 2, Owners: Dana, Cy and Mo are asked");
         let many = (1..=9).map(|n| named(n, &format!("P{n}"))).collect();
-        assert_eq!(opened(many), "asked P1, P2, P3 and 6 more in step 2, Owners");
+        assert_eq!(opened(many), "opened step 2, Owners: P1, P2, P3 and 6 more are asked");
     }
 
     #[test]
