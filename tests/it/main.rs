@@ -16,6 +16,7 @@ mod idp;
 mod life;
 mod local;
 mod oidc;
+mod refuses;
 mod scim;
 mod scim_real;
 mod scripted;
