@@ -374,7 +374,7 @@ create table countersign.approval (
   inputs_digest  text not null check (inputs_digest ~ '^[0-9a-f]{64}$'),
   channel        text not null check (channel in ('web', 'api', 'cli', 'slack', 'teams')),
   decided_at     timestamptz not null,
-  unique (request_id, step_no, slot_no, decided_by),
+  unique (request_id, step_no, decided_by),
   foreign key (request_id, requester_id, beneficiary_id) references countersign.request (id, requester_id, beneficiary_id),
   foreign key (request_id, step_no, slot_no, decided_by) references countersign.assignment (request_id, step_no, slot_no, person_id),
   constraint approval_not_by_oneself check (decided_by <> requester_id and decided_by <> beneficiary_id)

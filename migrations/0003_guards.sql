@@ -1,4 +1,5 @@
 -- What the database itself refuses: whoever writes, these hold.
+-- The functions that read tables name pg_temp last: unnamed it is searched first, and anybody may put a table of any name there.
 
 -- Nothing that records may be changed, removed or emptied.
 create function countersign.refuse_change() returns trigger language plpgsql set search_path = pg_catalog as $$
@@ -7,7 +8,7 @@ begin
 end $$;
 
 -- Rows of a version are written in the transaction that makes the version, and never after.
-create function countersign.refuse_late_part() returns trigger language plpgsql security definer set search_path = countersign, pg_catalog as $$
+create function countersign.refuse_late_part() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
 declare made xid8;
 begin
   if tg_table_name in ('access_profile_rule', 'access_profile_condition') then
@@ -23,26 +24,38 @@ begin
   return new;
 end $$;
 
--- A grant cites an approval that the log already holds, of the same request.
-create function countersign.require_approval() returns trigger language plpgsql security definer set search_path = countersign, pg_catalog as $$
-declare proof record;
+-- A grant cites an approval that the log already holds, of the same request, and is what that request and its policy version allow:
+-- for its beneficiary and role and the group behind it, as long as was approved and no longer, after every slot of the procedure.
+create function countersign.require_approval() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare proof record; asked record; ruled record;
 begin
-  select kind, request_id, occurred_at into proof from audit_event where id = new.approval_event_id;
+  select kind, request_id into proof from audit_event where id = new.approval_event_id;
   if not found or proof.request_id is distinct from new.request_id
      or proof.kind not in ('request.approved', 'request.auto_approved') then
     raise exception 'a grant needs the approval that came before it' using errcode = 'check_violation', constraint = 'grant_after_approval';
   end if;
-  if not exists (select 1 from request r where r.id = new.request_id and r.status = 'approved'
-                 and r.beneficiary_id = new.beneficiary_id and r.role_id = new.role_id and r.application_id = new.application_id) then
+  select r.decision, r.policy_version_id, r.duration_s, coalesce(r.granted_s, r.duration_s) as granted_s into asked from request r
+    where r.id = new.request_id and r.status = 'approved'
+      and r.beneficiary_id = new.beneficiary_id and r.role_id = new.role_id and r.application_id = new.application_id;
+  if not found then
     raise exception 'a grant is of an approved request, for its beneficiary and role' using errcode = 'check_violation', constraint = 'grant_of_request';
   end if;
-  if proof.kind = 'request.approved' and exists (
-       select 1 from request_slot s where s.request_id = new.request_id
-       and (select count(*) from approval a where a.request_id = s.request_id and a.step_no = s.step_no and a.slot_no = s.slot_no and a.verdict = 'approve') < s.approvals) then
-    raise exception 'a grant needs every slot of its request approved' using errcode = 'check_violation', constraint = 'grant_after_every_slot';
-  end if;
-  if proof.kind = 'request.auto_approved' and not exists (select 1 from request r where r.id = new.request_id and r.decision = 'auto_approved') then
+  select v.procedure_version_id, v.maximum_s, v.indefinite into ruled from access_policy_version v where v.id = asked.policy_version_id;
+  if (proof.kind = 'request.auto_approved') is distinct from (asked.decision = 'auto_approved') or (asked.decision = 'auto_approved') is distinct from (ruled.procedure_version_id is null) then
     raise exception 'only a policy that says so approves by itself' using errcode = 'check_violation', constraint = 'grant_after_decision';
+  end if;
+  if exists (select 1 from approval_procedure_slot s where s.procedure_version_id = ruled.procedure_version_id
+       and (select count(*) from approval a where a.request_id = new.request_id and a.step_no = s.step and a.slot_no = s.position and a.verdict = 'approve') < s.approvals) then
+    raise exception 'a grant needs every slot of its procedure approved' using errcode = 'check_violation', constraint = 'grant_after_every_slot';
+  end if;
+  if new.duration_s is distinct from asked.granted_s or new.ends_at is distinct from new.starts_at + make_interval(secs => new.duration_s)
+     or asked.duration_s > ruled.maximum_s or (asked.duration_s is null and not ruled.indefinite) then
+    raise exception 'a lease is as long as was approved, within its policy' using errcode = 'check_violation', constraint = 'grant_duration';
+  end if;
+  if not exists (select 1 from target t join role r on r.directory = t.directory and r.group_reference = t.group_reference
+                 join person p on p.id = t.person_id and p.reference = t.person_reference and p.directory = t.directory
+                 where t.id = new.target_id and t.person_id = new.beneficiary_id and r.id = new.role_id) then
+    raise exception 'a grant gives its beneficiary the group of its role' using errcode = 'check_violation', constraint = 'grant_of_target';
   end if;
   return new;
 end $$;
@@ -60,12 +73,17 @@ begin
     if old.status not in ('pending', 'needs_info') and new.status is distinct from old.status then
       raise exception 'a closed request stays closed' using errcode = 'check_violation', constraint = 'request_closed';
     end if;
+    if new.status = 'approved' and old.status <> 'approved' and exists (select 1 from countersign.request_slot s where s.request_id = new.id
+         and (select count(*) from countersign.approval a where a.request_id = s.request_id and a.step_no = s.step_no and a.slot_no = s.slot_no and a.verdict = 'approve') < s.approvals) then
+      raise exception 'a request is approved when every slot is' using errcode = 'check_violation', constraint = 'request_after_every_slot';
+    end if;
   else
     if (new.id, new.request_id, new.approval_event_id, new.beneficiary_id, new.role_id, new.application_id, new.target_id, new.approved_at, new.duration_s, new.extension_of)
          is distinct from (old.id, old.request_id, old.approval_event_id, old.beneficiary_id, old.role_id, old.application_id, old.target_id, old.approved_at, old.duration_s, old.extension_of) then
       raise exception 'what was granted never changes' using errcode = 'check_violation', constraint = 'grant_as_approved';
     end if;
-    if old.ended_at is not null and (new.ended_at, new.end_reason, new.ends_at) is distinct from (old.ended_at, old.end_reason, old.ends_at)
+    if old.ended_at is not null and (new.ended_at, new.end_reason, new.ended_by, new.end_comment, new.ends_at) is distinct from (old.ended_at, old.end_reason, old.ended_by, old.end_comment, old.ends_at)
+       or old.end_verified_at is not null and new.end_verified_at is distinct from old.end_verified_at
        or old.status in ('ended', 'failed') and new.status <> old.status
        or old.status = 'revoking' and new.status not in ('revoking', 'ended') then
       raise exception 'ended stays ended' using errcode = 'check_violation', constraint = 'grant_ended';
@@ -73,28 +91,52 @@ begin
     if new.duration_s is not null and new.ends_at > new.starts_at + make_interval(secs => new.duration_s) then
       raise exception 'a lease is never longer than what was approved' using errcode = 'check_violation', constraint = 'grant_duration';
     end if;
-    if old.verified_at is not null and new.starts_at is distinct from old.starts_at then
+    if old.verified_at is not null and (new.verified_at, new.starts_at, new.granted_at) is distinct from (old.verified_at, old.starts_at, old.granted_at) then
       raise exception 'a lease that has begun keeps its beginning' using errcode = 'check_violation', constraint = 'grant_begun';
     end if;
   end if;
   return new;
 end $$;
 
--- The decider holds a slot of the step that is open, of a request that is open, and approves what was submitted.
-create function countersign.require_open_step() returns trigger language plpgsql security definer set search_path = countersign, pg_catalog as $$
+-- Whose a row is and what it points at in a directory never changes: it could be turned into somebody else's.
+create function countersign.refuse_another() returns trigger language plpgsql set search_path = pg_catalog as $$
+declare another boolean;
 begin
-  if not exists (select 1 from request r where r.id = new.request_id and r.status = 'pending' and r.step_no = new.step_no and r.ask_digest = new.ask_digest
-                 and (new.granted_s is null or r.duration_s is null or new.granted_s <= r.duration_s)) then
+  if tg_table_name = 'person' then
+    another := (new.id, new.directory, new.reference) is distinct from (old.id, old.directory, old.reference);
+  elsif tg_table_name = 'target' then
+    another := (new.id, new.directory, new.person_reference, new.group_reference) is distinct from (old.id, old.directory, old.person_reference, old.group_reference);
+  else
+    another := (new.request_id, new.step_no, new.slot_no, new.person_id) is distinct from (old.request_id, old.step_no, old.slot_no, old.person_id);
+  end if;
+  if another then
+    raise exception 'a % never becomes another', tg_table_name using errcode = 'check_violation', constraint = 'never_another';
+  end if;
+  return new;
+end $$;
+
+-- The decider holds a slot of the step that is open, of a request that is open, approves what was submitted, and counts once where
+-- the procedure says so.
+create function countersign.require_open_step() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare ruled_by uuid;
+begin
+  select r.policy_version_id into ruled_by from request r where r.id = new.request_id and r.status = 'pending' and r.step_no = new.step_no and r.ask_digest = new.ask_digest
+    and (new.granted_s is null or r.duration_s is null or new.granted_s <= r.duration_s);
+  if not found then
     raise exception 'nothing to decide: the request is closed, at another step, or not what was shown' using errcode = 'check_violation', constraint = 'approval_of_open_step';
+  end if;
+  if exists (select 1 from approval a where a.request_id = new.request_id and a.decided_by = new.decided_by) and exists (
+       select 1 from access_policy_version v join approval_procedure_version p on p.id = v.procedure_version_id where v.id = ruled_by and p.distinct_people) then
+    raise exception 'one person counts once' using errcode = 'check_violation', constraint = 'approval_once';
   end if;
   return new;
 end $$;
 
 -- Checked at commit: a change of state without its event in the same transaction never was.
-create function countersign.require_event() returns trigger language plpgsql security definer set search_path = countersign, pg_catalog as $$
+create function countersign.require_event() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
 declare held boolean;
 begin
-  if tg_table_name in ('request', 'access_grant', 'approval') then
+  if tg_table_name in ('request', 'access_grant', 'approval', 'assignment') then
     if tg_table_name = 'request' then
       select exists (select 1 from audit_event where request_id = new.id and txid = pg_current_xact_id()) into held;
     else
@@ -135,6 +177,12 @@ begin
   execute 'alter table countersign.request_slot enable always trigger never_changed';
   execute 'create trigger never_removed before delete on countersign.assignment for each row execute function countersign.refuse_change()';
   execute 'alter table countersign.assignment enable always trigger never_removed';
+  execute 'create trigger never_emptied before truncate on countersign.assignment for each statement execute function countersign.refuse_change()';
+  execute 'alter table countersign.assignment enable always trigger never_emptied';
+  foreach t in array array['person', 'target', 'assignment'] loop
+    execute format('create trigger never_another before update on countersign.%I for each row execute function countersign.refuse_another()', t);
+    execute format('alter table countersign.%I enable always trigger never_another', t);
+  end loop;
   foreach t in array array['access_profile_rule', 'access_profile_condition', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_condition'] loop
     execute format('create trigger not_later before insert on countersign.%I for each row execute function countersign.refuse_late_part()', t);
     execute format('alter table countersign.%I enable always trigger not_later', t);
@@ -147,6 +195,9 @@ begin
   end loop;
 end $$;
 
+-- Whom a request asks is part of its story, also when it is said later.
+create constraint trigger with_event after insert on countersign.assignment deferrable initially deferred for each row execute function countersign.require_event();
+alter table countersign.assignment enable always trigger with_event;
 create constraint trigger with_event_gone after delete on countersign.policy_binding deferrable initially deferred for each row execute function countersign.require_event();
 alter table countersign.policy_binding enable always trigger with_event_gone;
 create trigger after_approval before insert on countersign.access_grant for each row execute function countersign.require_approval();
@@ -162,7 +213,9 @@ alter table countersign.approval enable always trigger of_open_step;
 
 -- The application: reads, adds, and changes exactly the columns that its work changes.
 grant select on all tables in schema countersign to countersign_app;
-grant insert, update on countersign.person, countersign.application, countersign.role, countersign.timetable, countersign.worker, countersign.drift to countersign_app;
+grant insert, update on countersign.application, countersign.role, countersign.timetable, countersign.worker, countersign.drift to countersign_app;
+grant insert on countersign.person to countersign_app;
+grant update (user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups, seen_at) on countersign.person to countersign_app;
 grant insert on countersign.identity, countersign.access_profile, countersign.approval_procedure, countersign.access_policy to countersign_app;
 grant insert, update, delete on countersign.session, countersign.idempotency_key, countersign.policy_binding to countersign_app;
 grant insert, delete on countersign.sign_in_attempt to countersign_app;
@@ -186,14 +239,15 @@ grant update (assigned_at, first_viewed_at, open) on countersign.assignment to c
 grant insert on countersign.approval to countersign_app;
 grant insert on countersign.access_grant to countersign_app;
 grant update (status, starts_at, ends_at, provisioning_started_at, granted_at, verified_at, ended_at, end_verified_at, end_reason, ended_by, end_comment, attempts, last_error, confirmed, confirmed_at) on countersign.access_grant to countersign_app;
-grant insert, update on countersign.target to countersign_app;
+grant insert on countersign.target to countersign_app;
+grant update (person_id, wanted, gen, done_gen, next_at, owed_since, fails, lease_until, lease_token, verify_at, member, member_seen_at, pre_existing, last_error) on countersign.target to countersign_app;
 
 -- The auditor reads everything but what would let them sign in as somebody.
 grant select on all tables in schema countersign to countersign_auditor;
 revoke select on countersign.session, countersign.sign_in_attempt, countersign.api_token, countersign.idempotency_key from countersign_auditor;
 
 -- The guard functions read what they check.
-grant select on countersign.audit_event, countersign.request, countersign.request_slot, countersign.approval,
+grant select on countersign.audit_event, countersign.request, countersign.approval, countersign.approval_procedure_slot, countersign.target, countersign.role, countersign.person,
   countersign.access_profile_version, countersign.approval_procedure_version, countersign.access_policy_version to countersign_guard;
 
 do $$

@@ -450,7 +450,7 @@ pub async fn workers(db: &Db) -> Result<Vec<Worker>, StoreError> {
 /// When the database fails.
 pub async fn is_hardened(db: &Db) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar(
-        "select count(*) = 2 from pg_event_trigger where evtname in ('countersign_structure', 'countersign_drop') and evtenabled in ('O', 'A')",
+        "select count(*) = 2 from pg_event_trigger where evtname in ('countersign_refuse_definition', 'countersign_refuse_drop') and evtenabled in ('O', 'A')",
     )
     .fetch_one(&db.pool)
     .await?)

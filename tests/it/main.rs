@@ -26,6 +26,7 @@ mod oidc;
 mod pages_journey;
 mod pages_people;
 mod routes;
+mod refuses;
 mod scim;
 mod scim_real;
 mod scripted;
