@@ -125,7 +125,7 @@ insert into request (id, requester_id, beneficiary_id, role_id, application_id, 
       beneficiary_id, role_id, t, coalesce(first_id, id), duration_s, beneficiary ->> 'name', i, directory, beneficiary ->> 'email', reference, policy_digest, policy_version_id, policy),
     pg_temp.digest('inputs' || i),
     format('[{"attribute":"active","decisive":false,"fetched_at":"%1$s","passed":true,"rule":"person is active","seen":["true"],"sentence":"Your account must be active in the directory","source":"%2$s"},{"attribute":"employment_type","decisive":false,"fetched_at":"%1$s","passed":%3$s,"rule":"profile everybody v1: allow rule 1, condition 1","seen":["employee"],"sentence":"Your employment type must be one of employee, contractor","source":"%2$s"}]',
-      t, directory, status <> 'refused'),
+      t, directory, case when status = 'refused' then 'false' else 'true' end),
     ask_digest, 'Needed for the quarterly close, case ' || i, case when i % 3 = 0 then 'OPS-' || i end, duration_s, case when i % 5 = 0 then 'api' else 'web' end, t, closed
   from asked order by i;
 

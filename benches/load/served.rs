@@ -46,6 +46,7 @@ async fn sign_in() -> Outcome<()> {
 
 /// What is measured: the server, where, and whose processor time counts.
 struct Bench<'a> {
+    only: String,
     server: &'a Server,
     postmaster: u32,
     seconds: f64,
@@ -64,6 +65,9 @@ impl Bench<'_> {
         wanted: &'static [u16],
         next: impl Fn() -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Outcome<()> {
+        if !name.contains(&self.only) {
+            return Ok(());
+        }
         let next = Arc::new(next);
         for concurrency in CONCURRENCY {
             let before = (crate::cpu::of(self.server.pid()), crate::cpu::of_children(self.postmaster));
@@ -121,7 +125,7 @@ async fn count(kinds: &[&str]) -> Outcome<i64> {
     Ok(sqlx::query_scalar("select count(*) from audit_event where kind = any($1)").bind(kinds).fetch_one(&mut connection).await?)
 }
 
-/// `[seconds]`
+/// `[seconds] [only]`: only the loads whose name holds this.
 pub async fn run(words: &[String]) -> Outcome<()> {
     let seconds: f64 = words.first().map_or(Ok(10.0), |word| word.parse())?;
     let folder = std::env::var_os("BENCH_FOLDER").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench"), Into::into);
@@ -146,7 +150,7 @@ pub async fn run(words: &[String]) -> Outcome<()> {
     let server = Server::start(&data, &company).await?;
     let address = server.address;
     report.memory_at_rest = crate::cpu::memory(server.pid()).map_or(f64::NAN, |(now, _)| now);
-    let bench = Bench { server: &server, postmaster, seconds };
+    let bench = Bench { only: words.get(1).cloned().unwrap_or_default(), server: &server, postmaster, seconds };
 
     let mut connection = database::connect(MEASURED).await?;
     let everybody: Vec<Uuid> = sqlx::query_scalar("select id from person order by md5(id::text)").fetch_all(&mut connection).await?;
@@ -170,7 +174,9 @@ pub async fn run(words: &[String]) -> Outcome<()> {
         sqlx::query_scalar("select replace(display_name, ' ', '+') from person order by md5(id::text) limit 200").fetch_all(&mut connection).await?;
     let searches = auditors.iter().cycle().zip(&names).map(|(person, name)| http::get(address, &format!("/log?q={name}"), &cookie(*person))).collect();
     bench.pages(&mut report, "log page, text search", searches).await?;
-    export(&mut report, address, auditors.first().copied()).await?;
+    if "export".contains(&bench.only) {
+        export(&mut report, address, auditors.first().copied()).await?;
+    }
 
     let before = count(&["request.submitted", "request.auto_approved", "request.refused"]).await?;
     let asked = bench
@@ -192,8 +198,12 @@ pub async fn run(words: &[String]) -> Outcome<()> {
         .await?;
     report.held_against("approvals answered", approved, "their events", count(&["approval.given"]).await? - before);
     report.memory_most = crate::cpu::memory(server.pid()).map_or(f64::NAN, |(_, most)| most);
+    let only = bench.only;
     server.stop()?;
 
+    if !only.is_empty() {
+        return Ok(());
+    }
     report.floors = floor::measure(seconds).await?;
     report.write(&folder.join("report.md"))
 }

@@ -1,5 +1,9 @@
 //! Reads everybody from the directory.
 
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
 use crate::domain::event::{Fact, Subject};
 use crate::domain::grant::EndReason;
 use crate::domain::id::PersonId;
@@ -39,9 +43,18 @@ pub async fn sync(ctx: &Ctx, directory: &str) -> Result<Synced, ServiceError> {
         let page = port.people(cursor).await.map_err(|error| ServiceError::Unavailable(error.to_string()))?;
         let mut tx = ctx.db.begin().await?;
         let now = ctx.clock.now();
+        let seen: Vec<_> = page.items.iter().map(|facts| fetch::seen(directory, facts)).collect();
+        let again: HashMap<String, Uuid> =
+            person::seen_again(&mut tx, directory, &seen, now).await?.into_iter().map(|(id, reference)| (reference, id)).collect();
         for facts in &page.items {
-            let kept = fetch::keep(&mut tx, directory, facts, now).await?;
             synced.people += 1;
+            if let Some(id) = again.get(&facts.reference) {
+                if !facts.active {
+                    left.push((PersonId(*id), "disabled".into()));
+                }
+                continue;
+            }
+            let kept = fetch::keep(&mut tx, directory, facts, now).await?;
             synced.changed += usize::from(kept.changed);
             let was = kept.old_status.unwrap_or_default();
             let status = if facts.active { "active" } else { "disabled" };

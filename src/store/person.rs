@@ -1,6 +1,7 @@
 //! People, as they were last seen in a directory.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -51,7 +52,7 @@ impl PersonRow {
 }
 
 /// What a directory said of a person, to be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Seen {
     /// Key of the directory.
     pub directory: String,
@@ -155,6 +156,27 @@ pub async fn by_references(db: &Db, directory: &str, references: &[String]) -> R
         .bind(references)
         .fetch_all(&db.pool)
         .await?)
+}
+
+/// Notes at `now` that those of `seen`, people of `directory`, about whom nothing is new were seen again. Returns their ids and
+/// references; the others are for [`upsert`].
+///
+/// # Errors
+/// When the database fails.
+pub async fn seen_again(tx: &mut Tx, directory: &str, seen: &[Seen], now: DateTime<Utc>) -> Result<Vec<(Uuid, String)>, StoreError> {
+    Ok(sqlx::query_as(
+        "update person p set seen_at = $3 from jsonb_to_recordset($2) as s (reference text, user_name text, email text, display_name text, status text, department text, title text,
+           employment_type text, manager_reference text, attributes jsonb, groups text[])
+         where p.directory = $1 and p.reference = s.reference
+           and (p.user_name, p.email, p.display_name, p.status, p.department, p.title, p.employment_type, p.manager_reference, p.attributes, p.groups)
+             is not distinct from (s.user_name, s.email, s.display_name, s.status, s.department, s.title, s.employment_type, s.manager_reference, s.attributes, s.groups)
+         returning p.id, p.reference",
+    )
+    .bind(directory)
+    .bind(sqlx::types::Json(seen))
+    .bind(now)
+    .fetch_all(&mut **tx)
+    .await?)
 }
 
 /// Keeps what was seen; `new_id` is used for somebody new. A row that says the same already is left alone, its time apart.
