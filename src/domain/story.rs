@@ -11,7 +11,7 @@ impl Fact {
             Self::RequestSubmitted(s) => format!("asked for {} for {}{}", title(s), length(s.duration_s), under(s)),
             Self::RequestRefused(s) => format!("asked for {} for {} and was refused{}: {}", title(s), length(s.duration_s), under(s), s.deciding_rule),
             Self::RequestAutoApproved(s) => format!("asked for {} for {}; the policy approved at once{}", title(s), length(s.duration_s), under(s)),
-            Self::StepOpened { step_no, step, asked, .. } => format!("opened step {step_no}, {step}: {} asked", verb(asked)),
+            Self::StepOpened { step_no, step, asked, .. } => format!("moved it to step {step_no}, {step}: {} asked", verb(asked)),
             Self::ApprovalViewed { step_no } => format!("opened the request for the first time, in step {step_no}"),
             Self::ApprovalGiven(given) => {
                 let less = given.granted_s.map(|s| format!(" for {}", Seconds(s))).unwrap_or_default();
@@ -25,7 +25,7 @@ impl Fact {
             Self::RequestClosed { reason } => format!("closed the request: {reason}"),
             Self::GrantCreated { duration_s, extension_of, .. } => {
                 let kind = if extension_of.is_some() { "an extension" } else { "a grant" };
-                format!("made {kind} for {}, to be delivered", length(*duration_s))
+                format!("so caused {kind} for {}", length(*duration_s))
             }
             Self::ProvisioningStarted { target } => format!("began to deliver it: {target}"),
             Self::Provisioned { result, attempt } => format!("told the directory (attempt {attempt}): {}", result.replace('_', " ")),
@@ -113,10 +113,10 @@ mod tests {
     #[test]
     fn a_step_names_whom_it_asked_and_no_more_than_a_handful() {
         let opened = |asked| Fact::StepOpened { step_no: 2, step: "Owners".into(), asked, due_at: None }.story();
-        assert_eq!(opened(vec![named(1, "Dana")]), "opened step 2, Owners: Dana is asked");
-        assert_eq!(opened(vec![named(1, "Dana"), named(2, "Cy"), named(3, "Mo")]), "opened step 2, Owners: Dana, Cy and Mo are asked");
+        assert_eq!(opened(vec![named(1, "Dana")]), "moved it to step 2, Owners: Dana is asked");
+        assert_eq!(opened(vec![named(1, "Dana"), named(2, "Cy"), named(3, "Mo")]), "moved it to step 2, Owners: Dana, Cy and Mo are asked");
         let many = (1..=9).map(|n| named(n, &format!("P{n}"))).collect();
-        assert_eq!(opened(many), "opened step 2, Owners: P1, P2, P3 and 6 more are asked");
+        assert_eq!(opened(many), "moved it to step 2, Owners: P1, P2, P3 and 6 more are asked");
     }
 
     #[test]

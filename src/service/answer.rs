@@ -120,7 +120,7 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
         Next::Step(next) => {
             let opens = steps.get(next - 1).ok_or_else(|| StoreError::Broken("a step is missing".into()))?;
             let due_at = opens.time_limit_s.and_then(|limit| Seconds(limit).after(now));
-            request::open_step(&mut tx, id, next as i32, due_at, shortened, now).await?;
+            request::open_step(&mut tx, id, next as i32, due_at, shortened, deciding.distinct_people, now).await?;
             let asked = person::names(&mut tx, &opens.slots.iter().flat_map(|slot| slot.asked.iter().map(|p| p.0)).collect::<Vec<_>>()).await?;
             event::append(&mut tx, &[event(Fact::ApprovalGiven(payload)), event(Fact::StepOpened { step_no: next, step: opens.name.clone(), asked, due_at })])
                 .await?;

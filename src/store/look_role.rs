@@ -191,7 +191,7 @@ pub async fn members(db: &Db, role: Uuid, after: Option<Uuid>, limit: i64) -> Re
     Ok(sqlx::query_as(
         "select * from (
            (select d.id, coalesce(p.display_name, d.person_reference) as name, p.department, d.person_id, null::uuid as grant_id, null::uuid as request_id, null as status,
-              d.detected_at as since, null::timestamptz as until, null::timestamptz as verified_at, null as decision, '{}'::text[] as approved_by, 0 as part
+              null::timestamptz as since, null::timestamptz as until, null::timestamptz as verified_at, null as decision, '{}'::text[] as approved_by, 0 as part
             from role r join drift d on d.directory = r.directory and d.group_reference = r.group_reference and d.kind = 'unexpected_member' and d.resolved_at is null
             left join person p on p.id = d.person_id where r.id = $1 and $2::uuid is null order by d.id limit 500)
            union all

@@ -347,7 +347,7 @@ pub async fn decide(tx: &mut Tx, new: &NewApproval<'_>) -> Result<(), StoreError
     Ok(())
 }
 
-/// Opens step `step_no` at `now`.
+/// Opens step `step_no` at `now`; with `distinct_people`, who has decided before is not asked again.
 ///
 /// # Errors
 /// When the database fails.
@@ -357,13 +357,14 @@ pub async fn open_step(
     step_no: i32,
     due_at: Option<DateTime<Utc>>,
     granted_s: Option<i64>,
+    distinct_people: bool,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "with before as (update request_step set done_at = $3 where request_id = $1 and step_no = $2 - 1),
               opened as (update request_step set opened_at = $3 where request_id = $1 and step_no = $2),
               asked as (update assignment a set open = true, assigned_at = $3 where request_id = $1 and step_no = $2
-                and not exists (select 1 from approval p where p.request_id = $1 and p.decided_by = a.person_id))
+                and not ($6 and exists (select 1 from approval p where p.request_id = $1 and p.decided_by = a.person_id)))
          update request set step_no = $2, step_due_at = $4, granted_s = $5 where id = $1",
     )
     .bind(id.0)
@@ -371,6 +372,7 @@ pub async fn open_step(
     .bind(now)
     .bind(due_at)
     .bind(granted_s)
+    .bind(distinct_people)
     .execute(&mut **tx)
     .await?;
     Ok(())

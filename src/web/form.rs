@@ -80,6 +80,7 @@ pub fn shown(text: &str) -> String {
 ///
 /// # Errors
 /// The answer to send when this one is too much.
+#[allow(clippy::result_large_err, reason = "the answer itself, sent on as it is")]
 pub fn slowly(app: &App, buckets: &Buckets, by: &By) -> Result<(), Response> {
     buckets.take(Caller::Person(by.person), app.ctx.clock.now()).map_err(|wait| Failure::too_many(wait).into_response())
 }

@@ -188,3 +188,22 @@ async fn a_request_is_taken_back_and_an_access_taken_away() {
     assert!(!world.is_member("bo.lind", "orders-db-readers").await);
     assert!(bo.get("/access").await.fine().one("tbody tr").contains("Revoked"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_manager_owns_the_application_answers_at_both_steps() {
+    let world = World::new().await;
+    let app = door::app(&world, world.demo.issuer());
+    let (mut elif, mut mara) = (Desk::at(&app, "elif.aydin").await, Desk::at(&app, "mara.voss").await);
+    let role = world.role("warehouse", "analyst").await;
+    let form = elif.get(&format!("/roles/{role}/ask")).await.fine();
+    elif.submit(&form, "form.form", &[("justification", "The quarterly report needs figures."), ("ticket", "OV-7")]).await.fine();
+    for (says, waiting) in [("next step have been asked", 1), ("last approval", 0)] {
+        let queue = mara.get("/queue").await.fine();
+        assert_eq!(queue.count(".qrow"), 1);
+        let back = mara.submit(&queue, ".qrow form[action$=approve]", &[]).await.fine();
+        assert!(back.flash().contains(says), "{}", back.flash());
+        assert_eq!(back.count(".qrow"), waiting);
+    }
+    world.turn().await;
+    assert!(world.is_member("elif.aydin", "warehouse-analysts").await);
+}

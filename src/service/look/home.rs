@@ -20,8 +20,10 @@ pub struct Home {
     pub requests: Vec<RequestRow>,
     /// How many are open in all.
     pub requests_total: i64,
-    /// Roles I may ask for that people like me hold; at most six.
+    /// Roles I may ask for; at most six.
     pub suggested: Vec<RoleCard>,
+    /// Whether people of my department hold them.
+    pub by_peers: bool,
     /// What could not be said, and why.
     pub notice: Option<String>,
 }
@@ -47,6 +49,7 @@ pub async fn home(ctx: &Ctx, by: &By) -> Result<Home, ServiceError> {
         requests: vec![],
         requests_total: mine.first().map_or(0, |row| row.open_total),
         suggested: vec![],
+        by_peers: true,
         notice,
     };
     let mut known = Vec::new();
@@ -59,13 +62,20 @@ pub async fn home(ctx: &Ctx, by: &By) -> Result<Home, ServiceError> {
         }
     }
     let Some(snapshot) = snapshot else { return Ok(home) };
-    let Some(department) = snapshot.values("department").first().map(|d| (*d).to_owned()) else { return Ok(home) };
-    let peers = seen::peers(ctx, std::slice::from_ref(&department)).await?;
-    let roles = peers.get(&department).into_iter().flat_map(|peers| &peers.roles).map(|(role, _)| *role);
+    let department: Vec<String> = snapshot.values("department").first().map(|d| (*d).to_owned()).into_iter().collect();
+    let peers = seen::peers(ctx, &department).await?;
+    let roles = peers.values().flat_map(|peers| &peers.roles).map(|(role, _)| *role);
     let candidates: Vec<_> = roles.filter(|role| !known.contains(role)).take(TRIED).collect();
     if !candidates.is_empty() {
         let rows = look_role::cards_of(&ctx.db, by.person.0, &candidates).await?;
         let stood = standing::cards(ctx, by.person, Some(&snapshot), rows).await?;
+        home.suggested = stood.into_iter().map(|s| s.card).filter(|card| matches!(card.standing, Standing::MayAsk)).take(SUGGESTED).collect();
+    }
+    if home.suggested.is_empty() && home.access.is_empty() {
+        // Nobody to take after, and nothing held: the first of the catalog will do.
+        let rows = look_role::cards(&ctx.db, by.person.0, &[], None, None, 2 * TRIED as i64).await?;
+        let stood = standing::cards(ctx, by.person, Some(&snapshot), rows).await?;
+        home.by_peers = false;
         home.suggested = stood.into_iter().map(|s| s.card).filter(|card| matches!(card.standing, Standing::MayAsk)).take(SUGGESTED).collect();
     }
     Ok(home)

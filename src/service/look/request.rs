@@ -51,6 +51,10 @@ pub struct Request {
     pub trace: Vec<TraceRule>,
     /// What happened, oldest first.
     pub events: Vec<EventRow>,
+    /// Whether the viewer made it, or is to hold what it asks for.
+    pub is_own: bool,
+    /// Whether the viewer is, or was, asked to decide.
+    pub was_asked: bool,
     /// What the viewer may do.
     pub can: CanRequest,
     /// What an approver needs to decide; `None` for anybody who is not asked.
@@ -222,6 +226,15 @@ impl Request {
     pub fn short_id(&self) -> String {
         let id = self.id.simple().to_string();
         id.get(24..).unwrap_or_default().to_owned()
+    }
+
+    /// The navigation entry that it belongs to for the viewer.
+    pub fn place(&self) -> &'static str {
+        match (self.was_asked, self.is_own) {
+            (true, _) => "queue",
+            (false, true) => "access",
+            (false, false) => "",
+        }
     }
 
     /// Whether approvers made it shorter than asked for.

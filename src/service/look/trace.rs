@@ -22,7 +22,7 @@ pub struct TraceLine {
 /// One rule of the trace with all that it looked at.
 #[derive(Clone, Debug)]
 pub struct TraceRule {
-    /// The rule's name (`profile engineers v3: allow rule 1`).
+    /// The rule's name (`Access profile engineers, version 3: allow rule 1`).
     pub name: String,
     /// Which kind of rule it is.
     pub effect: TraceEffect,
@@ -91,6 +91,7 @@ pub fn rules(decision: &Decision) -> Vec<TraceRule> {
             TraceEffect::Deny => rule.lines.iter().any(|line| line.passed),
             _ => rule.lines.iter().all(|line| line.passed),
         };
+        rule.name = super::why::rule_in_words(&rule.name);
     }
     rules
 }

@@ -48,6 +48,28 @@ fn told(line: &TraceLine) -> String {
     }
 }
 
+/// A rule's name as the log has it, in words: `profile everybody v1: allow rule 1` becomes "Access profile everybody, version 1: allow
+/// rule 1".
+pub fn rule_in_words(rule: &str) -> String {
+    let mut words = String::with_capacity(rule.len() + 24);
+    for token in rule.split(' ') {
+        let number =
+            token.strip_prefix('v').map(|rest| rest.trim_end_matches(':')).filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+        match number {
+            Some(number) => {
+                words.push_str(&format!(", version {number}"));
+                words.push_str(if token.ends_with(':') { ":" } else { "," });
+            }
+            None if words.is_empty() => words.push_str(if token == "profile" { "access profile" } else { token }),
+            None => {
+                words.push(' ');
+                words.push_str(token);
+            }
+        }
+    }
+    super::steps::capital(words.trim_end_matches(','))
+}
+
 /// A sentence about the person, for the eyes of somebody else.
 pub fn of_another(sentence: &str) -> String {
     [("You must", "They must"), ("Your ", "Their "), ("your ", "their "), (" for you", " for them")]
@@ -107,6 +129,22 @@ mod tests {
             line(rule, "A deny rule applies; it beats every allow rule", "", &[], true),
         ];
         assert_eq!(reason(&refused(rule, trace), true), "Kept out: employment type contractor.");
+    }
+
+    #[test]
+    fn rules_are_named_in_words() {
+        for (rule, words) in [
+            ("profile everybody v1: allow rule 1", "Access profile everybody, version 1: allow rule 1"),
+            (
+                "profile data v12: allow rule 1; policy at-once v3 asks nobody",
+                "Access profile data, version 12: allow rule 1; policy at-once, version 3, asks nobody",
+            ),
+            ("policy books v1: for whom", "Policy books, version 1: for whom"),
+            ("person is active", "Person is active"),
+            ("", ""),
+        ] {
+            assert_eq!(rule_in_words(rule), words);
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ async fn again(app: &App, viewer: &Viewer, id: RequestId, error: ServiceError, t
             }
         }
     }
-    let place = if request.card.is_some() { "queue" } else { "access" };
+    let place = request.place();
     let page = RequestPage { frame: Frame { flash, ..frame(app, Some(viewer), place) }, request };
     failure.shown_as(page_of(&page))
 }

@@ -30,12 +30,13 @@ pub struct RequestPage {
 /// `GET /requests/{id}`. That somebody who is asked has opened it is recorded, once; a browser that only fetches ahead has not.
 pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Id(id): Id, method: Method, headers: HeaderMap) -> Result<Response, Response> {
     let by = viewer.by(Channel::Web);
-    let request = follow::request(&app.ctx, &by, RequestId(id)).await.map_err(failed)?;
+    let mut request = follow::request(&app.ctx, &by, RequestId(id)).await.map_err(failed)?;
     let ahead = method == Method::HEAD || headers.contains_key("sec-purpose") || headers.contains_key("purpose");
     if !ahead && request.card.as_ref().is_some_and(|card| card.first_look) {
         view_request::viewed(&app.ctx, &by, RequestId(id)).await.map_err(failed)?;
+        request = follow::request(&app.ctx, &by, RequestId(id)).await.map_err(failed)?;
     }
-    let place = if request.card.is_some() { "queue" } else { "access" };
+    let place = request.place();
     Ok(told.page(&app, &RequestPage { frame: Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), place) }, request }))
 }
 
@@ -111,6 +112,8 @@ mod tests {
                 event(says, 43, 48, "request.approved", "Dana Ruiz", "approved step 1, Manager"),
                 event(says, 44, 48, "step.started", "Countersign", "asked Cy Okafor and Mina Sato in step 2, Data owners"),
             ],
+            is_own: true,
+            was_asked: false,
             can: CanRequest { withdraw: true, ..CanRequest::default() },
             card: None,
         }
@@ -155,6 +158,7 @@ mod tests {
             at: source.map(|_| ago(2)),
         };
         request.can = CanRequest { approve: true, deny: true, ..CanRequest::default() };
+        (request.is_own, request.was_asked) = (false, true);
         request.card = Some(Card {
             step_no: 2,
             step_name: says.of("Data owners"),
