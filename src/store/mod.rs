@@ -25,6 +25,7 @@ pub mod look_access;
 pub mod look_queue;
 pub mod look_request;
 pub mod look_role;
+pub mod look_log;
 pub mod person;
 pub mod policy;
 pub mod request;

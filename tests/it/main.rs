@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 mod admin_doctor;
 mod api;
+mod admin_log;
 mod apply;
 mod bad_input;
 mod black_box;
