@@ -12,9 +12,10 @@ use uuid::Uuid;
 
 use super::db::Db;
 use super::error::StoreError;
+use super::look_log_sql::{COUNT, NEWER, NEWER_EDGE, OLDER, OLDER_EDGE, WHOLE_NEWER, WHOLE_OLDER};
 
 /// The most rows that all lanes together read for one page.
-pub const READ: i64 = 40_000;
+pub const READ: i64 = 20_000;
 /// How many rows are counted to find the shortest set of lanes.
 const PROBE: i64 = 4_000;
 /// Ids are given a moment before the time is taken, and a clock may be set back a little: the period is looked for this much wider.
@@ -94,6 +95,19 @@ pub struct Narrow {
     pub eyes: Option<Eyes>,
 }
 
+impl Narrow {
+    /// Whether everything is left.
+    pub fn is_nothing(&self) -> bool {
+        self.from.is_none()
+            && self.to.is_none()
+            && self.kinds.is_none()
+            && self.application.is_none()
+            && self.role.is_none()
+            && self.about.is_none()
+            && self.eyes.is_none()
+    }
+}
+
 /// Which page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -149,107 +163,6 @@ pub struct LogPage {
     pub cut: bool,
 }
 
-/// What the rows of a lane are held against.
-macro_rules! held {
-    () => {
-        "($12::timestamptz is null or occurred_at >= $12) and ($13::timestamptz is null or occurred_at < $13) and ($14::text[] is null or kind = any($14))
-           and ($15::uuid is null or application_id = $15) and ($16::uuid is null or role_id = $16)
-           and (not $17 or person_id = any($18) or actor_id = any($18) or role_id = any($19) or application_id = any($20) or request_id = any($21))
-           and ($22::uuid is null or person_id = $22 or actor_id = $22 or role_id = any($23) or application_id = any($24))"
-    };
-}
-
-/// One kind of lane. Comparing pairs keeps the planner on the lane's own index: no other has this order.
-macro_rules! lane {
-    ($keys:literal, $column:literal, $head:expr, $tail:expr, $order:literal) => {
-        concat!(
-            "select x.id from unnest(",
-            $keys,
-            ") k(v) cross join lateral (",
-            $head,
-            " from audit_event where ",
-            $column,
-            " is not null and (",
-            $column,
-            ", id) < (k.v, $8) and (",
-            $column,
-            ", id) > (k.v, $9) order by ",
-            $column,
-            $order,
-            ", id",
-            $order,
-            $tail,
-            ") x"
-        )
-    };
-}
-
-/// All lanes, put together by `union`.
-macro_rules! lanes {
-    ($union:literal, $head:expr, $tail:expr, $order:literal) => {
-        concat!(
-            lane!("$1::uuid[]", "person_id", $head, $tail, $order),
-            $union,
-            lane!("$2::uuid[]", "actor_id", $head, $tail, $order),
-            $union,
-            lane!("$3::uuid[]", "role_id", $head, $tail, $order),
-            $union,
-            lane!("$4::uuid[]", "application_id", $head, $tail, $order),
-            $union,
-            lane!("$5::uuid[]", "request_id", $head, $tail, $order),
-            $union,
-            lane!("$6::text[]", "kind", $head, $tail, $order),
-            $union,
-            "select x.id from (",
-            $head,
-            " from audit_event where $7 and id < $8 and id > $9 order by id",
-            $order,
-            $tail,
-            ") x"
-        )
-    };
-}
-
-/// A page: what the lanes give, merged, with names.
-macro_rules! page {
-    ($order:literal) => {
-        concat!(
-            "with found as materialized (select id from (",
-            lanes!(
-                " union ",
-                "select id from (select id, occurred_at, kind, person_id, actor_id, role_id, application_id, request_id",
-                concat!(" limit $10) e where ", held!(), " limit $11"),
-                $order
-            ),
-            ") y order by id",
-            $order,
-            " limit $11)
-             select e.id, e.occurred_at, e.kind, e.actor_kind, e.actor_name, other.display_name as acting_for, t.name as token, e.channel, e.request_id,
-               p.display_name as person, a.name as application, r.name as role, e.data
-             from found join audit_event e on e.id = found.id left join person p on p.id = e.person_id left join person other on other.id = e.acting_for
-             left join api_token t on t.id = e.token_id left join application a on a.id = e.application_id left join role r on r.id = e.role_id order by e.id",
-            $order
-        )
-    };
-}
-
-/// Where the lanes were cut off: the nearest row at which one of them stopped reading.
-macro_rules! edge {
-    ($nearest:literal, $order:literal) => {
-        concat!("select ", $nearest, "(id) from (", lanes!(" union all ", "select id", " offset $10 - 1 limit 1", $order), ") y")
-    };
-}
-
-/// The page of older rows: $1 to $7 the lanes, $8 and $9 the ids between which to look, $10 rows to read in each lane, $11 rows to
-/// return, $12 on what they are held against.
-pub const OLDER: &str = page!(" desc");
-/// The page of newer rows.
-pub const NEWER: &str = page!(" asc");
-const OLDER_EDGE: &str = edge!("max", " desc");
-const NEWER_EDGE: &str = edge!("min", " asc");
-/// How many rows the lanes hold, as far as $10.
-const COUNT: &str = concat!("select count(*) from (select id from (", lanes!(" union all ", "select id", " limit $10", " desc"), ") y limit $10) z");
-
 /// The ids between which a period lies, both exclusive.
 ///
 /// # Errors
@@ -284,14 +197,20 @@ pub async fn page(db: &Db, candidates: &[Lanes], narrow: &Narrow, turn: Turn, li
         Turn::Before(id) => upper = upper.min(id),
         Turn::After(id) => lower = lower.max(id),
     }
+    let newer_turn = matches!(turn, Turn::After(_));
+    if narrow.is_nothing() {
+        let statement = if newer_turn { WHOLE_NEWER } else { WHOLE_OLDER };
+        let rows = sqlx::query_as(statement).bind(upper).bind(lower).bind(limit + 1).fetch_all(&db.pool).await?;
+        return Ok(turned(rows, None, turn, limit));
+    }
     let nothing = Lanes::default();
     let lanes = shortest(db, candidates, upper, lower).await?.unwrap_or(&nothing);
     let count = lanes.count().max(1) as i64;
     let read = (READ / count).max(limit + 1);
-    let (statement, edge) = if matches!(turn, Turn::After(_)) { (NEWER, NEWER_EDGE) } else { (OLDER, OLDER_EDGE) };
+    let (statement, edge) = if newer_turn { (NEWER, NEWER_EDGE) } else { (OLDER, OLDER_EDGE) };
     let about = narrow.about.clone().unwrap_or_default();
     let eyes = narrow.eyes.clone().unwrap_or_default();
-    let mut rows: Vec<LogRow> = sqlx::query_as(statement)
+    let rows: Vec<LogRow> = sqlx::query_as(statement)
         .bind(&lanes.persons)
         .bind(&lanes.actors)
         .bind(&lanes.roles)
@@ -318,11 +237,9 @@ pub async fn page(db: &Db, candidates: &[Lanes], narrow: &Narrow, turn: Turn, li
         .bind(&eyes.applications)
         .fetch_all(&db.pool)
         .await?;
-    let mut more = rows.len() as i64 > limit;
-    rows.truncate(limit as usize);
     // A single lane that filled the page was not cut off; of several, one may have been while another filled it.
     let mut end = None;
-    if !more || count > 1 {
+    if rows.len() as i64 <= limit || count > 1 {
         end = sqlx::query_scalar::<_, Option<i64>>(edge)
             .bind(&lanes.persons)
             .bind(&lanes.actors)
@@ -337,27 +254,31 @@ pub async fn page(db: &Db, candidates: &[Lanes], narrow: &Narrow, turn: Turn, li
             .fetch_one(&db.pool)
             .await?;
     }
+    Ok(turned(rows, end, turn, limit))
+}
+
+/// The page that `rows` make, one more than `limit` when others follow. Beyond `end` the lanes did not read.
+fn turned(mut rows: Vec<LogRow>, end: Option<i64>, turn: Turn, limit: i64) -> LogPage {
     let newer_turn = matches!(turn, Turn::After(_));
-    let mut cut = false;
+    let full = rows.len() as i64 > limit;
+    rows.truncate(usize::try_from(limit).unwrap_or_default());
+    let before = rows.len();
     if let Some(end) = end {
-        let before = rows.len();
         rows.retain(|row| if newer_turn { row.id <= end } else { row.id >= end });
-        cut = !more || rows.len() < before;
-        more |= cut;
     }
-    let last = rows.last().map(|row| row.id);
-    let on = more.then_some(if cut { end } else { last }).flatten();
-    let first = rows.first().map(|row| row.id);
+    let cut = end.is_some() && (!full || rows.len() < before);
+    let on = if cut { end } else { rows.last().filter(|_| full).map(|row| row.id) };
     if newer_turn {
         rows.reverse();
-        // Where one came from is there still.
-        return Ok(LogPage { older: first.or(Some(lower + 1)), newer: on, rows, cut });
     }
-    let newer = match turn {
-        Turn::Before(id) => Some(first.unwrap_or(id - 1)),
-        _ => None,
+    let (newest, oldest) = (rows.first().map(|row| row.id), rows.last().map(|row| row.id));
+    // Where one came from is there still.
+    let (older, newer) = match turn {
+        Turn::Newest => (on, None),
+        Turn::Before(id) => (on, newest.or(Some(id - 1))),
+        Turn::After(id) => (oldest.or(Some(id.saturating_add(1))), on),
     };
-    Ok(LogPage { rows, older: on, newer, cut })
+    LogPage { rows, older, newer, cut }
 }
 
 /// The candidate with the fewest rows, as far as counting goes; among equals the first.
