@@ -38,6 +38,9 @@ pub fn router(app: &App) -> Router {
         .route("/queue", get(pages::queue::get))
         .route("/requests/{id}/approve", post(pages::decide::approve))
         .route("/requests/{id}/deny", post(pages::decide::deny))
+        // Evidence and administration.
+        .route("/log", get(pages::log::get))
+        .route("/log/export/{file}", get(pages::log::file))
         // For machines.
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -8,7 +8,7 @@ use crate::domain::id::PersonId;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::store::look_log::{self, About, Lanes, LogRow, Narrow, Turn};
-use crate::store::look_names::{self, ChoiceRow};
+use crate::store::look_names::{self, ChoiceRow, Meant};
 
 use super::shared::{Choice, Cursor, EventRow};
 
@@ -209,7 +209,11 @@ async fn about(ctx: &Ctx, q: &str) -> Result<(Option<About>, Option<String>), Se
         return Ok((None, None));
     }
     let meant = match Uuid::try_parse(&text) {
-        Ok(id) => look_names::identified(&ctx.db, id).await?,
+        Ok(id) => match look_names::identified(&ctx.db, id).await? {
+            // The log may know an id that nothing else knows any more.
+            none if none.is_empty() => vec![Meant { what: "request".into(), id }],
+            some => some,
+        },
         Err(_) => look_names::named(&ctx.db, &text, MEANT as i64 + 1).await?,
     };
     let ids = |what: &str| meant.iter().filter(|m| m.what == what).map(|m| m.id).collect::<Vec<_>>();
