@@ -41,6 +41,16 @@ pub fn router(app: &App) -> Router {
         // Evidence and administration.
         .route("/log", get(pages::log::get))
         .route("/log/export/{file}", get(pages::log::file))
+        .route("/tokens", get(pages::tokens::get).post(pages::tokens::post))
+        .route("/tokens/{id}/revoke", post(pages::tokens::revoke))
+        .route("/admin", get(pages::overview::get))
+        .route("/admin/policies", get(pages::policies::get))
+        .route("/admin/policies/{id}", get(pages::policy::get))
+        .route("/admin/provisioning", get(pages::provisioning::get))
+        .route("/admin/provisioning/run", post(pages::provisioning::run))
+        .route("/admin/provisioning/{id}/retry", post(pages::provisioning::retry))
+        .route("/admin/directory", get(pages::directory::get))
+        .route("/admin/directory/{key}/sync", post(pages::directory::sync))
         // For machines.
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

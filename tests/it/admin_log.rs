@@ -88,14 +88,18 @@ async fn every_filter_gives_exactly_its_events_on_pages_that_fit_together_both_w
     let auditor = world.by("wei.zhang").await;
     let bo = world.by("bo.lind").await;
     let arjun = world.by("arjun.mehta").await;
-    let (orders, ledger): (Uuid, Uuid) = (world.one("select id from application where key = 'orders-db'").await, world.one("select id from application where key = 'ledger'").await);
+    let (orders, ledger): (Uuid, Uuid) =
+        (world.one("select id from application where key = 'orders-db'").await, world.one("select id from application where key = 'ledger'").await);
     let deployer = world.role("production", "deployer").await.0;
     let request: Uuid = world.one("select md5('q1234')::uuid").await;
     let bo_is = format!("(e.person_id = '{0}' or e.actor_id = '{0}')", bo.person);
     let filter = LogFilter::default;
     let day = |y, m, d| NaiveDate::from_ymd_opt(y, m, d);
-    let owned = format!("({bo_is} or e.application_id in (select id from application where owner_id = '{0}') or e.role_id in (select id from role where owner_id = '{0}'))", arjun.person)
-        .replace(&bo.person.to_string(), &arjun.person.to_string());
+    let owned = format!(
+        "({bo_is} or e.application_id in (select id from application where owner_id = '{0}') or e.role_id in (select id from role where owner_id = '{0}'))",
+        arjun.person
+    )
+    .replace(&bo.person.to_string(), &arjun.person.to_string());
     let cases: Vec<(&By, LogFilter, String)> = vec![
         (&auditor, filter(), "true".into()),
         (&auditor, LogFilter { from: day(2036, 2, 1), to: day(2036, 2, 3), ..filter() }, "occurred_at >= '2036-02-01' and occurred_at < '2036-02-04'".into()),
@@ -108,7 +112,11 @@ async fn every_filter_gives_exactly_its_events_on_pages_that_fit_together_both_w
         (&auditor, LogFilter { kind: "grant".into(), ..filter() }, "kind like 'grant.%'".into()),
         (&auditor, LogFilter { kind: "nonsense".into(), ..filter() }, "false".into()),
         (&auditor, LogFilter { q: "Bo Lind".into(), ..filter() }, bo_is.clone()),
-        (&auditor, LogFilter { q: "bo.l".into(), kind: "grant.ended".into(), application: Some(ledger), ..filter() }, format!("{bo_is} and kind = 'grant.ended' and application_id = '{ledger}'")),
+        (
+            &auditor,
+            LogFilter { q: "bo.l".into(), kind: "grant.ended".into(), application: Some(ledger), ..filter() },
+            format!("{bo_is} and kind = 'grant.ended' and application_id = '{ledger}'"),
+        ),
         (&auditor, LogFilter { q: "ledger".into(), from: day(2036, 3, 1), ..filter() }, format!("application_id = '{ledger}' and occurred_at >= '2036-03-01'")),
         (&auditor, LogFilter { q: "Deployer".into(), kind: "request".into(), ..filter() }, format!("role_id = '{deployer}' and kind like 'request.%'")),
         (&auditor, LogFilter { q: request.to_string(), ..filter() }, format!("request_id = '{request}'")),
@@ -116,7 +124,11 @@ async fn every_filter_gives_exactly_its_events_on_pages_that_fit_together_both_w
         (&auditor, LogFilter { q: "100%".into(), ..filter() }, "false".into()),
         (&bo, filter(), bo_is.clone()),
         (&bo, LogFilter { q: "Wei".into(), ..filter() }, format!("{bo_is} and (e.person_id = '{0}' or e.actor_id = '{0}')", auditor.person)),
-        (&bo, LogFilter { application: Some(orders), kind: "grant".into(), ..filter() }, format!("{bo_is} and application_id = '{orders}' and kind like 'grant.%'")),
+        (
+            &bo,
+            LogFilter { application: Some(orders), kind: "grant".into(), ..filter() },
+            format!("{bo_is} and application_id = '{orders}' and kind like 'grant.%'"),
+        ),
         (&arjun, filter(), owned.clone()),
         (&arjun, LogFilter { kind: "drift".into(), ..filter() }, format!("{owned} and kind like 'drift.%'")),
     ];
@@ -172,15 +184,39 @@ async fn no_filter_of_the_log_scans_the_table() {
         ]
     };
     for which in ["everything", "person", "role", "application", "request", "kind", "person role application"] {
-        for (statement, direction) in [(OLDER, "older"), (NEWER, "newer"), (OLDER_EDGE, "the edge of older"), (NEWER_EDGE, "the edge of newer"), (COUNT, "the count")] {
+        for (statement, direction) in
+            [(OLDER, "older"), (NEWER, "newer"), (OLDER_EDGE, "the edge of older"), (NEWER_EDGE, "the edge of newer"), (COUNT, "the count")]
+        {
             for generic in [false, true] {
                 let mut values = lanes(which);
                 // Held against a kind that these lanes do not have: the longest way to an empty page.
-                let rest = ["9223372036854775807", "0", "500", "51", "null", "null", "'{clock.jumped}'", "null", "null", "false", "'{}'", "'{}'", "'{}'", "'{}'", "null", "'{}'", "'{}'"];
+                let rest = [
+                    "9223372036854775807",
+                    "0",
+                    "500",
+                    "51",
+                    "null",
+                    "null",
+                    "'{clock.jumped}'",
+                    "null",
+                    "null",
+                    "false",
+                    "'{}'",
+                    "'{}'",
+                    "'{}'",
+                    "'{}'",
+                    "null",
+                    "'{}'",
+                    "'{}'",
+                ];
                 values.extend(rest.map(String::from));
                 let plan = explain(&mut connection, statement, &values, generic).await;
                 assert!(!plan.contains("Seq Scan on audit_event"), "{which}, {direction}:\n{plan}");
-                let most = plan.lines().filter(|line| line.contains("on audit_event")).filter_map(|line| line.split("rows=").nth(1)?.split(' ').next()?.parse::<i64>().ok()).max();
+                let most = plan
+                    .lines()
+                    .filter(|line| line.contains("on audit_event"))
+                    .filter_map(|line| line.split("rows=").nth(1)?.split(' ').next()?.parse::<i64>().ok())
+                    .max();
                 assert!(most.is_some_and(|rows| rows <= 500), "{which}, {direction}: {most:?} rows read where 500 are the most:\n{plan}");
             }
         }
@@ -282,7 +318,14 @@ async fn files_leave_from_the_log_with_its_filters_and_the_taking_on_record() {
     // As a browser would: follow the link of the page.
     let page = auditor.get(&format!("/log?role={role}&q=bo.lind")).await.fine();
     let html = page.html();
-    let link = html.select(&scraper::Selector::parse("a[download][href*='requests.csv'][href*='mode=safe']").unwrap()).next().unwrap().value().attr("href").unwrap().to_owned();
+    let link = html
+        .select(&scraper::Selector::parse("a[download][href*='requests.csv'][href*='mode=safe']").unwrap())
+        .next()
+        .unwrap()
+        .value()
+        .attr("href")
+        .unwrap()
+        .to_owned();
     let file = auditor.get(&link).await.fine();
     assert!(file.headers["content-type"].to_str().unwrap().starts_with("text/csv"));
     assert!(file.headers["content-disposition"].to_str().unwrap().contains("requests_safe.csv"));
