@@ -145,8 +145,7 @@ pub async fn look_over(ctx: &Ctx) -> Result<Vec<Part>, ServiceError> {
             if server.durable { "" } else { "; fsync, full_page_writes or synchronous_commit is off: a power cut can lose what was committed" }
         ),
     ));
-    parts.push(rights(ctx, &server.role).await?);
-    parts.push(guard_triggers(ctx).await?);
+    parts.extend(guards_hold(ctx, &server.role).await?);
     parts.push(if found::is_hardened(&ctx.db).await? {
         part("Structure", State::Good, "Event triggers refuse changes of the schema outside of a migration.")
     } else {
@@ -161,6 +160,14 @@ pub async fn look_over(ctx: &Ctx) -> Result<Vec<Part>, ServiceError> {
     parts.push(worker(ctx, now).await?);
     parts.push(timetable(ctx, now).await?);
     Ok(parts)
+}
+
+/// Whether the application's role and the guards are as the migrations made them; `role` is whom we are signed in as.
+///
+/// # Errors
+/// When the database fails.
+pub async fn guards_hold(ctx: &Ctx, role: &str) -> Result<Vec<Part>, ServiceError> {
+    Ok(vec![rights(ctx, role).await?, guard_triggers(ctx).await?])
 }
 
 fn part(name: impl Into<String>, state: State, sentence: impl Into<String>) -> Part {

@@ -22,6 +22,7 @@ pub mod preview;
 pub mod recent;
 pub mod resolve;
 pub mod rights;
+pub mod run_now;
 pub mod sign_in;
 pub mod sign_out;
 pub mod sweep;

@@ -43,10 +43,16 @@ pub enum Done {
     Returned,
     /// Somebody else's access was ended.
     Revoked,
+    /// An API token was revoked.
+    TokenRevoked,
+    /// Something periodic was made due.
+    ReadingDue,
+    /// A failing membership was made due.
+    TryDue,
 }
 
 impl Done {
-    const ALL: [(Done, &'static str, &'static str, &'static str); 11] = [
+    const ALL: [(Done, &'static str, &'static str, &'static str); 14] = [
         (Self::Asked, "asked", "good", "Your request is on its way. This page shows who has it, and since when."),
         (Self::ApprovedAtOnce, "approved-at-once", "good", "Approved at once by the policy. The access is being given now."),
         (Self::Refused, "refused", "warn", "The rules do not let you have this, so nobody was asked. The reason is below."),
@@ -58,6 +64,9 @@ impl Done {
         (Self::Denied, "denied", "good", "Denied. The request is closed, and the requester reads your reason."),
         (Self::Returned, "returned", "good", "Returned. The access is being taken out of the directory now."),
         (Self::Revoked, "revoked", "good", "Revoked. The access is being taken out of the directory now."),
+        (Self::TokenRevoked, "token-revoked", "good", "Revoked. Whatever used this token is refused from now on."),
+        (Self::ReadingDue, "reading-due", "good", "It is due now; the worker does it within a second or two. Load this page again to see what it found."),
+        (Self::TryDue, "try-due", "good", "It is tried now. Load this page again to see what the directory says."),
     ];
 
     fn word(self) -> &'static str {

@@ -53,6 +53,7 @@ pub fn id(n: u128) -> Uuid {
 pub enum As {
     Employee,
     Approver,
+    Auditor,
     Administrator,
 }
 
@@ -60,9 +61,11 @@ pub fn frame(says: Says, who: As, place: &'static str) -> Frame {
     let (name, is_administrator, is_approver, queue_count) = match who {
         As::Employee => ("Bo Lind", false, false, 0),
         As::Approver => ("Dana Ruiz", false, true, 3),
+        As::Auditor => ("Wei Zhang", false, false, 0),
         As::Administrator => ("Ines Moreau", true, true, 0),
     };
-    let viewer = Viewer { name: says.of(name), person_id: id(1), is_administrator, is_auditor: false, is_approver, queue_count, demo: true };
+    let is_auditor = matches!(who, As::Auditor);
+    let viewer = Viewer { name: says.of(name), person_id: id(1), is_administrator, is_auditor, is_approver, queue_count, demo: true };
     Frame { viewer: Some(viewer), place, flash: None, demo: true, now: now() }
 }
 

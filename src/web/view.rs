@@ -64,6 +64,11 @@ impl Frame {
         self.viewer.as_ref().map_or(0, |v| v.queue_count)
     }
 
+    /// Whether the viewer may change the installation.
+    pub fn is_administrator(&self) -> bool {
+        self.viewer.as_ref().is_some_and(|v| v.is_administrator)
+    }
+
     /// Whether the viewer may open the policy pages.
     pub fn may_read_policies(&self) -> bool {
         self.viewer.as_ref().is_some_and(|v| v.is_administrator || v.is_auditor)
@@ -389,6 +394,10 @@ fn word(key: &str) -> Option<(&'static str, &'static str)> {
         "already_so" => ("Already so", "good"),
         "retry" => ("Will retry", "warn"),
         "partly" => ("Partly", "warn"),
+
+        "unexpected_member" => ("Without a grant", "warn"),
+        "missing_member" => ("Missing", "bad"),
+        "unknown_target" => ("Group is gone", "bad"),
 
         "ok" => ("Working", "good"),
         "slow" => ("Slow", "warn"),

@@ -1,8 +1,18 @@
 //! What the policy pages show.
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
-use super::shared::{Listing, PlannedStep, PolicyName, RoleName};
+use crate::domain::policy::{AccessPolicy, Effect, Rule};
+use crate::service::ctx::{By, Ctx};
+use crate::service::error::ServiceError;
+use crate::store::look_policy;
+
+use super::shared::{Cursor, Listing, PlannedStep, PolicyName, RoleName};
+use super::{steps, why};
+
+/// How many policies a page has.
+const PAGE: usize = 50;
 
 /// The policies in force.
 #[derive(Clone, Debug)]
@@ -16,9 +26,9 @@ pub struct Policies {
 pub struct PolicyRow {
     /// Which, in its version in force.
     pub policy: PolicyName,
-    /// In a sentence (`Up to 8 hours, manager then owner`).
+    /// In a sentence (`1 minute to 30 days; the manager decides.`).
     pub summary: String,
-    /// How many roles it governs.
+    /// How many roles it can govern.
     pub roles: i64,
     /// When this version was applied.
     pub applied_at: DateTime<Utc>,
@@ -31,7 +41,7 @@ pub struct PolicyRow {
 pub struct Policy {
     /// Which policy and version.
     pub policy: PolicyName,
-    /// Whether this is the version in force.
+    /// Whether this is the newest version, which governs what is asked for now.
     pub in_force: bool,
     /// When it was applied.
     pub applied_at: DateTime<Utc>,
@@ -39,8 +49,10 @@ pub struct Policy {
     pub applied_by: String,
     /// SHA-256 of the version's canonical form, hex.
     pub digest: String,
-    /// The roles it governs.
+    /// The roles that the policy can govern now.
     pub roles: Vec<RoleName>,
+    /// Name and version of the access profile.
+    pub profile: String,
     /// Who may ask: the rules of the access profile.
     pub rules: Vec<ProfileRule>,
     /// For whom this policy is meant, when a role has several; each a sentence.
@@ -48,15 +60,17 @@ pub struct Policy {
     /// The shortest length.
     pub min_s: i64,
     /// What the form suggests.
-    pub recommended_s: i64,
+    pub recommended_s: Option<i64>,
     /// The longest.
     pub max_s: i64,
+    /// Whether access without end may be asked for.
+    pub indefinite: bool,
     /// The lengths offered.
     pub choices_s: Vec<i64>,
+    /// Name and version of the approval procedure, if anybody is asked.
+    pub procedure: Option<String>,
     /// The steps; empty when approval is automatic.
     pub steps: Vec<PlannedStep>,
-    /// When approval is automatic, as sentences; empty when never.
-    pub automatic: Vec<String>,
     /// Everything else it says, each a sentence.
     pub notes: Vec<String>,
     /// All versions, newest first.
@@ -66,11 +80,9 @@ pub struct Policy {
 /// A rule of an access profile.
 #[derive(Clone, Debug)]
 pub struct ProfileRule {
-    /// Its name.
-    pub name: String,
     /// `allow` or `deny`.
     pub effect: String,
-    /// Its conditions, each a sentence; all must hold.
+    /// Its conditions, each a sentence; all must hold. None: everybody.
     pub sentences: Vec<String>,
 }
 
@@ -83,6 +95,121 @@ pub struct VersionRow {
     pub applied_at: DateTime<Utc>,
     /// Who applied it.
     pub applied_by: String,
-    /// How many requests it decided.
-    pub requests: i64,
+}
+
+/// The policies in force by name, for auditors and administrators.
+///
+/// # Errors
+/// [`ServiceError::Missing`] for anybody else, and for a cursor that is none of ours.
+pub async fn policies(ctx: &Ctx, by: &By, after: Option<&Cursor>) -> Result<Policies, ServiceError> {
+    if !by.reads_everything() {
+        return Err(ServiceError::Missing);
+    }
+    let after = after.map(Cursor::id).transpose()?;
+    let listing = Listing::cut(look_policy::list(&ctx.db, after, PAGE as i64 + 1).await?, PAGE, |row| row.id);
+    let mut rows = Vec::with_capacity(listing.rows.len());
+    for row in listing.rows {
+        let body = ctx.policies.version(&ctx.db, row.version_id.into()).await?;
+        rows.push(PolicyRow {
+            policy: PolicyName { id: row.id, name: row.name, version: body.version },
+            summary: summary(&body),
+            roles: row.roles,
+            applied_at: row.created_at,
+            applied_by: who(row.applied_by),
+        });
+    }
+    Ok(Policies { rows: Listing { rows, next: listing.next } })
+}
+
+/// One version of a policy in words, for auditors and administrators; the newest where none is named.
+///
+/// # Errors
+/// [`ServiceError::Missing`] for anybody else, and where there is no such policy or version.
+pub async fn policy(ctx: &Ctx, by: &By, id: Uuid, version: Option<i32>) -> Result<Policy, ServiceError> {
+    if !by.reads_everything() {
+        return Err(ServiceError::Missing);
+    }
+    let versions = look_policy::versions(&ctx.db, id).await?;
+    let newest = versions.first().ok_or(ServiceError::Missing)?;
+    let shown = versions.iter().find(|row| version.is_none_or(|wanted| row.version == wanted)).ok_or(ServiceError::Missing)?;
+    let body = ctx.policies.version(&ctx.db, shown.id.into()).await?;
+    let roles = look_policy::roles(&ctx.db, id).await?;
+    let limits = &body.durations;
+    Ok(Policy {
+        policy: PolicyName { id, name: body.name.clone(), version: body.version },
+        in_force: shown.id == newest.id,
+        applied_at: shown.created_at,
+        applied_by: who(shown.applied_by.clone()),
+        digest: body.digest.clone(),
+        roles: roles.into_iter().map(|row| RoleName { id: row.id, application: row.application, role: row.role, risk: row.risk }).collect(),
+        profile: format!("{}, version {}", body.profile.name, body.profile.version),
+        rules: body.profile.rules.iter().map(rule).collect(),
+        conditions: body.applies_to.iter().map(|condition| why::of_another(&condition.sentence())).collect(),
+        min_s: limits.minimum.0,
+        recommended_s: limits.recommended.map(|length| length.0),
+        max_s: limits.maximum.0,
+        indefinite: limits.indefinite,
+        choices_s: limits.choices.iter().map(|length| length.0).collect(),
+        procedure: body.procedure.as_ref().map(|procedure| format!("{}, version {}", procedure.name, procedure.version)),
+        steps: body.procedure.as_ref().map(steps::of_procedure).unwrap_or_default(),
+        notes: notes(&body),
+        versions: versions.into_iter().map(|row| VersionRow { version: row.version, applied_at: row.created_at, applied_by: who(row.applied_by) }).collect(),
+    })
+}
+
+/// A policy applied at the command line has no name beside it.
+fn who(name: Option<String>) -> String {
+    name.unwrap_or_else(|| "an operator".into())
+}
+
+fn rule(rule: &Rule) -> ProfileRule {
+    let (effect, sentences) = match rule.effect {
+        Effect::Allow => ("allow", rule.conditions.iter().map(|condition| why::of_another(&condition.sentence())).collect()),
+        Effect::Deny => ("deny", rule.conditions.iter().map(|condition| condition.kept_out_sentence()).collect()),
+    };
+    ProfileRule { effect: effect.into(), sentences }
+}
+
+/// "1 minute to 30 days; the manager decides."
+fn summary(policy: &AccessPolicy) -> String {
+    let decides = match &policy.procedure {
+        None => "approved at once".into(),
+        Some(procedure) => {
+            let step = |step: &crate::domain::policy::Step| {
+                let slots = step
+                    .slots
+                    .iter()
+                    .map(|slot| if slot.approvals > 1 { format!("{} of {}", slot.approvals, slot.source.label()) } else { slot.source.label() });
+                slots.collect::<Vec<_>>().join(" and ")
+            };
+            format!("asks {}", procedure.steps.iter().map(step).collect::<Vec<_>>().join(", then "))
+        }
+    };
+    format!("{}; {}.", steps::capital(&policy.duration_sentence()), decides.replace(" of a member of ", " members of "))
+}
+
+/// What else the policy says.
+fn notes(policy: &AccessPolicy) -> Vec<String> {
+    let mut notes = Vec::new();
+    match (policy.justification_required, policy.justification_minimum) {
+        (true, 0 | 1) => notes.push("A justification is required.".into()),
+        (true, least) => notes.push(format!("A justification of at least {least} characters is required.")),
+        (false, _) => notes.push("A justification may be given.".into()),
+    }
+    match (policy.ticket_required, &policy.ticket_prefix) {
+        (true, Some(prefix)) => notes.push(format!("A ticket is required; its number begins with {prefix}.")),
+        (true, None) => notes.push("A ticket is required.".into()),
+        (false, _) => {}
+    }
+    notes.push(
+        if policy.extension { "More time may be asked for in the second half of it." } else { "It is not extended; it is asked for again when it has ended." }
+            .into(),
+    );
+    if policy.procedure.is_some() {
+        notes.push(if policy.comment_to_deny { "A denial must give a reason." } else { "A denial need not give a reason." }.into());
+        if let Some(procedure) = &policy.procedure {
+            notes.push(if procedure.distinct_people { "One person counts once in a request." } else { "One person may decide at several steps." }.into());
+        }
+    }
+    notes
 }

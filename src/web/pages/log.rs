@@ -1,8 +1,23 @@
 //! Log: every event, searchable, to take away.
 
 use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use chrono::NaiveDate;
+use serde::Deserialize;
+use uuid::Uuid;
 
-use crate::service::look::log::Log;
+use crate::domain::event::Channel;
+use crate::service::export::{File, Mode, Taking, export};
+use crate::service::look::log::{self, Log, LogFilter};
+use crate::service::look::shared::Cursor;
+use crate::web::api::exports::stream;
+use crate::web::error::{self, Failure};
+use crate::web::flash::page_of;
+use crate::web::form::{Asked, failed, line, slowly};
+use crate::web::guard::SignedIn;
+use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
 
 /// The audit log.
@@ -15,11 +30,137 @@ pub struct LogPage {
     pub log: Log,
 }
 
+/// What the log is narrowed to, as the address says it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Search {
+    from: String,
+    to: String,
+    application: String,
+    role: String,
+    kind: String,
+    q: String,
+    before: Option<String>,
+    after: Option<String>,
+    mode: String,
+}
+
+impl Search {
+    fn filter(&self) -> Result<LogFilter, Failure> {
+        let filter = LogFilter {
+            from: day("from", &self.from)?,
+            to: day("to", &self.to)?,
+            application: id("application", &self.application)?,
+            role: id("role", &self.role)?,
+            kind: line(&self.kind),
+            q: line(&self.q),
+        };
+        match (filter.from, filter.to) {
+            (Some(from), Some(to)) if from > to => Err(Failure::bad_input("The period ends before it begins: “from” must not be later than “to”.")),
+            _ => Ok(filter),
+        }
+    }
+}
+
+fn day(name: &str, text: &str) -> Result<Option<NaiveDate>, Failure> {
+    let wrong = || Failure::bad_input(format!("“{name}” must be a day like 2026-01-31, from 1970 to 9998."));
+    let sane = |day: &NaiveDate| (1970..=9998).contains(&chrono::Datelike::year(day));
+    if text.is_empty() { Ok(None) } else { text.parse().ok().filter(sane).map(Some).ok_or_else(wrong) }
+}
+
+fn id(name: &str, text: &str) -> Result<Option<Uuid>, Failure> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        Uuid::try_parse(text).map(Some).map_err(|_| Failure::bad_input(format!("“{name}” must be chosen from the list, or be an id.")))
+    }
+}
+
+impl LogPage {
+    /// The filter as a query string for links, percent-encoded, with `key=value` after it where given.
+    pub fn query(&self, key: &str, value: &str) -> String {
+        let filter = &self.log.filter;
+        let id = |id: &Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+        let pairs = [
+            ("from", view::day(&filter.from)),
+            ("to", view::day(&filter.to)),
+            ("application", id(&filter.application)),
+            ("role", id(&filter.role)),
+            ("kind", filter.kind.clone()),
+            ("q", filter.q.clone()),
+            (key, value.to_owned()),
+        ];
+        let pairs: Vec<String> = pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!("{key}={}", value.query())).collect();
+        pairs.join("&")
+    }
+
+    /// The address of the newest page.
+    pub fn newest(&self) -> String {
+        format!("/log?{}", self.query("", "")).trim_end_matches('?').to_owned()
+    }
+
+    /// The address of a page of `key` (`before` or `after`) that begins at `cursor`.
+    pub fn turn(&self, key: &str, cursor: &Cursor) -> String {
+        format!("/log?{}", self.query(key, &cursor.0))
+    }
+
+    /// The address of a file of what the filter leaves.
+    pub fn file(&self, file: &str, mode: &str) -> String {
+        format!("/log/export/{file}.csv?{}", self.query("mode", mode))
+    }
+}
+
+/// `GET /log`
+pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, Asked(search): Asked<Search>) -> Result<Response, Response> {
+    let by = viewer.by(Channel::Web);
+    let filter = search.filter().map_err(failed)?;
+    if !filter.q.is_empty() {
+        slowly(&app, &app.limits.search, &by)?;
+    }
+    let (before, after) = (search.before.map(Cursor), search.after.map(Cursor));
+    let log = log::log(&app.ctx, &by, filter, before.as_ref(), after.as_ref()).await.map_err(failed)?;
+    Ok(page_of(&LogPage { frame: error::frame(&app, Some(&viewer), "log"), log }))
+}
+
+/// `GET /log/export/{file}.csv`: what the period, application, role and person of the filter leave, as a file.
+pub async fn file(
+    State(app): State<App>,
+    SignedIn(viewer): SignedIn,
+    method: Method,
+    Path(file): Path<String>,
+    Asked(search): Asked<Search>,
+) -> Result<Response, Response> {
+    // A HEAD takes nothing, so it must not be on record as a taking.
+    if method == Method::HEAD {
+        return Err(failed(Failure::of_status(StatusCode::METHOD_NOT_ALLOWED)));
+    }
+    let by = viewer.by(Channel::Web);
+    let file = file.strip_suffix(".csv").and_then(|_| File::parse(&file)).ok_or_else(|| failed(Failure::missing()))?;
+    let mode = if search.mode.is_empty() {
+        Mode::Raw
+    } else {
+        Mode::parse(&search.mode).ok_or_else(|| failed(Failure::bad_input("“mode” must be raw or safe.")))?
+    };
+    let filter = search.filter().map_err(failed)?;
+    slowly(&app, &app.limits.export, &by)?;
+    let person = log::person_to_take(&app.ctx, &by, &filter).await.map_err(failed)?;
+    let taking = Taking {
+        file,
+        mode,
+        from: filter.begins(),
+        to: filter.ends(),
+        application: filter.application.map(Into::into),
+        role: filter.role.map(Into::into),
+        person,
+    };
+    Ok(stream(export(&app.ctx, &by, &taking).await.map_err(failed)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::service::look::log::LogFilter;
-    use crate::service::look::shared::{Choice, Cursor, Listing};
+    use crate::service::look::shared::{Choice, Cursor};
     use crate::web::proof::*;
 
     fn sample(says: Says) -> LogPage {
@@ -32,24 +173,24 @@ mod tests {
                 filter: LogFilter {
                     from: chrono::NaiveDate::from_ymd_opt(2026, 11, 1),
                     kind: "request".into(),
-                    person: says.of("lind"),
-                    older: true,
+                    q: says.of("lind & co"),
                     ..LogFilter::default()
                 },
                 applications: vec![choice("a1", "Orders DB")],
                 roles: vec![choice("r1", "read-only")],
-                kinds: vec![choice("request", "Requests, all kinds"), choice("request.approved", "request.approved")],
-                query: "from=2026-11-01&kind=request".into(),
-                events: Listing {
-                    rows: vec![
-                        event(says, 40, 3, "grant.ended", "Countersign", "ended the access, because its time was up"),
-                        event(says, 41, 45, "grant.activated", "Countersign", "read the directory back and found the member"),
-                        event(says, 42, 48, "request.approved", "Dana Ruiz", "approved step 1, Manager"),
-                        helped,
-                        event(says, 43, 200, "request.submitted", "Bo Lind", "asked for Orders DB read-only for 4 hours"),
-                    ],
-                    next: Some(Cursor("k1".into())),
-                },
+                kinds: vec![choice("request", "Requests: all"), choice("request.approved", "request.approved")],
+                rows: vec![
+                    event(says, 40, 3, "grant.ended", "Countersign", "ended the access, because its time was up"),
+                    event(says, 41, 45, "grant.activated", "Countersign", "read the directory back and found the member"),
+                    event(says, 42, 48, "request.approved", "Dana Ruiz", "approved step 1, Manager"),
+                    helped,
+                    event(says, 43, 200, "request.submitted", "Bo Lind", "asked for Orders DB read-only for 4 hours"),
+                ],
+                older: Some(Cursor("17".into())),
+                newer: Some(Cursor("44".into())),
+                cut: false,
+                whole: true,
+                notice: None,
             },
         }
     }
@@ -61,18 +202,23 @@ mod tests {
         assert_eq!(page.one("#from").attr("value"), Some("2026-11-01"));
         assert_eq!(page.one("#kind option[selected]").attr("value"), Some("request"));
         let pages: Vec<_> = page.all(".pager a").iter().map(|a| a.attr("href").unwrap_or_default()).collect();
-        assert_eq!(pages, ["/log?from=2026-11-01&kind=request", "/log?from=2026-11-01&kind=request&before=k1"]);
+        let query = "from=2026-11-01&kind=request&q=lind%20%26%20co";
+        assert_eq!(pages, [format!("/log?{query}"), format!("/log?{query}&after=44"), format!("/log?{query}&before=17")]);
         let files: Vec<_> = page.all("a[download]").iter().map(|a| a.attr("href").unwrap_or_default()).collect();
         assert_eq!(files.len(), 8);
-        assert_eq!(files[0], "/log/requests.csv?mode=raw&from=2026-11-01&kind=request");
+        assert_eq!(files[0], format!("/log/export/requests.csv?{query}&mode=raw"));
         assert!(page.says("for Mina Sato"));
     }
 
     #[test]
     fn a_log_without_a_match_says_so() {
         let mut page = sample(Says::Plain);
-        page.log.events = Listing::whole(vec![]);
+        page.log.rows.clear();
         assert!(Rendered::of("log-empty", &page).text(".empty").contains("No events match"));
+        page.log.cut = true;
+        page.log.whole = false;
+        let page = Rendered::of("log-cut", &page);
+        assert!(page.text(".empty").contains("so far back") && page.says("what you own"));
     }
 
     #[test]

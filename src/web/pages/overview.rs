@@ -1,8 +1,16 @@
 //! Overview: what needs somebody, and every part's health.
 
 use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
 
-use crate::service::look::overview::Overview;
+use crate::domain::event::Channel;
+use crate::service::look::overview::{self, Overview};
+use crate::web::error;
+use crate::web::flash::page_of;
+use crate::web::form::failed;
+use crate::web::guard::Auditor;
+use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
 
 /// The administrator's first page.
@@ -13,6 +21,12 @@ pub struct OverviewPage {
     pub frame: Frame,
     /// What it shows.
     pub overview: Overview,
+}
+
+/// `GET /admin`
+pub async fn get(State(app): State<App>, Auditor(viewer): Auditor) -> Result<Response, Response> {
+    let overview = overview::overview(&app.ctx, &viewer.by(Channel::Web)).await.map_err(failed)?;
+    Ok(page_of(&OverviewPage { frame: error::frame(&app, Some(&viewer), "overview"), overview }))
 }
 
 #[cfg(test)]

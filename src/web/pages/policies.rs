@@ -1,8 +1,18 @@
 //! Policies: those in force.
 
 use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
 
-use crate::service::look::policy::Policies;
+use crate::domain::event::Channel;
+use crate::service::look::policy::{self, Policies};
+use crate::service::look::shared::Cursor;
+use crate::web::error;
+use crate::web::flash::page_of;
+use crate::web::form::{Asked, failed};
+use crate::web::guard::Auditor;
+use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
 
 /// The list of policies.
@@ -13,6 +23,20 @@ pub struct PoliciesPage {
     pub frame: Frame,
     /// What it shows.
     pub policies: Policies,
+}
+
+/// Which page of the list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct From {
+    after: Option<String>,
+}
+
+/// `GET /admin/policies`
+pub async fn get(State(app): State<App>, Auditor(viewer): Auditor, Asked(from): Asked<From>) -> Result<Response, Response> {
+    let after = from.after.map(Cursor);
+    let policies = policy::policies(&app.ctx, &viewer.by(Channel::Web), after.as_ref()).await.map_err(failed)?;
+    Ok(page_of(&PoliciesPage { frame: error::frame(&app, Some(&viewer), "policies"), policies }))
 }
 
 #[cfg(test)]

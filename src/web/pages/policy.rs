@@ -1,8 +1,17 @@
 //! One policy version, in words.
 
 use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
 
-use crate::service::look::policy::Policy;
+use crate::domain::event::Channel;
+use crate::service::look::policy::{self, Policy};
+use crate::web::error::{self, Failure};
+use crate::web::flash::page_of;
+use crate::web::form::{Asked, Id, failed};
+use crate::web::guard::Auditor;
+use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
 
 /// A policy's version.
@@ -15,6 +24,23 @@ pub struct PolicyPage {
     pub policy: Policy,
 }
 
+/// Which version.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Which {
+    version: String,
+}
+
+/// `GET /admin/policies/{id}`
+pub async fn get(State(app): State<App>, Auditor(viewer): Auditor, Id(id): Id, Asked(which): Asked<Which>) -> Result<Response, Response> {
+    let version = match which.version.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| failed(Failure::missing()))?),
+    };
+    let policy = policy::policy(&app.ctx, &viewer.by(Channel::Web), id, version).await.map_err(failed)?;
+    Ok(page_of(&PolicyPage { frame: error::frame(&app, Some(&viewer), "policies"), policy }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -22,12 +48,8 @@ mod tests {
     use crate::web::proof::{self, *};
 
     fn sample(says: Says) -> PolicyPage {
-        let rule = |name: &str, effect: &str, sentences: &[&str]| ProfileRule {
-            name: says.of(name),
-            effect: effect.into(),
-            sentences: sentences.iter().map(|s| says.of(s)).collect(),
-        };
-        let version = |version, minutes, requests| VersionRow { version, applied_at: ago(minutes), applied_by: says.of("Ines Moreau"), requests };
+        let rule = |effect: &str, sentences: &[&str]| ProfileRule { effect: effect.into(), sentences: sentences.iter().map(|s| says.of(s)).collect() };
+        let version = |version, minutes| VersionRow { version, applied_at: ago(minutes), applied_by: says.of("Ines Moreau") };
         PolicyPage {
             frame: frame(says, As::Administrator, "policies"),
             policy: Policy {
@@ -42,18 +64,20 @@ mod tests {
                     role(says, 22, "Warehouse", "analyst", "low"),
                 ],
                 rules: vec![
-                    rule("Engineers and analysts", "allow", &["Department is Data or Engineering", "There is a manager"]),
-                    rule("No contractors", "deny", &["Employment type is contractor"]),
+                    rule("allow", &["Department is Data or Engineering", "There is a manager"]),
+                    rule("deny", &["Kept out: employment type contractor"]),
                 ],
+                profile: says.of("Builders, version 1"),
                 conditions: vec![],
                 min_s: 900,
-                recommended_s: 14400,
+                recommended_s: Some(14400),
                 max_s: 28800,
+                indefinite: false,
                 choices_s: vec![3600, 14400, 28800],
+                procedure: Some(says.of("Manager, then owners, version 2")),
                 steps: steps(says),
-                automatic: vec![says.of("The person is on call (group oncall) and asks for at most 1 hour")],
                 notes: vec![says.of("A justification of at least 20 characters is required."), says.of("A ticket may be given.")],
-                versions: vec![version(3, 9000, 412), version(2, 90000, 1830), version(1, 190000, 77)],
+                versions: vec![version(3, 9000), version(2, 90000), version(1, 190000)],
             },
         }
     }
