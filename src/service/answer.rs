@@ -52,11 +52,12 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
     if !approver_now.active {
         return Err(Refusal::NotActive.into());
     }
-    let now = ctx.clock.now();
 
     // From here on one connection only: a second one asked for under lock could wait for ever.
     let mut tx = ctx.db.begin().await?;
     let row = request::lock(&mut tx, id).await?.ok_or(ServiceError::Missing)?;
+    // Read under the lock: of two who approve at once, the one that completes the request must not seem the earlier.
+    let now = ctx.clock.now();
     let steps = request::steps(&mut tx, id).await?;
     let deciding = deciding(&row, &steps, &policy);
     if seen_step.is_some_and(|seen| seen != deciding.step_no) && deciding.status == RequestStatus::Pending && deciding.requester != by.person {

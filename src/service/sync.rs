@@ -110,14 +110,15 @@ pub async fn sync(ctx: &Ctx, directory: &str) -> Result<Synced, ServiceError> {
 /// When the database fails.
 pub async fn offboard(ctx: &Ctx, person: PersonId, status: &str) -> Result<(), ServiceError> {
     let mut tx = ctx.db.begin().await?;
+    let (open, live) = (request::lock_open_of(&mut tx, person).await?, grant::lock_live_of(&mut tx, person).await?);
     let now = ctx.clock.now();
     let mut events = Vec::new();
-    for row in request::lock_open_of(&mut tx, person).await? {
+    for row in open {
         request::close(&mut tx, row.id.into(), RequestStatus::Withdrawn, row.granted_s, now).await?;
         events.push(by_system(about(&row), Fact::RequestClosed { reason: format!("the beneficiary is {status} in the directory") }));
     }
     let mut targets = Vec::new();
-    for row in grant::lock_live_of(&mut tx, person).await? {
+    for row in live {
         grant::end(&mut tx, row.id.into(), EndReason::Offboarded, None, None, now).await?;
         events.push(by_system(about_grant(&row), Fact::GrantOffboarded { status: status.into() }));
         targets.push(row.target_id);

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use base64::Engine;
@@ -47,7 +48,9 @@ impl Drop for Driver {
         // Ending the session ends the browser, also when a test fails half-way.
         if let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) {
             let request = format!("DELETE /session/{} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", self.session);
-            _ = connection.write_all(request.as_bytes()).and_then(|()| connection.read_to_end(&mut Vec::new()).map(drop));
+            // The answer comes when the browser has gone; the connection may stay open after it.
+            _ = connection.set_read_timeout(Some(Duration::from_secs(10)));
+            _ = connection.write_all(request.as_bytes()).and_then(|()| connection.read(&mut [0; 64]).map(drop));
         }
         _ = self.child.kill();
         _ = self.child.wait();
@@ -137,17 +140,19 @@ impl Browser {
         self.client.current_url().await.unwrap().path().to_owned()
     }
 
-    /// What is to be read on it.
+    /// What is to be read on it; nothing while it is being loaded.
     pub async fn text(&self) -> String {
-        let text = self.client.find(Locator::Css("body")).await.unwrap().text().await.unwrap();
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        let text = self.client.execute("return document.body ? document.body.innerText : ''", vec![]).await.unwrap_or_default();
+        text.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// That all of these can be read on it.
+    /// That all of these can be read on it, as soon as it is there.
     pub async fn sees(&self, texts: &[&str]) {
-        let text = self.text().await;
-        for wanted in texts {
-            assert!(text.to_lowercase().contains(&wanted.to_lowercase()), "{wanted:?} is not at {}: {text}", self.path().await);
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let text = self.text().await.to_lowercase();
+            let Some(missing) = texts.iter().find(|wanted| !text.contains(&wanted.to_lowercase())) else { return };
+            assert!(Instant::now() < until, "{missing:?} is not at {}: {}", self.path().await, self.text().await);
         }
     }
 
@@ -218,6 +223,11 @@ impl Browser {
         field.send_keys(text).await.unwrap();
     }
 
+    /// Chooses in the list with this label.
+    pub async fn choose(&self, label: &str, option: &str) {
+        self.field(label).await.select_by_label(option).await.unwrap();
+    }
+
     /// Signs in by choosing a person at the demo directory.
     pub async fn sign_in(&self, name: &str) {
         self.go("/sign-in").await;
@@ -286,6 +296,9 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]})).await;
         let metrics = json!({"width": width, "height": if width < 600 { 844 } else { 900 }, "deviceScaleFactor": 1, "mobile": width < 600});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        // Colours fade from one scheme to the other; what is half-way is no page of ours.
+        let settled = "const done = arguments[0]; requestAnimationFrame(() => Promise.allSettled(document.getAnimations().map(a => a.finished)).then(() => done()));";
+        self.client.execute_async(settled, vec![]).await.unwrap();
     }
 
     async fn look_as_before(&self) {

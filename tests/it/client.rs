@@ -74,13 +74,6 @@ impl Client {
         Self { http, jar: BTreeMap::new(), headers, site: site.to_owned() }
     }
 
-    /// Somebody who is signed in at a server before the demo directory.
-    pub async fn signed_in(site: &str, user_name: &str) -> Self {
-        let mut client = Self::new(site);
-        client.sign_in(user_name).await;
-        client
-    }
-
     /// Signs in at the demo directory by choosing a person.
     pub async fn sign_in(&mut self, user_name: &str) -> Page {
         let choice = self.visit(Method::GET, "/sign-in/start", Sent::Nothing).await;

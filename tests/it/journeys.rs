@@ -66,8 +66,8 @@ async fn access_is_asked_for_approved_held_and_returned_and_the_csv_proves_it() 
     bo.sees(&["What do you need access to?", "Demo", "Bo Lind"]).await;
     bo.fill("Search roles", "orders read").await;
     bo.press(&Key::Enter.to_string()).await;
+    bo.sees(&["Only what I may ask for", "Orders DB", "Read-only"]).await;
     assert_eq!(bo.path().await, "/catalog");
-    bo.sees(&["Orders DB", "Read-only"]).await;
     bo.click("Ask for Orders DB Read-only").await;
     bo.sees(&["What will happen", "Mara Voss", "Standard access", "The clock starts when you have access"]).await;
     bo.click("1 hour").await;
@@ -203,6 +203,7 @@ async fn everything_works_in_a_browser_without_scripts() {
     bo.click("Ask for Orders DB Read-only").await;
     bo.click("Another length").await;
     bo.fill("How many", "90").await;
+    bo.choose("Unit", "minutes").await;
     bo.fill("Why do you need it", "short").await;
     bo.click("Ask for access").await;
     bo.sees(&["Nothing was sent", "What you typed is still here"]).await;
@@ -236,11 +237,14 @@ async fn everything_works_with_the_keyboard_alone() {
     bo.go("/sign-in").await;
     bo.tab_to("Sign in with").await;
     bo.press(&enter).await;
+    bo.sees(&["Choose who you are"]).await;
     bo.tab_to("Bo Lind").await;
     bo.press(&enter).await;
+    bo.sees(&["What do you need access to?"]).await;
     // The search has the focus; what is typed goes there.
     bo.press("orders read").await;
     bo.press(&enter).await;
+    bo.sees(&["Only what I may ask for"]).await;
     bo.tab_to("Skip to content").await;
     bo.press(&enter).await;
     bo.tab_to("Ask for Orders DB Read-only").await;

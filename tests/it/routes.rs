@@ -1,1 +1,336 @@
-//! To come.
+//! Every route, and what everybody gets there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use countersign::domain::approval::Answer;
+use countersign::domain::event::{Actor, Channel};
+use countersign::service::api_token::{self, NewToken};
+use reqwest::Method;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::client::{Client, Page, Sent, fields, form};
+use crate::server::{Town, crowd};
+use crate::world::Reach;
+
+/// 303 to the sign-in page.
+const DOOR: u16 = 1;
+/// 303 to a page that says what came of it.
+const DONE: u16 = 303;
+
+/// Who comes, in this order: the last are those who may most.
+const WHO: [&str; 7] = ["anonymous", "stranger", "requester", "approver", "owner", "auditor", "administrator"];
+/// Who they are. The requester is another worker each time.
+const NAMES: [&str; 7] = ["", "liam.byrne", "", "mara.voss", "arjun.mehta", "wei.zhang", "sofia.marin"];
+
+/// Every route, with what each of them gets. A page that one may not see is not there: 404.
+#[rustfmt::skip]
+const TABLE: &[(&str, [u16; 7])] = &[
+    //                                       anonymous stranger requester approver owner auditor administrator
+    ("GET /sign-in",                          [200, DONE, DONE, DONE, DONE, DONE, DONE]),
+    ("GET /sign-in/start",                    [303, 303, 303, 303, 303, 303, 303]),
+    ("GET /sign-in/callback",                 [400, 400, 400, 400, 400, 400, 400]),
+    ("POST /sign-out",                        [303, 303, 303, 303, 303, 303, 303]),
+    ("GET /signed-out",                       [200, 200, 200, 200, 200, 200, 200]),
+    ("GET /sessions",                         [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("POST /sessions/{id}/end",               [DOOR, 404, DONE, 404, 404, 404, 404]),
+    ("POST /sessions/end-others",             [DOOR, DONE, DONE, DONE, DONE, DONE, DONE]),
+    ("GET /",                                 [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /catalog",                          [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /roles/{id}",                       [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /roles/{id}/ask",                   [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("POST /requests",                        [DOOR, DONE, DONE, DONE, DONE, DONE, DONE]),
+    ("GET /requests/{id}",                    [DOOR, 404, 200, 200, 200, 200, 200]),
+    ("POST /requests/{id}/withdraw",          [DOOR, 404, DONE, 404, 404, 404, 404]),
+    ("POST /requests/{id}/approve",           [DOOR, 404, 422, DONE, 422, 422, 422]),
+    ("POST /requests/{id}/deny",              [DOOR, 404, 422, DONE, 422, 422, 422]),
+    ("GET /access",                           [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /access/mine.csv",                  [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("POST /grants/{id}/return",              [DOOR, 404, DONE, 404, 422, 404, 422]),
+    ("POST /grants/{id}/revoke",              [DOOR, 404, 422, 404, DONE, 404, DONE]),
+    ("GET /queue",                            [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /log",                              [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /log/export/{file}",                [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /tokens",                           [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("POST /tokens",                          [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("POST /tokens/{id}/revoke",              [DOOR, 404, DONE, 404, 404, 404, 404]),
+    ("GET /admin",                            [DOOR, 404, 404, 404, 404, 404, 200]),
+    ("GET /admin/policies",                   [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /admin/policies/{id}",              [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /admin/provisioning",               [DOOR, 404, 404, 404, 404, 404, 200]),
+    ("POST /admin/provisioning/run",          [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("POST /admin/provisioning/{id}/retry",   [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("GET /admin/directory",                  [DOOR, 404, 404, 404, 404, 404, 200]),
+    ("POST /admin/directory/{key}/sync",      [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("GET /healthz",                          [200, 200, 200, 200, 200, 200, 200]),
+    ("GET /readyz",                           [200, 200, 200, 200, 200, 200, 200]),
+    ("GET /static/{name}",                    [200, 200, 200, 200, 200, 200, 200]),
+    ("GET /api",                              [200, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/docs",                         [200, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/openapi.json",                 [200, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/v1/catalog",                   [401, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/v1/catalog/{role}",            [401, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/v1/requests",                  [401, 200, 200, 200, 200, 200, 200]),
+    ("POST /api/v1/requests",                 [401, 201, 201, 201, 201, 201, 201]),
+    ("POST /api/v1/requests/preview",         [401, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/v1/requests/{request}",        [401, 404, 200, 200, 200, 200, 200]),
+    ("POST /api/v1/requests/{request}/approve",  [401, 404, 422, 200, 422, 422, 422]),
+    ("POST /api/v1/requests/{request}/deny",     [401, 404, 422, 200, 422, 422, 422]),
+    ("POST /api/v1/requests/{request}/withdraw", [401, 404, 200, 404, 404, 404, 404]),
+    ("GET /api/v1/grants",                    [401, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/v1/grants/{grant}",            [401, 404, 200, 404, 200, 200, 200]),
+    ("POST /api/v1/grants/{grant}/return",    [401, 404, 200, 404, 422, 404, 422]),
+    ("POST /api/v1/grants/{grant}/revoke",    [401, 404, 422, 404, 200, 404, 200]),
+    ("GET /api/v1/events",                    [401, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/v1/exports/{file}",            [401, 404, 404, 404, 404, 200, 200]),
+    ("GET /api/v1/tokens",                    [401, 200, 200, 200, 200, 200, 200]),
+    ("POST /api/v1/tokens/{token}/revoke",    [401, 404, 200, 404, 404, 404, 200]),
+];
+
+/// Every `METHOD path` that the sources of the web register.
+fn registered() -> BTreeSet<String> {
+    fn walk(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code: String = text.split("#[cfg(test)]").next().unwrap().split_whitespace().collect();
+            for rest in code.split(".route(\"").skip(1) {
+                let (path, rest) = rest.split_once('"').unwrap();
+                let end = rest.find("))").unwrap();
+                for method in ["get", "post", "put", "patch", "delete"] {
+                    if rest[..end].contains(&format!(",{method}(")) || rest[..end].contains(&format!(").{method}(")) {
+                        found.insert(format!("{} {path}", method.to_uppercase()));
+                    }
+                }
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web"), &mut found);
+    found
+}
+
+#[test]
+fn every_route_is_in_the_table() {
+    let table: BTreeSet<String> = TABLE.iter().map(|(route, _)| (*route).to_owned()).collect();
+    assert_eq!(table.len(), TABLE.len(), "a route stands twice in the table");
+    let registered = registered();
+    assert!(registered.len() > 50, "the routes are found in the sources: {registered:?}");
+    let missing: Vec<_> = registered.difference(&table).collect();
+    let gone: Vec<_> = table.difference(&registered).collect();
+    assert!(missing.is_empty(), "say in the table of tests/it/routes.rs who gets what at {missing:?}");
+    assert!(gone.is_empty(), "in the table, but no route: {gone:?}");
+}
+
+/// What a route is tried with: things of a requester who is there for it.
+struct Things {
+    requester: String,
+    role: Uuid,
+    other: Uuid,
+    pending: Uuid,
+    /// What the approver's page would send.
+    answer: Vec<(String, String)>,
+    grant: Uuid,
+    session: Uuid,
+    token: Uuid,
+    policy: Uuid,
+    target: Uuid,
+}
+
+struct Street {
+    town: Town,
+    workers: usize,
+}
+
+impl Street {
+    async fn things(&mut self) -> Things {
+        let (world, requester) = (&self.town.world, format!("worker.{}", self.workers));
+        self.workers += 1;
+        let approved = world.ask(&requester, "orders-db", "reader", 3_600).await.unwrap().id;
+        world.answer("mara.voss", approved, Answer::Approve { granted: None }).await.unwrap();
+        let pending = world.ask(&requester, "orders-db", "writer", 3_600).await.unwrap().id.0;
+        let page = self.town.visitor("mara.voss").await.get(&format!("/requests/{pending}")).await;
+        let (_, answer) = fields(&page, &format!("form[action='/requests/{pending}/approve']"), &[]);
+        drop(self.town.visitor(&requester).await);
+        let session = self.one("select s.id from session s join person p on p.id = s.person_id where p.user_name = $1", &requester).await;
+        self.token(&requester).await;
+        let token = self.one("select t.id from api_token t join person p on p.id = t.person_id where p.user_name = $1", &requester).await;
+        let target = self.one("select t.id from target t join person p on p.id = t.person_id where p.user_name = $1", &requester).await;
+        let policy = self.one("select id from access_policy where key = $1", "standard").await;
+        let (role, other) = (world.role("warehouse", "analyst").await.0, world.role("support-console", "agent").await.0);
+        Things { role, other, pending, answer, grant: world.grant(approved).await.0.0, session, token, policy, target, requester }
+    }
+
+    async fn one(&self, sql: &'static str, about: &str) -> Uuid {
+        sqlx::query_scalar(sql).bind(about).fetch_one(&self.town.world.root).await.unwrap()
+    }
+
+    async fn token(&self, user_name: &str) -> String {
+        let ctx = &self.town.world.ctx;
+        let new = NewToken {
+            person: self.town.world.person(user_name).await,
+            name: "for the table".into(),
+            scopes: crate::api::ALL.map(String::from).into(),
+            expires_at: ctx.clock.now() + chrono::Duration::days(1),
+        };
+        api_token::create(ctx, &Actor::System, Channel::Cli, &new).await.unwrap().secret
+    }
+}
+
+/// Where a route is, filled in.
+fn place(path: &str, things: &Things) -> String {
+    let id = match path {
+        path if path.starts_with("/roles/") || path.contains("/catalog/") => things.role,
+        path if path.contains("/requests/") => things.pending,
+        path if path.contains("/grants/") => things.grant,
+        path if path.contains("/sessions/") => things.session,
+        path if path.contains("/tokens/") => things.token,
+        path if path.contains("/policies/") => things.policy,
+        _ => things.target,
+    }
+    .to_string();
+    let mut parts: Vec<String> = path.split('/').map(str::to_owned).collect();
+    for part in parts.iter_mut().filter(|part| part.starts_with('{')) {
+        *part = match part.as_str() {
+            "{file}" => "grants.csv".into(),
+            "{name}" => "app.css".into(),
+            "{key}" => "main".into(),
+            _ => id.clone(),
+        };
+    }
+    parts.join("/")
+}
+
+/// What is sent along.
+fn body(route: &str, things: &Things) -> Sent {
+    let (role, other) = (things.role.to_string(), things.other.to_string());
+    match route {
+        "POST /requests" => form(&[("role", &role), ("key", &Uuid::now_v7().to_string()), ("duration", "86400"), ("justification", "Look into order 4711.")]),
+        "POST /api/v1/requests" | "POST /api/v1/requests/preview" => {
+            json_of(json!({"role": other, "duration_s": 86_400, "justification": "Look into order 4711."}))
+        }
+        "POST /requests/{id}/approve" | "POST /requests/{id}/deny" => {
+            let mut sent = things.answer.clone();
+            sent.push(("reason".into(), "Not now.".into()));
+            Sent::Form(sent)
+        }
+        "POST /grants/{id}/revoke" => form(&[("reason", "Not needed any more.")]),
+        "POST /tokens" => form(&[("name", "mine"), ("scope", "catalog:read"), ("life", "86400")]),
+        route if route.starts_with("POST /api/") && !route.ends_with("/approve") && !route.contains("/tokens") => json_of(json!({"reason": "Not now."})),
+        route if route.starts_with("POST /api/") => json_of(json!({})),
+        route if route.starts_with("POST ") => form(&[]),
+        _ => Sent::Nothing,
+    }
+}
+
+fn json_of(value: serde_json::Value) -> Sent {
+    Sent::Raw("application/json", value.to_string().into_bytes())
+}
+
+/// Takes away what keeps an answer from being read or kept by others.
+fn has_its_headers(route: &str, page: &Page) {
+    let header = |name: &str| page.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default();
+    assert!(header("content-security-policy").starts_with("default-src 'none'"), "{route}: {:?}", page.headers);
+    assert_eq!((header("x-content-type-options"), header("referrer-policy")), ("nosniff", "no-referrer"), "{route}");
+    assert_eq!(header("cross-origin-resource-policy"), "same-origin", "{route}");
+    if !route.contains("/static/") && !route.contains("openapi") {
+        assert!(header("cache-control").contains("no-store"), "{route}: {:?}", page.headers);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_gets_what_the_table_says_and_nothing_else() {
+    let mut street = Street { town: Town::of(crowd(120), Reach::Demo, &[]).await, workers: 0 };
+    let mut tokens = BTreeMap::new();
+    for name in NAMES.iter().filter(|name| !name.is_empty()) {
+        tokens.insert(*name, street.token(name).await);
+    }
+    let mut faults = Vec::new();
+    for (route, wanted) in TABLE {
+        let (method, path) = route.split_once(' ').unwrap();
+        let method: Method = method.parse().unwrap();
+        let mut things = street.things().await;
+        for (who, wanted) in wanted.iter().enumerate() {
+            let mut client = Client::new(&street.town.server.url);
+            let name = if WHO[who] == "requester" { things.requester.clone() } else { NAMES[who].to_owned() };
+            let token = match tokens.get(name.as_str()) {
+                Some(token) => token.clone(),
+                None if name.is_empty() => String::new(),
+                None => street.token(&name).await,
+            };
+            if path.starts_with("/api/v1") && !token.is_empty() {
+                client.headers = vec![("authorization", format!("Bearer {token}"))];
+            } else if !name.is_empty() && !path.starts_with("/api/v1") {
+                client = street.town.visitor(&name).await;
+            }
+            let page = client.send(method.clone(), &place(path, &things), body(route, &things)).await;
+            let got = if page.status == 303 && page.location().starts_with("/sign-in") { DOOR } else { page.status };
+            if got != *wanted {
+                faults.push(format!("{route}: {} gets {got}, not {wanted}: {} {}", WHO[who], page.location(), page.text().chars().take(200).collect::<String>()));
+            }
+            if got >= 400 {
+                assert!(page.text().len() > 20, "{route}: {got} says what is wrong: {}", page.text());
+            }
+            has_its_headers(route, &page);
+            // Whoever acts uses up what there was.
+            if method == Method::POST && matches!(got, 200..=399) {
+                things = street.things().await;
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} of them\n{}", faults.len(), faults.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_act_is_done_by_a_get_or_for_another_site() {
+    let mut street = Street { town: Town::of(crowd(2), Reach::Demo, &[]).await, workers: 0 };
+    let things = street.things().await;
+    let count = async || -> Vec<i64> {
+        let mut counts = Vec::new();
+        for sql in [
+            "select count(*) from audit_event where kind not in ('token.used', 'directory.synced', 'approval.viewed')",
+            "select count(*) from request where status = 'pending'",
+            "select count(*) from access_grant where ended_at is null",
+            "select count(*) from api_token where revoked_at is null",
+            "select count(*) from session",
+        ] {
+            counts.push(sqlx::query_scalar(sql).fetch_one(&street.town.world.root).await.unwrap());
+        }
+        counts
+    };
+    let mut people = Vec::new();
+    for name in [things.requester.as_str(), "mara.voss", "arjun.mehta", "sofia.marin"] {
+        people.push(street.town.visitor(name).await);
+    }
+    let before = count().await;
+    let routes: BTreeSet<&str> = TABLE.iter().map(|(route, _)| *route).collect();
+    let posts = TABLE.iter().filter_map(|(route, _)| Some((*route, route.strip_prefix("POST ")?)));
+    for (route, path) in posts {
+        let place = place(path, &things);
+        for client in &people {
+            for evil in [&[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")][..], &[("origin", "https://evil.example")], &[]] {
+                let mut client = client.clone();
+                client.headers = evil.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+                let page = client.send(Method::POST, &place, body(route, &things)).await;
+                // The API knows no cookies: for it nobody has called.
+                assert_eq!(page.status, if path.starts_with("/api/v1") { 401 } else { 403 }, "{route} {evil:?}: {}", page.text());
+                has_its_headers(route, &page);
+            }
+            if !routes.contains(format!("GET {path}").as_str()) {
+                for method in [Method::GET, Method::HEAD] {
+                    let page = client.clone().send(method.clone(), &place, Sent::Nothing).await;
+                    // An API route has no caller here, and nobody learns from it what there is.
+                    let wanted = if path.starts_with("/api/") { [401, 405] } else { [405, 405] };
+                    // `GET /requests/preview` and its like are the address of one thing, which is not there.
+                    assert!(wanted.contains(&page.status) || page.status == 404, "{method} {path}: {} {}", page.status, page.text());
+                }
+            }
+        }
+    }
+    assert_eq!(count().await, before, "nothing was done");
+}

@@ -118,11 +118,6 @@ impl Server {
         (self.child, self.took) = launch(&self.arguments, &self.environment, &self.said);
     }
 
-    /// Its number.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it has logged.
     pub fn log(&self) -> String {
         self.said.lock().unwrap().clone()
@@ -243,7 +238,7 @@ pub fn crowd(workers: usize) -> Company {
     let mut text = include_str!("../../config/demo/company.toml").to_owned();
     for n in 0..workers {
         text.push_str(&format!(
-            "\n[[person]]\nuser_name = \"worker.{n}\"\ngiven = \"Worker\"\nfamily = \"Number {n}\"\ntitle = \"Worker\"\ndepartment = \"Sales\"\nmanager = \"mara.voss\"\nlocality = \"Leeds\"\nnumber = \"OV-5{n:03}\"\n"
+            "\n[[person]]\nuser_name = \"worker.{n}\"\ngiven = \"Worker\"\nfamily = \"Number {n}\"\ntitle = \"Worker\"\ndepartment = \"Data\"\nmanager = \"mara.voss\"\nlocality = \"Leeds\"\nnumber = \"OV-5{n:03}\"\n"
         ));
     }
     Company::parse(&text).unwrap()
