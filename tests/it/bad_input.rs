@@ -88,7 +88,10 @@ async fn whatever_the_request_form_is_sent_it_answers_with_a_sentence_and_writes
         ("only separators".into(), raw("&&&===&&&")),
         ("JSON".into(), Sent::Raw("application/json", format!("{{\"role\":\"{role}\"}}").into_bytes())),
         ("a picture".into(), Sent::Raw("image/png", vec![0x89; 512])),
-        ("several parts".into(), Sent::Raw("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=\"role\"\r\n\r\n1\r\n--x--".to_vec())),
+        (
+            "several parts".into(),
+            Sent::Raw("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=\"role\"\r\n\r\n1\r\n--x--".to_vec()),
+        ),
         ("1 MB of reason".into(), with("justification", &"x".repeat(1 << 20))),
         ("a thousand fields".into(), raw(&(0..4_000).map(|n| format!("f{n}=x")).collect::<Vec<_>>().join("&"))),
         ("a ticket of another tracker".into(), with("ticket", "JIRA-1")),
@@ -102,14 +105,31 @@ async fn whatever_the_request_form_is_sent_it_answers_with_a_sentence_and_writes
             cases.push((format!("ticket: {what}"), with("ticket", &text)));
         }
     }
-    for duration in ["", "0", "-1", "-9223372036854775808", "9223372036854775807", "99999999999999999999999", "1e3", "1.5", "NaN", "3600; drop table request", "14401", "1", "none", "other", "\0"]
-    {
+    for duration in [
+        "",
+        "0",
+        "-1",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "99999999999999999999999",
+        "1e3",
+        "1.5",
+        "NaN",
+        "3600; drop table request",
+        "14401",
+        "1",
+        "none",
+        "other",
+        "\0",
+    ] {
         cases.push((format!("duration {duration:?}"), with("duration", duration)));
     }
     for start in ["yesterday", "2020-01-01T00:00", "99999-01-01T00:00", "2026-13-45T99:99", "2125-01-01T00:00", "\0", "-1"] {
         cases.push((format!("start {start:?}"), with("start", start)));
     }
-    for (amount, unit) in [("0", "hours"), ("-5", "hours"), ("1.5", "hours"), ("ten", "hours"), ("999999999999", "days"), ("", "minutes"), ("5", "fortnights"), ("1", "minutes")] {
+    for (amount, unit) in
+        [("0", "hours"), ("-5", "hours"), ("1.5", "hours"), ("ten", "hours"), ("999999999999", "days"), ("", "minutes"), ("5", "fortnights"), ("1", "minutes")]
+    {
         let mut sent = match with("duration", "other") {
             Sent::Form(sent) => sent,
             _ => unreachable!(),
@@ -262,11 +282,44 @@ async fn strange_addresses_are_answered_without_a_fault_of_ours() {
     }
     let before = rows(&town.world).await;
     let long = "x".repeat(5_000);
-    for path in ["/", "/catalog", "/queue", "/access", "/log", "/tokens", "/sign-in", "/sign-in/start", "/sign-in/callback", "/signed-out", "/admin/policies", "/admin/provisioning", "/admin/directory", "/api/v1/requests"]
-    {
+    for path in [
+        "/",
+        "/catalog",
+        "/queue",
+        "/access",
+        "/log",
+        "/tokens",
+        "/sign-in",
+        "/sign-in/start",
+        "/sign-in/callback",
+        "/signed-out",
+        "/admin/policies",
+        "/admin/provisioning",
+        "/admin/directory",
+        "/api/v1/requests",
+    ] {
         for query in [
-            "q=%00", "q=%ff%fe", "q=a&q=b", "q=%E2%80%AE", "q=%", "&&&", "=", "after=x", "before=-1", "before=99999999999999999999", "ended=%00", "from=yesterday&to=never",
-            "from=99999-01-01", "application=%27%20or%201=1", "role=x&kind=%00&person=%00", "to=//evil.example", "to=/%5Cevil.example", "state=%00&code=%00", "extend=x", "version=-1", "limit=-1",
+            "q=%00",
+            "q=%ff%fe",
+            "q=a&q=b",
+            "q=%E2%80%AE",
+            "q=%",
+            "&&&",
+            "=",
+            "after=x",
+            "before=-1",
+            "before=99999999999999999999",
+            "ended=%00",
+            "from=yesterday&to=never",
+            "from=99999-01-01",
+            "application=%27%20or%201=1",
+            "role=x&kind=%00&person=%00",
+            "to=//evil.example",
+            "to=/%5Cevil.example",
+            "state=%00&code=%00",
+            "extend=x",
+            "version=-1",
+            "limit=-1",
         ] {
             for client in &people {
                 let page = client.clone().get(&format!("{path}?{query}")).await;
@@ -277,7 +330,19 @@ async fn strange_addresses_are_answered_without_a_fault_of_ours() {
         let page = people[1].clone().get(&format!("{path}?q={long}&after={long}")).await;
         assert!(page.status < 500, "{path}: {}", page.status);
     }
-    for path in ["/requests/x", "/requests/%00", "/roles/%2e%2e%2f", "/roles/00000000-0000-0000-0000-000000000000", "/static/..%2f..%2fCargo.toml", "/static/%00", "/%ff", "/admin/policies/%27", "/log/export/..%2fx", "//", "/sign-in/"] {
+    for path in [
+        "/requests/x",
+        "/requests/%00",
+        "/roles/%2e%2e%2f",
+        "/roles/00000000-0000-0000-0000-000000000000",
+        "/static/..%2f..%2fCargo.toml",
+        "/static/%00",
+        "/%ff",
+        "/admin/policies/%27",
+        "/log/export/..%2fx",
+        "//",
+        "/sign-in/",
+    ] {
         for client in &people[1..] {
             let page = client.clone().get(path).await;
             is_refused(path, &page);

@@ -271,7 +271,12 @@ async fn everybody_gets_what_the_table_says_and_nothing_else() {
             let page = client.send(method.clone(), &place(path, &things), body(route, &things)).await;
             let got = if page.status == 303 && page.location().starts_with("/sign-in") { DOOR } else { page.status };
             if got != *wanted {
-                faults.push(format!("{route}: {} gets {got}, not {wanted}: {} {}", WHO[who], page.location(), page.text().chars().take(200).collect::<String>()));
+                faults.push(format!(
+                    "{route}: {} gets {got}, not {wanted}: {} {}",
+                    WHO[who],
+                    page.location(),
+                    page.text().chars().take(200).collect::<String>()
+                ));
             }
             if got >= 400 {
                 assert!(page.text().len() > 20, "{route}: {got} says what is wrong: {}", page.text());
