@@ -27,7 +27,7 @@ pub struct Access {
 }
 
 /// Rows of the long parts of a page.
-const PAGE: usize = 25;
+const PAGE: usize = 10;
 /// Most leases that are shown as held; nobody holds as many.
 const MOST_LIVE: i64 = 1_000;
 
