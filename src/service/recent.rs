@@ -12,11 +12,14 @@ use uuid::Uuid;
 
 use crate::domain::id::PersonId;
 use crate::domain::person::PersonSnapshot;
+use crate::store::look_role::ShelfRow;
 
 /// How long a person's snapshot serves lists.
 const PERSON_LASTS: TimeDelta = TimeDelta::seconds(15);
 /// How long the habits of a department serve lists.
 const PEERS_LAST: TimeDelta = TimeDelta::minutes(5);
+/// How long the catalog serves lists.
+const SHELF_LASTS: TimeDelta = TimeDelta::seconds(5);
 /// How many entries are kept of each kind.
 const KEPT: usize = 10_000;
 
@@ -28,6 +31,7 @@ pub struct Recent(Arc<Mutex<Kept>>);
 struct Kept {
     people: HashMap<PersonId, Arc<PersonSnapshot>>,
     departments: HashMap<String, (DateTime<Utc>, Arc<Peers>)>,
+    shelf: Option<(DateTime<Utc>, Arc<Vec<ShelfRow>>)>,
 }
 
 /// The habits of a department.
@@ -76,6 +80,22 @@ impl Recent {
             kept.departments.clear();
         }
         kept.departments.insert(department, (now, peers));
+    }
+
+    /// Every role as remembered; `None` when the caller is to read it afresh. While one caller does, the others go on with what there is.
+    pub fn shelf(&self, now: DateTime<Utc>) -> Option<Arc<Vec<ShelfRow>>> {
+        let mut kept = self.lock();
+        let (at, shelf) = kept.shelf.as_mut()?;
+        if now - *at >= SHELF_LASTS {
+            *at = now;
+            return None;
+        }
+        Some(shelf.clone())
+    }
+
+    /// Remembers every role.
+    pub fn keep_shelf(&self, shelf: Arc<Vec<ShelfRow>>, now: DateTime<Utc>) {
+        self.lock().shelf = Some((now, shelf));
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

@@ -1,7 +1,7 @@
 //! Roles as pages show them to one viewer.
 //!
-//! One statement gives a page of roles with how the viewer stands to each and which policies may govern it. The page is cut before
-//! anything is looked up for its rows, so that the cost is that of the rows shown.
+//! What a role is and which policies may govern it is the same for everybody; what a viewer has of it is little. So the two are read
+//! apart: lists keep the first for some seconds.
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
@@ -9,22 +9,13 @@ use uuid::Uuid;
 
 use super::db::Db;
 use super::error::StoreError;
-use super::list_role::pattern;
 
-/// A role, what the viewer has of it, and the versions that may govern it.
+/// What a viewer has of a role: a lease or an open request.
 #[derive(Clone, Debug, FromRow)]
-pub struct CardRow {
+pub struct HasRow {
     /// The role.
-    pub id: Uuid,
-    /// The application's name.
-    pub application: String,
-    /// The role's name.
-    pub role: String,
-    /// `low`, `elevated` or `critical`.
-    pub risk: String,
-    /// What it lets one do.
-    pub about: String,
-    /// The viewer's lease that ends last, if they hold it.
+    pub role_id: Uuid,
+    /// The lease.
     pub grant_id: Option<Uuid>,
     /// Its status.
     pub grant_status: Option<String>,
@@ -34,31 +25,58 @@ pub struct CardRow {
     pub ends_at: Option<DateTime<Utc>>,
     /// When it was verified.
     pub verified_at: Option<DateTime<Utc>>,
-    /// The viewer's open request.
+    /// The open request.
     pub request_id: Option<Uuid>,
     /// When it was made.
     pub asked_at: Option<DateTime<Utc>>,
+}
+
+/// Every lease that has not ended, of one role the one that ends last first, and every open request of `viewer`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has(db: &Db, viewer: Uuid) -> Result<Vec<HasRow>, StoreError> {
+    Ok(sqlx::query_as(
+        "(select role_id, id as grant_id, status as grant_status, starts_at, ends_at, verified_at, null::uuid as request_id, null::timestamptz as asked_at from access_grant
+          where beneficiary_id = $1 and status not in ('ended', 'failed') and status <> 'revoking' order by ends_at desc nulls first)
+         union all
+         select role_id, null, null, null, null, null, id, created_at from request where beneficiary_id = $1 and status in ('pending', 'needs_info')",
+    )
+    .bind(viewer)
+    .fetch_all(&db.pool)
+    .await?)
+}
+
+/// A role as every viewer's catalog has it.
+#[derive(Clone, Debug, FromRow)]
+pub struct ShelfRow {
+    /// The role.
+    pub id: Uuid,
+    /// The application.
+    pub application_id: Uuid,
+    /// Its name.
+    pub application: String,
+    /// The role's name.
+    pub role: String,
+    /// `low`, `elevated` or `critical`.
+    pub risk: String,
+    /// What it lets one do.
+    pub about: String,
+    /// What a search looks at, in lower case.
+    pub search: String,
     /// The latest versions of the policies that may govern it, in the order in which they are tried.
     pub versions: Vec<Uuid>,
     /// The policies of those versions.
     pub policies: Vec<Uuid>,
 }
 
-/// The statement of cards; `$1` is the viewer, the rest is the page's choice of roles, in its order.
-macro_rules! cards {
-    ($roles:literal, $order:literal) => {
+/// The columns of [`ShelfRow`], with the rest of the statement.
+macro_rules! shelf {
+    ($rest:literal) => {
         concat!(
-            "select r.id, r.application, r.role, r.risk, r.about, g.id as grant_id, g.status as grant_status, g.starts_at, g.ends_at, g.verified_at,
-               q.id as request_id, q.created_at as asked_at, coalesce(b.versions, '{}') as versions, coalesce(b.policies, '{}') as policies
-             from (select r.id, r.application_id, a.name as application, r.name as role, r.risk, r.description as about
-               from role r join application a on a.id = r.application_id where r.retired_at is null and a.retired_at is null and r.method = 'idp_group' ",
-            $roles,
-            ") r left join lateral (
-               select id, status, starts_at, ends_at, verified_at from access_grant
-               where beneficiary_id = $1 and role_id = r.id and status not in ('ended', 'failed') and status <> 'revoking' order by ends_at desc nulls first limit 1
-             ) g on true left join lateral (
-               select id, created_at from request where beneficiary_id = $1 and role_id = r.id and status in ('pending', 'needs_info') limit 1
-             ) q on true cross join lateral (
+            "select r.id, r.application_id, a.name as application, r.name as role, r.risk, r.description as about, r.search, coalesce(b.versions, '{}') as versions,
+               coalesce(b.policies, '{}') as policies
+             from role r join application a on a.id = r.application_id cross join lateral (
                select array_agg(v.id order by b.priority) as versions, array_agg(b.policy_id order by b.priority) as policies from (
                  select policy_id, priority, level, min(level) over () as nearest from (
                    select 1 as level, policy_id, priority from policy_binding where role_id = r.id
@@ -67,52 +85,26 @@ macro_rules! cards {
                  ) every_level
                ) b cross join lateral (select id from access_policy_version where policy_id = b.policy_id order by version desc limit 1) v
                where b.level = b.nearest
-             ) b order by ",
-            $order
+             ) b where r.retired_at is null and a.retired_at is null and r.method = 'idp_group' ",
+            $rest
         )
     };
 }
 
-/// Offered roles that hold every one of `words`, by application and name, after the role `after`, at most `limit`.
+/// Every role that is offered, by application and name.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn cards(db: &Db, viewer: Uuid, words: &[String], application: Option<Uuid>, after: Option<Uuid>, limit: i64) -> Result<Vec<CardRow>, StoreError> {
-    let patterns: Vec<String> = words.iter().map(|word| pattern(word)).collect();
-    Ok(sqlx::query_as(cards!(
-        "and ($2::uuid is null or r.application_id = $2) and r.search like all ($3)
-         and ($4::uuid is null or (a.name, r.name, r.id) > (select y.name, x.name, x.id from role x join application y on y.id = x.application_id where x.id = $4))
-         order by a.name, r.name, r.id limit $5",
-        "r.application, r.role, r.id"
-    ))
-    .bind(viewer)
-    .bind(application)
-    .bind(patterns)
-    .bind(after)
-    .bind(limit)
-    .fetch_all(&db.pool)
-    .await?)
+pub async fn shelf(db: &Db) -> Result<Vec<ShelfRow>, StoreError> {
+    Ok(sqlx::query_as(shelf!("order by a.name, r.name, r.id")).fetch_all(&db.pool).await?)
 }
 
-/// The offered ones of `roles`, in the order given.
+/// The role, if it is offered.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn cards_of(db: &Db, viewer: Uuid, roles: &[Uuid]) -> Result<Vec<CardRow>, StoreError> {
-    Ok(sqlx::query_as(cards!("and r.id = any($2)", "array_position($2, r.id)")).bind(viewer).bind(roles).fetch_all(&db.pool).await?)
-}
-
-/// Applications that offer a role: id and name, by name.
-///
-/// # Errors
-/// When the database fails.
-pub async fn applications(db: &Db) -> Result<Vec<(Uuid, String)>, StoreError> {
-    Ok(sqlx::query_as(
-        "select a.id, a.name from application a where a.retired_at is null
-           and exists (select 1 from role r where r.application_id = a.id and r.retired_at is null) order by a.name, a.id",
-    )
-    .fetch_all(&db.pool)
-    .await?)
+pub async fn one(db: &Db, role: Uuid) -> Result<Option<ShelfRow>, StoreError> {
+    Ok(sqlx::query_as(shelf!("and r.id = $1")).bind(role).fetch_optional(&db.pool).await?)
 }
 
 /// What a role's own page says besides its card.

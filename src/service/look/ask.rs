@@ -146,10 +146,12 @@ pub enum Form {
 /// [`ServiceError::Missing`] when the role is not offered, or the lease to extend is none of theirs. A directory that does not answer is
 /// no error but an [`Outlook::Unknown`].
 pub async fn form(ctx: &Ctx, by: &By, key: Uuid, role: RoleId, extends: Option<GrantId>, typed: Option<Typed>) -> Result<Form, ServiceError> {
-    let wanted = [role.0];
-    let (mut rows, about) = tokio::try_join!(look_role::cards_of(&ctx.db, by.person.0, &wanted), look_role::about(&ctx.db, role.0))?;
-    let (row, about) = rows.pop().zip(about).ok_or(ServiceError::Missing)?;
-    if let (Some(open), None) = (row.request_id, &typed) {
+    let (row, has, about) = tokio::try_join!(look_role::one(&ctx.db, role.0), look_role::has(&ctx.db, by.person.0), look_role::about(&ctx.db, role.0))?;
+    let (row, about) = row.zip(about).ok_or(ServiceError::Missing)?;
+    let of_role = || has.iter().filter(|has| has.role_id == role.0);
+    let already = of_role().find_map(|has| has.request_id);
+    let holds = of_role().any(|has| has.grant_id.is_some());
+    if let (Some(open), None) = (already, &typed) {
         return Ok(Form::AlreadyOpen(open.into()));
     }
     let ask_for = AskFor { role, beneficiary: None, duration: None, starts_at: None, justification: None, ticket_reference: None, extension_of: extends };
@@ -158,7 +160,6 @@ pub async fn form(ctx: &Ctx, by: &By, key: Uuid, role: RoleId, extends: Option<G
         Ok((considered, _)) => {
             let refused =
                 || Outlook::Refused { reason: why::reason(&considered.decision, !row.versions.is_empty()), trace: trace::rules(&considered.decision) };
-            let holds = row.grant_id.is_some();
             match (considered.decision.outcome, extends) {
                 (Outcome::Refused, _) => refused(),
                 (_, Some(grant)) => match extendable(ctx, by, grant, &considered.role, considered.policy.as_deref(), considered.now).await {

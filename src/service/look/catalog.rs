@@ -1,10 +1,12 @@
 //! What the Catalog shows.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
-use crate::store::look_role;
+use crate::store::look_role::{self, ShelfRow};
 
 use super::shared::{Choice, Cursor, Listing, RoleCard, Standing};
 use super::{seen, standing};
@@ -35,8 +37,6 @@ pub struct Catalog {
 
 /// Roles of a page.
 const PAGE: usize = 25;
-/// How many roles are read at a time when only some of them are shown.
-const BATCH: usize = 200;
 /// Most words of a search.
 const WORDS: usize = 8;
 
@@ -50,27 +50,32 @@ pub fn words(q: &str) -> Vec<String> {
 /// # Errors
 /// [`ServiceError::Missing`] for a cursor that is none; when the database fails.
 pub async fn catalog(ctx: &Ctx, by: &By, filter: CatalogFilter, after: Option<&Cursor>) -> Result<Catalog, ServiceError> {
-    let words = words(&filter.q);
+    let words: Vec<String> = words(&filter.q).iter().map(|word| word.to_lowercase()).collect();
     // What is no id is an application that offers nothing.
     let application = (!filter.application.is_empty()).then(|| filter.application.parse().unwrap_or(Uuid::nil()));
-    let mut after = after.map(Cursor::id).transpose()?;
-    let ((snapshot, notice), applications) = tokio::try_join!(seen::person_if_known(ctx, by.person), async { Ok(look_role::applications(&ctx.db).await?) })?;
-    let batch = if filter.mine { BATCH } else { PAGE + 1 };
+    let after = after.map(Cursor::id).transpose()?;
+    let ((snapshot, notice), shelf, has) =
+        tokio::try_join!(seen::person_if_known(ctx, by.person), seen::shelf(ctx), async { Ok(look_role::has(&ctx.db, by.person.0).await?) })?;
+    let from = match after {
+        Some(id) => shelf.iter().position(|row| row.id == id).ok_or(ServiceError::Missing)? + 1,
+        None => 0,
+    };
+    let found = |row: &&ShelfRow| application.is_none_or(|id| row.application_id == id) && words.iter().all(|word| row.search.contains(word.as_str()));
+    let rows: Vec<&ShelfRow> = shelf[from..].iter().filter(found).collect();
     let mut cards: Vec<RoleCard> = Vec::new();
-    loop {
-        let rows = look_role::cards(&ctx.db, by.person.0, &words, application, after, batch as i64).await?;
-        let more = rows.len() == batch;
-        after = rows.last().map(|row| row.id);
-        let stood = standing::cards(ctx, by.person, snapshot.as_deref(), rows).await?;
+    for batch in rows.chunks(PAGE + 1) {
+        let stood = standing::cards(ctx, by.person, snapshot.as_deref(), batch, &has).await?;
         cards.extend(stood.into_iter().map(|s| s.card).filter(|card| !filter.mine || !matches!(card.standing, Standing::MayNot { .. })));
-        if cards.len() > PAGE || !more {
+        if cards.len() > PAGE {
             break;
         }
     }
-    Ok(Catalog {
-        filter,
-        applications: applications.into_iter().map(|(id, name)| Choice { value: id.to_string(), label: name }).collect(),
-        roles: Listing::cut(cards, PAGE, |card| card.role.id),
-        notice,
-    })
+    let mut applications: Vec<Choice> = Vec::new();
+    let mut listed = HashSet::new();
+    for row in shelf.iter() {
+        if listed.insert(row.application_id) {
+            applications.push(Choice { value: row.application_id.to_string(), label: row.application.clone() });
+        }
+    }
+    Ok(Catalog { filter, applications, roles: Listing::cut(cards, PAGE, |card| card.role.id), notice })
 }

@@ -1,9 +1,10 @@
 //! What Home shows.
 
+use crate::domain::person::PersonSnapshot;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::store::look_access::{self, Wanted};
-use crate::store::look_role;
+use crate::store::look_role::ShelfRow;
 
 use super::access::{access_row, request_row};
 use super::shared::{AccessRow, RequestRow, RoleCard, Standing};
@@ -66,17 +67,20 @@ pub async fn home(ctx: &Ctx, by: &By) -> Result<Home, ServiceError> {
     let peers = seen::peers(ctx, &department).await?;
     let roles = peers.values().flat_map(|peers| &peers.roles).map(|(role, _)| *role);
     let candidates: Vec<_> = roles.filter(|role| !known.contains(role)).take(TRIED).collect();
-    if !candidates.is_empty() {
-        let rows = look_role::cards_of(&ctx.db, by.person.0, &candidates).await?;
-        let stood = standing::cards(ctx, by.person, Some(&snapshot), rows).await?;
-        home.suggested = stood.into_iter().map(|s| s.card).filter(|card| matches!(card.standing, Standing::MayAsk)).take(SUGGESTED).collect();
-    }
+    let shelf = seen::shelf(ctx).await?;
+    let mut rows: Vec<&ShelfRow> = candidates.iter().filter_map(|id| shelf.iter().find(|row| row.id == *id)).collect();
+    home.suggested = may_ask(ctx, by, &snapshot, &rows).await?;
     if home.suggested.is_empty() && home.access.is_empty() {
         // Nobody to take after, and nothing held: the first of the catalog will do.
-        let rows = look_role::cards(&ctx.db, by.person.0, &[], None, None, 2 * TRIED as i64).await?;
-        let stood = standing::cards(ctx, by.person, Some(&snapshot), rows).await?;
         home.by_peers = false;
-        home.suggested = stood.into_iter().map(|s| s.card).filter(|card| matches!(card.standing, Standing::MayAsk)).take(SUGGESTED).collect();
+        rows = shelf.iter().filter(|row| !known.contains(&row.id)).take(4 * TRIED).collect();
+        home.suggested = may_ask(ctx, by, &snapshot, &rows).await?;
     }
     Ok(home)
+}
+
+/// Those of `rows` that may be asked for; none of them is held or asked for.
+async fn may_ask(ctx: &Ctx, by: &By, snapshot: &PersonSnapshot, rows: &[&ShelfRow]) -> Result<Vec<RoleCard>, ServiceError> {
+    let stood = standing::cards(ctx, by.person, Some(snapshot), rows, &[]).await?;
+    Ok(stood.into_iter().map(|s| s.card).filter(|card| matches!(card.standing, Standing::MayAsk)).take(SUGGESTED).collect())
 }

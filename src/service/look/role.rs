@@ -100,14 +100,15 @@ const PAGE: usize = 50;
 /// [`ServiceError::Missing`] when it is not offered, or for a cursor that is none.
 pub async fn role(ctx: &Ctx, by: &By, id: RoleId, members: Option<&Cursor>) -> Result<Role, ServiceError> {
     let after = members.map(Cursor::id).transpose()?;
-    let (mut rows, about, (snapshot, notice)) = tokio::try_join!(
-        async { Ok::<_, ServiceError>(look_role::cards_of(&ctx.db, by.person.0, &[id.0]).await?) },
+    let (row, has, about, (snapshot, notice)) = tokio::try_join!(
+        async { Ok::<_, ServiceError>(look_role::one(&ctx.db, id.0).await?) },
+        async { Ok(look_role::has(&ctx.db, by.person.0).await?) },
         async { Ok(look_role::about(&ctx.db, id.0).await?) },
         seen::person_if_known(ctx, by.person)
     )?;
-    let (row, about) = rows.pop().zip(about).ok_or(ServiceError::Missing)?;
+    let (row, about) = row.zip(about).ok_or(ServiceError::Missing)?;
     let policy_ids = row.policies.clone();
-    let Some(stood) = standing::cards(ctx, by.person, snapshot.as_deref(), vec![row]).await?.pop() else { return Err(ServiceError::Missing) };
+    let Some(stood) = standing::cards(ctx, by.person, snapshot.as_deref(), &[&row], &has).await?.pop() else { return Err(ServiceError::Missing) };
     let owns = about.owner_id == by.person.0 || about.application_owner_id == by.person.0;
     let members = if owns || by.reads_everything() {
         let rows = look_role::members(&ctx.db, id.0, after, PAGE as i64 + 1).await?;

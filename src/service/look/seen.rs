@@ -9,7 +9,8 @@ use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::service::fetch;
 use crate::service::recent::Peers;
-use crate::store::{look_role, person as people};
+use crate::store::look_role::{self, ShelfRow};
+use crate::store::person as people;
 
 /// The person as the directory described them at most some seconds ago.
 ///
@@ -70,4 +71,18 @@ pub async fn peers(ctx: &Ctx, departments: &[String]) -> Result<HashMap<String, 
         found.insert(department, peers);
     }
     Ok(found)
+}
+
+/// Every role that is offered, by application and name, as the catalog was at most some seconds ago.
+///
+/// # Errors
+/// When the database fails.
+pub async fn shelf(ctx: &Ctx) -> Result<Arc<Vec<ShelfRow>>, ServiceError> {
+    let now = ctx.clock.now();
+    if let Some(shelf) = ctx.recent.shelf(now) {
+        return Ok(shelf);
+    }
+    let shelf = Arc::new(look_role::shelf(&ctx.db).await?);
+    ctx.recent.keep_shelf(shelf.clone(), now);
+    Ok(shelf)
 }

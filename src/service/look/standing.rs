@@ -10,7 +10,7 @@ use crate::domain::person::PersonSnapshot;
 use crate::domain::policy::AccessPolicy;
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
-use crate::store::look_role::CardRow;
+use crate::store::look_role::{HasRow, ShelfRow};
 
 use super::shared::{RoleCard, RoleName, Standing};
 use super::{steps, why};
@@ -28,12 +28,12 @@ pub struct Stood {
     pub governing: Option<Arc<AccessPolicy>>,
 }
 
-/// The cards of `rows` for `person`, whose snapshot is none when the directory does not answer. Every version is read once, every set
+/// The cards of `rows` for `person`, who has `has` of them, and whose snapshot is none when the directory does not answer. Every version is read once, every set
 /// of policies decided once, however many roles share it.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn cards(ctx: &Ctx, person: PersonId, snapshot: Option<&PersonSnapshot>, rows: Vec<CardRow>) -> Result<Vec<Stood>, ServiceError> {
+pub async fn cards(ctx: &Ctx, person: PersonId, snapshot: Option<&PersonSnapshot>, rows: &[&ShelfRow], has: &[HasRow]) -> Result<Vec<Stood>, ServiceError> {
     let mut wanted: Vec<PolicyVersionId> = rows.iter().flat_map(|row| &row.versions).map(|id| PolicyVersionId(*id)).collect();
     wanted.sort_unstable();
     wanted.dedup();
@@ -53,10 +53,10 @@ pub async fn cards(ctx: &Ctx, person: PersonId, snapshot: Option<&PersonSnapshot
             decided.entry(row.versions.clone()).or_insert_with(make).clone()
         });
         let governing = decision.as_ref().and_then(|d| d.policy).and_then(|id| bodies.get(&id).cloned());
-        let standing = standing(&row, person, decision.as_deref(), governing.as_deref(), !policies.is_empty(), now);
+        let standing = standing(&of_role(row.id, has), person, decision.as_deref(), governing.as_deref(), !policies.is_empty(), now);
         let card = RoleCard {
-            role: RoleName { id: row.id, application: row.application, role: row.role, risk: row.risk },
-            about: row.about,
+            role: RoleName { id: row.id, application: row.application.clone(), role: row.role.clone(), risk: row.risk.clone() },
+            about: row.about.clone(),
             usual_s: governing.as_ref().and_then(|p| p.durations.recommended.or(p.durations.choices.first().copied())).map(|d| d.0),
             decided_by: governing.as_deref().and_then(steps::decided_by),
             standing,
@@ -66,15 +66,22 @@ pub async fn cards(ctx: &Ctx, person: PersonId, snapshot: Option<&PersonSnapshot
     Ok(cards)
 }
 
+/// The lease that ends last and the open request of a role.
+fn of_role(role: uuid::Uuid, has: &[HasRow]) -> (Option<&HasRow>, Option<&HasRow>) {
+    let of_role = || has.iter().filter(|row| row.role_id == role);
+    (of_role().find(|row| row.grant_id.is_some()), of_role().find(|row| row.request_id.is_some()))
+}
+
 fn standing(
-    row: &CardRow,
+    (held, open): &(Option<&HasRow>, Option<&HasRow>),
     person: PersonId,
     decision: Option<&Decision>,
     governing: Option<&AccessPolicy>,
     any_policy: bool,
     now: chrono::DateTime<chrono::Utc>,
 ) -> Standing {
-    if let (Some(grant), Some(starts_at), Some(status)) = (row.grant_id, row.starts_at, row.grant_status.as_deref()) {
+    let lease = held.and_then(|row| Some((row, row.grant_id?, row.starts_at?, row.grant_status.as_deref()?)));
+    if let Some((row, grant, starts_at, status)) = lease {
         let lease = Lease {
             id: GrantId(grant),
             beneficiary: person,
@@ -85,10 +92,10 @@ fn standing(
             verified_at: row.verified_at,
         };
         // The lease that ends last is the one that nothing extends. A request for the extension may be open.
-        let may_extend = row.request_id.is_none() && extend(&lease, governing.is_some_and(|p| p.extension), false, now).is_ok();
+        let may_extend = open.is_none() && extend(&lease, governing.is_some_and(|p| p.extension), false, now).is_ok();
         return Standing::Holds { grant, until: row.ends_at, may_extend };
     }
-    if let (Some(request), Some(since)) = (row.request_id, row.asked_at) {
+    if let Some((request, since)) = open.and_then(|row| row.request_id.zip(row.asked_at)) {
         return Standing::Requested { request, since };
     }
     match decision {
