@@ -297,7 +297,8 @@ impl Browser {
         let metrics = json!({"width": width, "height": if width < 600 { 844 } else { 900 }, "deviceScaleFactor": 1, "mobile": width < 600});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
         // Colours fade from one scheme to the other; what is half-way is no page of ours.
-        let settled = "const done = arguments[0]; requestAnimationFrame(() => Promise.allSettled(document.getAnimations().map(a => a.finished)).then(() => done()));";
+        let settled =
+            "const done = arguments[0]; requestAnimationFrame(() => Promise.allSettled(document.getAnimations().map(a => a.finished)).then(() => done()));";
         self.client.execute_async(settled, vec![]).await.unwrap();
     }
 
