@@ -35,12 +35,15 @@ pub struct Faulty {
     inner: Arc<Inner>,
 }
 
+/// A call held back: method, URL, headers, body.
+type Held = (Method, String, Vec<(String, String)>, Vec<u8>);
+
 struct Inner {
     target: Mutex<String>,
     client: reqwest::Client,
     writes: Mutex<VecDeque<Fault>>,
     down: Mutex<bool>,
-    held: Mutex<Vec<(Method, String, Vec<(String, String)>, Vec<u8>)>>,
+    held: Mutex<Vec<Held>>,
     seen: Notify,
     writes_seen: Mutex<usize>,
 }

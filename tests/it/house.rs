@@ -154,7 +154,7 @@ fn words(code: &str, needle: &str) -> Vec<usize> {
     let bytes = code.as_bytes();
     code.match_indices(needle)
         .map(|(at, _)| at)
-        .filter(|at| !(first && *at > 0 && is_word(bytes.get(at - 1).copied())) && !(last && is_word(bytes.get(at + needle.len()).copied())))
+        .filter(|at| !(last && is_word(bytes.get(at + needle.len()).copied()) || first && *at > 0 && is_word(bytes.get(at - 1).copied())))
         .collect()
 }
 

@@ -137,7 +137,7 @@ impl Drop for Server {
 }
 
 /// Starts the program and reads what it says until it listens; goes on reading on a thread of its own.
-fn launch(arguments: &Vec<String>, environment: &Vec<(String, String)>, said: &Arc<Mutex<String>>) -> (Child, Duration) {
+fn launch(arguments: &[String], environment: &[(String, String)], said: &Arc<Mutex<String>>) -> (Child, Duration) {
     let began = Instant::now();
     let mut child = program().args(arguments).envs(environment.iter().cloned()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (tell, told) = mpsc::channel();
