@@ -26,7 +26,7 @@ pub const WHO: &str = "  Sign in by choosing a person (there are no passwords):
     Bo Lind        data analyst            asks for access
     Mara Voss      his manager             approves first
     Arjun Mehta    owns Orders DB          approves as owner
-    Sofia Marin    administrator           Wei Zhang  auditor
+    Sofía Marín    administrator           Wei Zhang  auditor
 ";
 
 /// Starts the demo directory and makes `settings` use it, only through its protocols.
@@ -62,9 +62,13 @@ pub async fn start(settings: &mut Settings, public: &Public, clock: Clock) -> Re
         link_attribute: "userName".into(),
     });
     settings.directory = Some(directory(demo.scim_base(), token));
+    name_groups(settings);
+    Ok(demo)
+}
+
+fn name_groups(settings: &mut Settings) {
     settings.access.administrators_group = Some("countersign-admins".into());
     settings.access.auditors_group = Some("countersign-auditors".into());
-    Ok(demo)
 }
 
 /// The demo's directory, for a command beside a demo server that runs.
@@ -73,6 +77,7 @@ pub fn beside(settings: &mut Settings) -> Result<(), Failure> {
     let token = std::fs::read_to_string(&file)
         .map_err(|_| Failure(format!("no demo has run in {}: start `countersign serve --demo` first", settings.data.folder.display())))?;
     settings.directory = Some(directory(format!("http://{}/scim/v2", settings.demo.listen), token.trim().into()));
+    name_groups(settings);
     Ok(())
 }
 
