@@ -1,4 +1,4 @@
-//! Countersign: ask for access, approve it, provision it, end it, and prove it.
+//! Countersign: ask for access, approve, provision, end and prove it.
 //!
 //! An employee asks for a role in an application; an explicit policy, evaluated on what the identity provider says at that moment,
 //! decides what must happen; the people whom the policy names approve or deny; a group of the directory gets its member; the access

@@ -1,4 +1,4 @@
-//! What Postgres alone does with the same SQL: `pgbench`, and `COPY`.
+//! What Postgres alone does: `pgbench` and `COPY`.
 
 use std::process::Stdio;
 use std::time::Instant;

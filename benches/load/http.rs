@@ -1,4 +1,4 @@
-//! A cheap HTTP/1.1 client: one connection, prepared bytes, nothing parsed that is not needed (RFC 9112).
+//! A cheap HTTP/1.1 client, parsing only the needful (RFC 9112).
 //!
 //! It shares two cores with what it measures, so it does less than a real browser and says so.
 

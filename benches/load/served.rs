@@ -1,4 +1,4 @@
-//! The whole server over HTTP, and what Postgres alone does with the same SQL.
+//! The whole server over HTTP, beside what Postgres alone does.
 
 use std::net::SocketAddr;
 use std::path::Path;

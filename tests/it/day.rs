@@ -1,4 +1,4 @@
-//! A day of a busy company, and then every book compared with every other.
+//! A busy company's day, then every book against every other.
 
 use std::collections::{BTreeMap, BTreeSet};
 

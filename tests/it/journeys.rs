@@ -1,4 +1,4 @@
-//! The whole path in a real browser, against the program as shipped.
+//! The whole path in a real browser, program as shipped.
 
 use std::collections::BTreeMap;
 
