@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use crate::web::state::App;
-use crate::web::{api, assets, door, health, layers, pages};
+use crate::web::{api, assets, decide, door, health, layers, lease, pages};
 
 /// Largest request body, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -29,15 +29,15 @@ pub fn router(app: &App) -> Router {
         .route("/roles/{id}/ask", get(pages::ask::get))
         .route("/requests", post(pages::ask::post))
         .route("/requests/{id}", get(pages::request::get))
-        .route("/requests/{id}/withdraw", post(pages::decide::take_back))
+        .route("/requests/{id}/withdraw", post(decide::take_back))
         .route("/access", get(pages::access::get))
         .route("/access/mine.csv", get(pages::access::mine))
-        .route("/grants/{id}/return", post(pages::lease::give_back))
-        .route("/grants/{id}/revoke", post(pages::lease::revoke))
+        .route("/grants/{id}/return", post(lease::give_back))
+        .route("/grants/{id}/revoke", post(lease::revoke))
         // For approvers.
         .route("/queue", get(pages::queue::get))
-        .route("/requests/{id}/approve", post(pages::decide::approve))
-        .route("/requests/{id}/deny", post(pages::decide::deny))
+        .route("/requests/{id}/approve", post(decide::approve))
+        .route("/requests/{id}/deny", post(decide::deny))
         // Evidence and administration.
         .route("/log", get(pages::log::get))
         .route("/log/export/{file}", get(pages::log::file))

@@ -2,12 +2,10 @@
 pub mod access;
 pub mod ask;
 pub mod catalog;
-pub mod decide;
 pub mod directory;
 pub mod docs;
 pub mod error;
 pub mod home;
-pub mod lease;
 pub mod log;
 pub mod overview;
 pub mod policies;
