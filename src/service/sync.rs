@@ -88,6 +88,7 @@ pub async fn sync(ctx: &Ctx, directory: &str) -> Result<Synced, ServiceError> {
             let subject = Subject { person: Some(PersonId(row.id)), ..Subject::default() };
             event::append(&mut tx, &[by_system(subject, Fact::PersonChanged { old: was.unwrap_or_default(), new: "gone".into() })]).await?;
             commit::commit(tx).await?;
+            synced.changed += 1;
             left.push((PersonId(row.id), "gone".into()));
         }
     }
@@ -95,7 +96,8 @@ pub async fn sync(ctx: &Ctx, directory: &str) -> Result<Synced, ServiceError> {
         synced.left += 1;
         offboard(ctx, person, &status).await?;
     }
-    if synced.changed > 0 || synced.left > 0 {
+    // Who was found away before is no news.
+    if synced.changed > 0 {
         let mut tx = ctx.db.begin().await?;
         let fact = Fact::DirectorySynced { directory: directory.into(), people: synced.people, changed: synced.changed };
         event::append(&mut tx, &[by_system(Subject::default(), fact)]).await?;

@@ -45,6 +45,14 @@ pub async fn done(db: &Db, name: &str, token: Uuid, now: DateTime<Utc>, next_at:
     Ok(())
 }
 
+/// What went wrong when `name` last ran, if it did.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_error(db: &Db, name: &str) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar::<_, Option<String>>("select last_error from timetable where name = $1").bind(name).fetch_optional(&db.pool).await?.flatten())
+}
+
 /// Makes `name` due at once.
 ///
 /// # Errors

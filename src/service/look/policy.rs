@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::domain::condition::{Condition, Operator};
 use crate::domain::policy::{AccessPolicy, Effect, Rule};
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
@@ -144,7 +145,7 @@ pub async fn policy(ctx: &Ctx, by: &By, id: Uuid, version: Option<i32>) -> Resul
         roles: roles.into_iter().map(|row| RoleName { id: row.id, application: row.application, role: row.role, risk: row.risk }).collect(),
         profile: format!("{}, version {}", body.profile.name, body.profile.version),
         rules: body.profile.rules.iter().map(rule).collect(),
-        conditions: body.applies_to.iter().map(|condition| why::of_another(&condition.sentence())).collect(),
+        conditions: body.applies_to.iter().map(fits).collect(),
         min_s: limits.minimum.0,
         recommended_s: limits.recommended.map(|length| length.0),
         max_s: limits.maximum.0,
@@ -160,6 +161,22 @@ pub async fn policy(ctx: &Ctx, by: &By, id: Uuid, version: Option<i32>) -> Resul
 /// A policy applied at the command line has no name beside it.
 fn who(name: Option<String>) -> String {
     name.unwrap_or_else(|| "an operator".into())
+}
+
+/// "department is Data", for a list of what must fit.
+fn fits(condition: &Condition) -> String {
+    let name = condition.attribute.replace('_', " ");
+    let values = condition.values.join(" or ");
+    steps::capital(&match condition.operator {
+        Operator::Is | Operator::In => format!("{name} is {values}"),
+        Operator::IsNot | Operator::NotIn => format!("{name} is other than {values}"),
+        Operator::Contains => format!("{name} contains {values}"),
+        Operator::StartsWith => format!("{name} starts with {values}"),
+        Operator::Exists => format!("there is a {name}"),
+        Operator::NotExists => format!("there is no {name}"),
+        Operator::MemberOf => format!("member of {values}"),
+        Operator::NotMemberOf => format!("not a member of {values}"),
+    })
 }
 
 fn rule(rule: &Rule) -> ProfileRule {
