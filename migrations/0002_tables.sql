@@ -469,6 +469,11 @@ create table countersign.drift (
 );
 create unique index drift_open on countersign.drift (directory, group_reference, person_reference, kind) where resolved_at is null;
 
+-- The password of the application's role, made once; only the owner reads it.
+create table countersign.app_login (
+  password text not null check (password ~ '^[0-9a-f]{64}$')
+);
+
 -- The timetable ------------------------------------------------------------------------------------------------------
 
 create table countersign.timetable (

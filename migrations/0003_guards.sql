@@ -242,9 +242,11 @@ grant update (status, starts_at, ends_at, provisioning_started_at, granted_at, v
 grant insert on countersign.target to countersign_app;
 grant update (person_id, wanted, gen, done_gen, next_at, owed_since, fails, lease_until, lease_token, verify_at, member, member_seen_at, pre_existing, last_error) on countersign.target to countersign_app;
 
+revoke all on countersign.app_login from countersign_app;
+
 -- The auditor reads everything but what would let them sign in as somebody.
 grant select on all tables in schema countersign to countersign_auditor;
-revoke select on countersign.session, countersign.sign_in_attempt, countersign.api_token, countersign.idempotency_key from countersign_auditor;
+revoke select on countersign.session, countersign.sign_in_attempt, countersign.api_token, countersign.idempotency_key, countersign.app_login from countersign_auditor;
 
 -- The guard functions read what they check.
 grant select on countersign.audit_event, countersign.request, countersign.approval, countersign.approval_procedure_slot, countersign.target, countersign.role, countersign.person,

@@ -10,6 +10,7 @@ use countersign::config::{Purpose, Settings};
 use countersign::domain::secret::Secret;
 use countersign::service::ctx::Ctx;
 use countersign::service::sign_in::Rules;
+use countersign::web::listen;
 use countersign::web::oidc::{self, Oidc};
 use countersign::web::rate_limit::Limits;
 use countersign::web::router::router;
@@ -68,12 +69,7 @@ async fn serve(
     let app = app(settings, ctx.clone(), public, demo.is_some())?;
     let (stop, stopped) = watch::channel(false);
     let work = tokio::spawn(worker::run::run(ctx.clone(), stopped.clone()));
-    let routes = router(&app).into_make_service_with_connect_info::<SocketAddr>();
-    let mut until = stopped.clone();
-    let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
-        let _ = until.wait_for(|stop| *stop).await;
-    });
-    let server = tokio::spawn(async move { server.await });
+    let server = tokio::spawn(listen::serve(listener, router(&app), stopped));
 
     greet(settings, &app, address, demo, began);
     signal().await;

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, Postgres, Transaction};
@@ -35,7 +33,7 @@ pub struct Db {
 pub struct Settings {
     /// The owner's login: migrates, and makes the application's role. None: somebody else migrates.
     pub owner: Option<PgConnectOptions>,
-    /// The application's login. None: the owner's server and database, as [`APP_ROLE`] with a password derived from the owner's.
+    /// The application's login. None: the owner's server and database, as [`APP_ROLE`] with a random password that only the owner can read.
     pub app: Option<PgConnectOptions>,
     /// Connections of the application at most, at least 2.
     pub max_connections: u32,
@@ -49,19 +47,9 @@ pub fn parse_url(url: &str) -> Result<PgConnectOptions, StoreError> {
     url.parse().map_err(|_| StoreError::Unfit("this is not a postgres:// URL".into()))
 }
 
-/// The owner's options turned into the application's: same server and database, role [`APP_ROLE`], and a password that every
-/// replica derives alike from the owner's (HMAC-SHA256, RFC 2104).
-fn as_app(owner: &PgConnectOptions, owner_password: &str) -> (PgConnectOptions, String) {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(owner_password.as_bytes()).unwrap_or_else(|_| <Hmac<Sha256> as KeyInit>::new(&Default::default()));
-    mac.update(b"countersign: password of the application's role");
-    let password: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    (owner.clone().username(APP_ROLE).password(&password), password)
-}
-
-/// Password of a `postgres://` URL, empty when there is none.
-fn password_of(options: &PgConnectOptions) -> String {
-    use sqlx::ConnectOptions;
-    options.to_url_lossy().password().unwrap_or_default().to_string()
+/// The owner's options turned into the application's: same server and database, role [`APP_ROLE`].
+fn as_app(owner: &PgConnectOptions, password: &str) -> PgConnectOptions {
+    owner.clone().username(APP_ROLE).password(password)
 }
 
 impl Db {
@@ -73,8 +61,8 @@ impl Db {
     pub async fn connect(settings: &Settings) -> Result<Self, StoreError> {
         let app = match (&settings.owner, &settings.app) {
             (Some(owner), app) => {
-                migrate(owner, app.is_none()).await?;
-                app.clone().unwrap_or_else(|| as_app(owner, &password_of(owner)).0)
+                let password = migrate(owner, app.is_none()).await?;
+                app.clone().unwrap_or_else(|| as_app(owner, &password.unwrap_or_default()))
             }
             (None, Some(app)) => app.clone(),
             (None, None) => return Err(StoreError::Unfit("no database is configured".into())),
@@ -161,11 +149,12 @@ impl Db {
     }
 }
 
-/// Brings the schema up to what this program knows, as the owner; with `make_login` also lets [`APP_ROLE`] sign in.
+/// Brings the schema up to what this program knows, as the owner; with `make_login` also lets [`APP_ROLE`] sign in, and gives its
+/// password.
 ///
 /// # Errors
 /// [`StoreError::Unfit`] when the schema is newer than this program or the server is not Postgres 15 to 18.
-pub async fn migrate(owner: &PgConnectOptions, make_login: bool) -> Result<(), StoreError> {
+pub async fn migrate(owner: &PgConnectOptions, make_login: bool) -> Result<Option<String>, StoreError> {
     let options = owner
         .clone()
         .options([("search_path", "countersign"), ("timezone", "UTC"), ("client_min_messages", "warning")])
@@ -195,7 +184,7 @@ pub async fn migrate(owner: &PgConnectOptions, make_login: bool) -> Result<(), S
             if !readable {
                 connection.execute("grant select on countersign._sqlx_migrations to countersign_app").await?;
             }
-            if make_login { allow_login(&mut connection, owner).await } else { Ok(()) }
+            if make_login { allow_login(&mut connection, owner).await.map(Some) } else { Ok(None) }
         }
         Err(error) => Err(error),
     };
@@ -204,12 +193,18 @@ pub async fn migrate(owner: &PgConnectOptions, make_login: bool) -> Result<(), S
     outcome
 }
 
-async fn allow_login(connection: &mut PgConnection, owner: &PgConnectOptions) -> Result<(), StoreError> {
-    let (app, password) = as_app(owner, &password_of(owner));
-    if PgConnection::connect_with(&app).await.is_ok() {
-        return Ok(()); // Another replica, or an earlier start, has done it.
+/// Lets [`APP_ROLE`] sign in with a random password, which every replica reads from a table that only the owner can read.
+async fn allow_login(connection: &mut PgConnection, owner: &PgConnectOptions) -> Result<String, StoreError> {
+    let random: [u8; 32] = rand::random();
+    let fresh: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let password: String = sqlx::query_scalar("with made as (insert into countersign.app_login (password) select $1 where not exists (select 1 from countersign.app_login) returning password) select password from made union all select password from countersign.app_login limit 1")
+        .bind(fresh)
+        .fetch_one(&mut *connection)
+        .await?;
+    if PgConnection::connect_with(&as_app(owner, &password)).await.is_ok() {
+        return Ok(password); // Another replica, or an earlier start, has done it.
     }
     // `password` is hex of our own making, so it cannot leave its quotes.
     connection.execute(sqlx::AssertSqlSafe(format!("alter role {APP_ROLE} login password '{password}'"))).await?;
-    Ok(())
+    Ok(password)
 }

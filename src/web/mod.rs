@@ -15,6 +15,7 @@ pub mod health;
 pub mod id_token;
 pub mod layers;
 pub mod lease;
+pub mod listen;
 pub mod oidc;
 pub mod pages;
 pub mod proof;
