@@ -117,6 +117,7 @@ pub async fn take_back(State(app): State<App>, SignedIn(viewer): SignedIn, Id(id
     let place = format!("/requests/{id}");
     match withdraw(&app.ctx, &by, RequestId(id), form.reason.as_deref()).await {
         Ok(()) => Ok(Done::Withdrawn.then(&app, &place)),
+        Err(ServiceError::Missing) => Err(failed(ServiceError::Missing)),
         Err(error) => Err(failed(Failure { link: Some((place, "See how it stands".into())), ..error.into() })),
     }
 }
