@@ -1,4 +1,6 @@
 //! The rules, pure.
+#[cfg(test)]
+mod model;
 pub mod approval;
 pub mod catalog;
 pub mod condition;
@@ -6,8 +8,6 @@ pub mod decide;
 pub mod event;
 pub mod grant;
 pub mod id;
-#[cfg(test)]
-mod model;
 pub mod person;
 pub mod plan;
 pub mod policy;
