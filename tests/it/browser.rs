@@ -233,7 +233,7 @@ impl Browser {
         self.go("/sign-in").await;
         self.click("Sign in with").await;
         self.click(name).await;
-        assert!(self.client.current_url().await.unwrap().as_str().starts_with(&self.site), "{}", self.text().await);
+        eventually("back from the directory", || async { self.client.current_url().await.unwrap().as_str().starts_with(&self.site).then_some(()) }).await;
     }
 
     /// Signs out here and at the directory.
@@ -297,9 +297,7 @@ impl Browser {
         let metrics = json!({"width": width, "height": if width < 600 { 844 } else { 900 }, "deviceScaleFactor": 1, "mobile": width < 600});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
         // Colours fade from one scheme to the other; what is half-way is no page of ours.
-        let settled =
-            "const done = arguments[0]; requestAnimationFrame(() => Promise.allSettled(document.getAnimations().map(a => a.finished)).then(() => done()));";
-        self.client.execute_async(settled, vec![]).await.unwrap();
+        self.run("document.getAnimations().forEach(a => a.effect.getComputedTiming().endTime === Infinity ? a.cancel() : a.finish())").await.unwrap();
     }
 
     async fn look_as_before(&self) {
