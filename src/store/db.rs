@@ -166,7 +166,10 @@ impl Db {
 /// # Errors
 /// [`StoreError::Unfit`] when the schema is newer than this program or the server is not Postgres 15 to 18.
 pub async fn migrate(owner: &PgConnectOptions, make_login: bool) -> Result<(), StoreError> {
-    let options = owner.clone().options([("search_path", "countersign"), ("timezone", "UTC"), ("client_min_messages", "warning")]).application_name("countersign migrate");
+    let options = owner
+        .clone()
+        .options([("search_path", "countersign"), ("timezone", "UTC"), ("client_min_messages", "warning")])
+        .application_name("countersign migrate");
     let mut connection = PgConnection::connect_with(&options).await?;
     let version: i32 = sqlx::query_scalar("select current_setting('server_version_num')::int").fetch_one(&mut connection).await?;
     if !(150_000..190_000).contains(&version) {

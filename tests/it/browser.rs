@@ -322,13 +322,13 @@ impl Browser {
         self.look_as_before().await;
     }
 
-    /// What axe-core finds against WCAG 2.2 AA on this page, in light and in dark, wide and narrow.
+    /// What axe-core finds against WCAG 2.2 AA on this page: in light and in dark, and narrow, where the colours are those of wide.
     pub async fn barriers(&self) -> Vec<String> {
         let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/axe/node_modules/axe-core/axe.min.js");
         let axe = std::fs::read_to_string(axe).expect("axe-core is missing: run script/bootstrap --test");
         let mut found = Vec::new();
-        for (view, scheme, width) in VIEWS {
-            self.look_as(scheme, width).await;
+        for (view, scheme, width) in &VIEWS[..3] {
+            self.look_as(scheme, *width).await;
             self.client.execute(&axe, vec![]).await.unwrap();
             let run = "const done = arguments[1]; axe.run(document, {runOnly: arguments[0], resultTypes: ['violations']})
                        .then(r => done(r.violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.html.slice(0, 300)} ${n.failureSummary}`))), e => done([String(e)]));";

@@ -83,8 +83,8 @@ impl Server {
         let data = Arc::new(tempfile::tempdir().unwrap());
         let listen = format!("127.0.0.1:{port}");
         let own = [("COUNTERSIGN_LISTEN", listen.as_str()), ("COUNTERSIGN_DATA", data.path().to_str().unwrap())];
-        let environment = own.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let arguments = ["serve"].iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
+        let environment: Vec<(String, String)> = own.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let arguments: Vec<String> = ["serve"].iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
         let said = Arc::new(Mutex::new(String::new()));
         let (child, took) = launch(&arguments, &environment, &said);
         Self { child, arguments, environment, said, url: format!("http://{listen}"), data, took }
