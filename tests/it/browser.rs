@@ -233,7 +233,7 @@ impl Browser {
         self.go("/sign-in").await;
         self.click("Sign in with").await;
         self.click(name).await;
-        assert!(self.client.current_url().await.unwrap().as_str().starts_with(&self.site), "{}", self.text().await);
+        eventually("back from the directory", || async { self.client.current_url().await.unwrap().as_str().starts_with(&self.site).then_some(()) }).await;
     }
 
     /// Signs out here and at the directory.
@@ -297,9 +297,7 @@ impl Browser {
         let metrics = json!({"width": width, "height": if width < 600 { 844 } else { 900 }, "deviceScaleFactor": 1, "mobile": width < 600});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
         // Colours fade from one scheme to the other; what is half-way is no page of ours.
-        let settled =
-            "const done = arguments[0]; requestAnimationFrame(() => Promise.allSettled(document.getAnimations().map(a => a.finished)).then(() => done()));";
-        self.client.execute_async(settled, vec![]).await.unwrap();
+        self.run("document.getAnimations().forEach(a => a.effect.getComputedTiming().endTime === Infinity ? a.cancel() : a.finish())").await.unwrap();
     }
 
     async fn look_as_before(&self) {
@@ -324,13 +322,13 @@ impl Browser {
         self.look_as_before().await;
     }
 
-    /// What axe-core finds against WCAG 2.2 AA on this page, in light and in dark, wide and narrow.
+    /// What axe-core finds against WCAG 2.2 AA on this page: in light and in dark, and narrow, where the colours are those of wide.
     pub async fn barriers(&self) -> Vec<String> {
         let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/axe/node_modules/axe-core/axe.min.js");
         let axe = std::fs::read_to_string(axe).expect("axe-core is missing: run script/bootstrap --test");
         let mut found = Vec::new();
-        for (view, scheme, width) in VIEWS {
-            self.look_as(scheme, width).await;
+        for (view, scheme, width) in &VIEWS[..3] {
+            self.look_as(scheme, *width).await;
             self.client.execute(&axe, vec![]).await.unwrap();
             let run = "const done = arguments[1]; axe.run(document, {runOnly: arguments[0], resultTypes: ['violations']})
                        .then(r => done(r.violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.html.slice(0, 300)} ${n.failureSummary}`))), e => done([String(e)]));";

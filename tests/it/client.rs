@@ -116,7 +116,8 @@ impl Client {
 
     /// The same, where the server may be gone.
     pub async fn try_send(&mut self, method: Method, path: &str, sent: Sent) -> reqwest::Result<Page> {
-        let url = Url::parse(&self.site).unwrap().join(path).unwrap();
+        let url = if path.starts_with('/') { format!("{}{path}", self.site) } else { path.to_owned() };
+        let url = Url::parse(&url).unwrap();
         let origin = url.origin().ascii_serialization();
         let jar = self.jar.iter().filter(|((at, _), value)| *at == origin && !value.is_empty());
         let cookie = jar.map(|((_, name), value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");

@@ -127,7 +127,9 @@ async fn access_is_asked_for_approved_held_and_returned_and_the_csv_proves_it() 
         }
         std::fs::read_dir(wei.downloads.path()).unwrap().for_each(|entry| std::fs::remove_file(entry.unwrap().path()).unwrap());
     }
-    wei.sees_not(&["Approve", "Revoke"]).await;
+    wei.go(&request).await;
+    wei.sees(&["Bo Lind", "Which rule decided"]).await;
+    wei.sees_not(&["Approve for", "Revoke", "What you can do"]).await;
 
     let sofia = demo.browser("Sofía Marín").await;
     for (link, wanted) in
