@@ -11,6 +11,7 @@ use countersign::domain::secret::Secret;
 use countersign::service::ctx::Ctx;
 use countersign::service::sign_in::Rules;
 use countersign::web::listen;
+use countersign::web::metrics::{self, Metrics};
 use countersign::web::oidc::{self, Oidc};
 use countersign::web::rate_limit::Limits;
 use countersign::web::router::router;
@@ -68,6 +69,7 @@ async fn serve(
     }
     let app = app(settings, ctx.clone(), public, demo.is_some())?;
     let (stop, stopped) = watch::channel(false);
+    measure(settings, &ctx, app.metrics.clone(), stopped.clone()).await?;
     let work = tokio::spawn(worker::run::run(ctx.clone(), stopped.clone()));
     let server = tokio::spawn(listen::serve(listener, router(&app), stopped));
 
@@ -80,6 +82,23 @@ async fn serve(
         tracing::warn!("something did not finish in time; what is owed is in the database and goes on at the next start");
     }
     ctx.db.close().await;
+    Ok(())
+}
+
+/// Serves the metrics at their own address, if they have one.
+async fn measure(settings: &Settings, ctx: &Ctx, metrics: Metrics, mut until: watch::Receiver<bool>) -> Result<(), Failure> {
+    let Some(at) = settings.server.metrics_listen else { return Ok(()) };
+    let listener = TcpListener::bind(at)
+        .await
+        .map_err(|error| Failure(format!("the metrics cannot listen on {at}: {error}. Set server.metrics_listen to another address.")))?;
+    tracing::info!(address = %at, "metrics are served at /metrics");
+    let routes = metrics::router(ctx.clone(), metrics);
+    tokio::spawn(async move {
+        let stop = async move {
+            let _ = until.wait_for(|stop| *stop).await;
+        };
+        axum::serve(listener, routes).with_graceful_shutdown(stop).await
+    });
     Ok(())
 }
 
@@ -116,6 +135,7 @@ fn app(settings: &Settings, ctx: Ctx, public: Public, demo: bool) -> Result<App,
         public: Arc::new(public),
         trusted_proxies: settings.server.trusted_proxies.clone().into(),
         limits: Arc::new(Limits::default()),
+        metrics: Metrics::default(),
         demo,
     })
 }

@@ -45,6 +45,14 @@ pub async fn numbers(db: &Db, since: DateTime<Utc>, ending: DateTime<Utc>) -> Re
     .await?)
 }
 
+/// The highest id of the log; 0 when it is empty.
+///
+/// # Errors
+/// When the database fails.
+pub async fn events(db: &Db) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("select coalesce(max(id), 0) from audit_event").fetch_one(&db.pool).await?)
+}
+
 /// How many rows are in which state.
 #[derive(Clone, Debug, FromRow)]
 pub struct StateCount {

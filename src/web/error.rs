@@ -308,7 +308,7 @@ pub fn frame(app: &App, viewer: Option<&Viewer>, place: &'static str) -> Frame {
 
 /// Writes every failure the way the caller can read it.
 pub async fn render(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let looking = Looking::default();
+    let looking = request.extensions().get::<Looking>().cloned().unwrap_or_default();
     request.extensions_mut().insert(looking.clone());
     let for_program = is_program(&request);
     let is_head = request.method() == Method::HEAD;

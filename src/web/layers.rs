@@ -5,9 +5,9 @@ use axum::middleware::from_fn_with_state;
 
 use crate::web::guard::Visitor;
 use crate::web::state::App;
-use crate::web::{client_address, cross_site, error, headers};
+use crate::web::{client_address, cross_site, error, headers, request_log};
 
-/// Puts the doors around all routes, from outside to inside: headers on every answer, failures written for their
+/// Puts the doors around all routes, from outside to inside: an id and a log line, headers on every answer, failures written for their
 /// reader, the caller's address, nothing from other sites.
 pub fn around(routes: Router<App>, app: &App) -> Router {
     routes
@@ -17,5 +17,6 @@ pub fn around(routes: Router<App>, app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), client_address::note))
         .layer(from_fn_with_state(app.clone(), error::render))
         .layer(from_fn_with_state(app.clone(), headers::add))
+        .layer(from_fn_with_state(app.clone(), request_log::tell))
         .with_state(app.clone())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::network::Network;
 use crate::service::ctx::Ctx;
 use crate::service::sign_in::Rules;
+use crate::web::metrics::Metrics;
 use crate::web::oidc::Oidc;
 use crate::web::rate_limit::Limits;
 
@@ -25,6 +26,8 @@ pub struct App {
     pub trusted_proxies: Arc<[Network]>,
     /// How much is too much.
     pub limits: Arc<Limits>,
+    /// What was answered, counted.
+    pub metrics: Metrics,
     /// The installation is a demo.
     pub demo: bool,
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 mod admin_doctor;
 mod admin_log;
+mod admin_pages;
 mod api;
 mod apply;
 mod bad_input;

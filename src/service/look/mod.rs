@@ -8,6 +8,7 @@ pub mod find;
 pub mod follow;
 pub mod home;
 pub mod log;
+pub mod measures;
 pub mod overview;
 pub mod policy;
 pub mod provisioning;
