@@ -27,6 +27,7 @@ mod local;
 mod oidc;
 mod pages_journey;
 mod pages_people;
+mod pool;
 mod refuses;
 mod routes;
 mod scim;
