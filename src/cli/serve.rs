@@ -135,6 +135,7 @@ fn app(settings: &Settings, ctx: Ctx, public: Public, demo: bool) -> Result<App,
         public: Arc::new(public),
         trusted_proxies: settings.server.trusted_proxies.clone().into(),
         limits: Arc::new(Limits::default()),
+        body_limit: settings.server.body_limit_bytes,
         metrics: Metrics::default(),
         demo,
     })

@@ -7,9 +7,6 @@ use axum::routing::{get, post};
 use crate::web::state::App;
 use crate::web::{api, assets, decide, door, health, layers, lease, pages};
 
-/// Largest request body, in bytes.
-const LARGEST_BODY: usize = 64 * 1024;
-
 /// Every page, act and call, with what every request passes through.
 pub fn router(app: &App) -> Router {
     let routes = Router::new()
@@ -57,5 +54,5 @@ pub fn router(app: &App) -> Router {
         .route("/static/{name}", get(assets::serve))
         // The same acts as JSON.
         .merge(api::routes::routes(app));
-    layers::around(routes.layer(DefaultBodyLimit::max(LARGEST_BODY)), app)
+    layers::around(routes.layer(DefaultBodyLimit::max(app.body_limit)), app)
 }

@@ -28,6 +28,8 @@ pub struct App {
     pub limits: Arc<Limits>,
     /// What was answered, counted.
     pub metrics: Metrics,
+    /// Largest request body, in bytes.
+    pub body_limit: usize,
     /// The installation is a demo.
     pub demo: bool,
 }

@@ -68,6 +68,7 @@ impl Site {
             public: Arc::new(Public::new("http://127.0.0.1:9").unwrap()),
             trusted_proxies: Vec::new().into(),
             limits: Arc::new(Limits::default()),
+            body_limit: 64 * 1024,
             metrics: Default::default(),
             demo: true,
         };

@@ -45,6 +45,7 @@ pub fn app(world: &World, issuer: &str) -> App {
         public: Arc::new(Public::new(HERE).unwrap()),
         trusted_proxies: [].into(),
         limits: Arc::default(),
+        body_limit: 64 * 1024,
         metrics: Default::default(),
         demo: true,
     }
