@@ -11,7 +11,9 @@ set maintenance_work_mem = '512MB';
 set work_mem = '256MB';
 
 alter table approval disable trigger of_open_step, disable trigger with_event;
-alter table request disable trigger with_event;
+alter table request disable trigger with_event, disable trigger as_governed;
+alter table request_step disable trigger with_request;
+alter table request_slot disable trigger with_request;
 alter table access_grant disable trigger with_event, disable trigger after_approval;
 
 -- An id of version 7 (RFC 9562) for a moment, distinct by k.
@@ -207,5 +209,7 @@ insert into access_grant (id, request_id, approval_event_id, beneficiary_id, rol
 -- Guards back, as the migrations made them -------------------------------------------------------------------------------
 
 alter table approval enable always trigger of_open_step, enable always trigger with_event;
-alter table request enable always trigger with_event;
+alter table request enable always trigger with_event, enable always trigger as_governed;
+alter table request_step enable always trigger with_request;
+alter table request_slot enable always trigger with_request;
 alter table access_grant enable always trigger with_event, enable always trigger after_approval;

@@ -32,7 +32,9 @@ create table countersign.identity (
   subject   text not null check (subject <> ''),
   person_id uuid not null references countersign.person,
   linked_at timestamptz not null,
-  primary key (issuer, subject)
+  primary key (issuer, subject),
+  -- A second account that claims to be somebody is not them.
+  constraint identity_one_account unique (issuer, person_id)
 );
 create index identity_by_person on countersign.identity (person_id);
 
@@ -307,6 +309,7 @@ create table countersign.request (
   extension_of      uuid,
   channel           text not null check (channel in ('web', 'api', 'cli', 'slack', 'teams')),
   created_at        timestamptz not null,
+  txid              xid8 not null default pg_current_xact_id(),
   closed_at         timestamptz,
   close_category    text check (close_category <> ''),
   unique (id, requester_id, beneficiary_id),
@@ -445,7 +448,8 @@ create table countersign.access_grant (
 );
 create index access_grant_by_beneficiary on countersign.access_grant (beneficiary_id, id);
 create index access_grant_by_approval on countersign.access_grant (approved_at, id);
-create index access_grant_live on countersign.access_grant (beneficiary_id, role_id) where status not in ('ended', 'failed');
+-- Nobody holds a role twice: each lease would last as long as the policy allows. An extension follows the lease it extends.
+create unique index access_grant_one_live on countersign.access_grant (beneficiary_id, role_id) where status in ('scheduled', 'provisioning', 'verifying', 'active') and extension_of is null;
 create index access_grant_by_role on countersign.access_grant (role_id, id);
 create index access_grant_by_application on countersign.access_grant (application_id, id);
 create index access_grant_by_target on countersign.access_grant (target_id, id);

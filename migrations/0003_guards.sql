@@ -57,6 +57,49 @@ begin
                  where t.id = new.target_id and t.person_id = new.beneficiary_id and r.id = new.role_id) then
     raise exception 'a grant gives its beneficiary the group of its role' using errcode = 'check_violation', constraint = 'grant_of_target';
   end if;
+  if new.approved_at not between clock() - interval '5 minutes' and clock() + interval '5 minutes' then
+    raise exception 'a grant is approved now' using errcode = 'check_violation', constraint = 'grant_dated';
+  end if;
+  return new;
+end $$;
+
+-- A request is made now, under the latest version of a policy that governs its role: one bound to the role, else to its application,
+-- else to everything.
+create function countersign.require_governing() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+begin
+  new.txid := pg_current_xact_id();
+  if new.created_at not between clock() - interval '5 minutes' and clock() + interval '5 minutes' then
+    raise exception 'a request is made now' using errcode = 'check_violation', constraint = 'request_dated';
+  end if;
+  if not exists (select 1 from role r where r.id = new.role_id and r.application_id = new.application_id)
+     or new.policy_version_id is not null and not exists (
+       with bound as (
+         select 1 as level, b.policy_id from policy_binding b where b.role_id = new.role_id
+         union all select 2, b.policy_id from policy_binding b where b.application_id = new.application_id
+         union all select 3, b.policy_id from policy_binding b where b.role_id is null and b.application_id is null)
+       select 1 from access_policy_version v join bound on bound.policy_id = v.policy_id
+       where v.id = new.policy_version_id and bound.level = (select min(level) from bound)
+         and not exists (select 1 from access_policy_version later where later.policy_id = v.policy_id and later.version > v.version)) then
+    raise exception 'a request is ruled by the policy that governs its role' using errcode = 'check_violation', constraint = 'request_governed';
+  end if;
+  return new;
+end $$;
+
+-- Steps and slots are written in the transaction that makes their request, and never after.
+create function countersign.require_same_transaction() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+begin
+  if not exists (select 1 from request r where r.id = new.request_id and r.txid = pg_current_xact_id()) then
+    raise exception 'a request keeps the steps it was made with' using errcode = 'check_violation', constraint = 'made_with_request';
+  end if;
+  return null;
+end $$;
+
+-- A revoked token stays revoked.
+create function countersign.refuse_revival() returns trigger language plpgsql set search_path = pg_catalog as $$
+begin
+  if old.revoked_at is not null and new.revoked_at is distinct from old.revoked_at then
+    raise exception 'a revoked token stays revoked' using errcode = 'check_violation', constraint = 'token_revoked';
+  end if;
   return new;
 end $$;
 
@@ -64,8 +107,8 @@ end $$;
 create function countersign.refuse_rewrite() returns trigger language plpgsql set search_path = pg_catalog as $$
 begin
   if tg_table_name = 'request' then
-    if (new.id, new.requester_id, new.beneficiary_id, new.role_id, new.application_id, new.decision, new.deciding_rule, new.inputs, new.inputs_digest, new.trace, new.ask_digest, new.created_at, new.channel, new.steps)
-         is distinct from (old.id, old.requester_id, old.beneficiary_id, old.role_id, old.application_id, old.decision, old.deciding_rule, old.inputs, old.inputs_digest, old.trace, old.ask_digest, old.created_at, old.channel, old.steps)
+    if (new.id, new.requester_id, new.beneficiary_id, new.role_id, new.application_id, new.decision, new.deciding_rule, new.inputs, new.inputs_digest, new.trace, new.ask_digest, new.created_at, new.txid, new.channel, new.steps)
+         is distinct from (old.id, old.requester_id, old.beneficiary_id, old.role_id, old.application_id, old.decision, old.deciding_rule, old.inputs, old.inputs_digest, old.trace, old.ask_digest, old.created_at, old.txid, old.channel, old.steps)
        or (new.policy_version_id, new.duration_s, new.wanted_start, new.extension_of, new.justification, new.ticket_reference)
          is distinct from (old.policy_version_id, old.duration_s, old.wanted_start, old.extension_of, old.justification, old.ticket_reference) then
       raise exception 'what was submitted is what is approved: it never changes' using errcode = 'check_violation', constraint = 'request_as_submitted';
@@ -105,7 +148,12 @@ begin
   if tg_table_name = 'person' then
     another := (new.id, new.directory, new.reference) is distinct from (old.id, old.directory, old.reference);
   elsif tg_table_name = 'target' then
-    another := (new.id, new.directory, new.person_reference, new.group_reference) is distinct from (old.id, old.directory, old.person_reference, old.group_reference);
+    another := (new.id, new.directory, new.person_id, new.person_reference, new.group_reference) is distinct from (old.id, old.directory, old.person_id, old.person_reference, old.group_reference);
+    -- Whether it was there before our first lease is what the first look found; said later, it would keep a membership for good.
+    if new.pre_existing <> old.pre_existing and not (new.pre_existing and old.member is null and new.member is true)
+       or old.member is not null and new.member is null then
+      raise exception 'only the first look finds what was there before' using errcode = 'check_violation', constraint = 'target_first_look';
+    end if;
   else
     another := (new.request_id, new.step_no, new.slot_no, new.person_id) is distinct from (old.request_id, old.step_no, old.slot_no, old.person_id);
   end if;
@@ -129,19 +177,25 @@ begin
        select 1 from access_policy_version v join approval_procedure_version p on p.id = v.procedure_version_id where v.id = ruled_by and p.distinct_people) then
     raise exception 'one person counts once' using errcode = 'check_violation', constraint = 'approval_once';
   end if;
+  if new.decided_at not between clock() - interval '5 minutes' and clock() + interval '5 minutes' then
+    raise exception 'an approval is given now' using errcode = 'check_violation', constraint = 'approval_dated';
+  end if;
   return new;
 end $$;
 
--- Checked at commit: a change of state without its event in the same transaction never was.
+-- Checked at commit: a change of state without its event, of its kind and in the same transaction, never was.
 create function countersign.require_event() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
 declare held boolean;
 begin
-  if tg_table_name in ('request', 'access_grant', 'approval', 'assignment') then
-    if tg_table_name = 'request' then
-      select exists (select 1 from audit_event where request_id = new.id and txid = pg_current_xact_id()) into held;
-    else
-      select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id()) into held;
-    end if;
+  if tg_table_name = 'request' then
+    select exists (select 1 from audit_event where request_id = new.id and txid = pg_current_xact_id() and (kind like 'request.%' or kind = 'approval.given')) into held;
+  elsif tg_table_name = 'access_grant' then
+    select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id() and kind like 'grant.%') into held;
+  elsif tg_table_name = 'approval' then
+    select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id()
+      and kind = case new.verdict when 'approve' then 'approval.given' else 'approval.denied' end) into held;
+  elsif tg_table_name = 'assignment' then
+    select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id() and kind like 'request.%') into held;
   else
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind like 'catalog.%') into held;
   end if;
@@ -208,6 +262,15 @@ create trigger as_submitted before update on countersign.request for each row ex
 alter table countersign.request enable always trigger as_submitted;
 create trigger of_open_step before insert on countersign.approval for each row execute function countersign.require_open_step();
 alter table countersign.approval enable always trigger of_open_step;
+create trigger as_governed before insert on countersign.request for each row execute function countersign.require_governing();
+alter table countersign.request enable always trigger as_governed;
+-- After the statement: one statement writes a request with all its parts, in an order of its own.
+create trigger with_request after insert on countersign.request_step for each row execute function countersign.require_same_transaction();
+alter table countersign.request_step enable always trigger with_request;
+create trigger with_request after insert on countersign.request_slot for each row execute function countersign.require_same_transaction();
+alter table countersign.request_slot enable always trigger with_request;
+create trigger stays_revoked before update on countersign.api_token for each row execute function countersign.refuse_revival();
+alter table countersign.api_token enable always trigger stays_revoked;
 
 -- Who owns and who may do what --------------------------------------------------------------------------------------
 
@@ -217,7 +280,9 @@ grant insert, update on countersign.application, countersign.role, countersign.t
 grant insert on countersign.person to countersign_app;
 grant update (user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups, seen_at) on countersign.person to countersign_app;
 grant insert on countersign.identity, countersign.access_profile, countersign.approval_procedure, countersign.access_policy to countersign_app;
-grant insert, update, delete on countersign.session, countersign.idempotency_key, countersign.policy_binding to countersign_app;
+grant insert, update, delete on countersign.idempotency_key, countersign.policy_binding to countersign_app;
+grant insert, delete on countersign.session to countersign_app;
+grant update (seen_at, idle_until) on countersign.session to countersign_app;
 grant insert, delete on countersign.sign_in_attempt to countersign_app;
 grant delete on countersign.worker to countersign_app;
 grant insert on countersign.api_token to countersign_app;
@@ -239,7 +304,7 @@ grant update (assigned_at, first_viewed_at, open) on countersign.assignment to c
 grant insert on countersign.approval to countersign_app;
 grant insert on countersign.access_grant to countersign_app;
 grant update (status, starts_at, ends_at, provisioning_started_at, granted_at, verified_at, ended_at, end_verified_at, end_reason, ended_by, end_comment, attempts, last_error, confirmed, confirmed_at) on countersign.access_grant to countersign_app;
-grant insert on countersign.target to countersign_app;
+grant insert (id, directory, person_id, person_reference, group_reference, wanted, done_gen, next_at, owed_since) on countersign.target to countersign_app;
 grant update (person_id, wanted, gen, done_gen, next_at, owed_since, fails, lease_until, lease_token, verify_at, member, member_seen_at, pre_existing, last_error) on countersign.target to countersign_app;
 
 revoke all on countersign.app_login from countersign_app;
@@ -249,7 +314,7 @@ grant select on all tables in schema countersign to countersign_auditor;
 revoke select on countersign.session, countersign.sign_in_attempt, countersign.api_token, countersign.idempotency_key, countersign.app_login from countersign_auditor;
 
 -- The guard functions read what they check.
-grant select on countersign.audit_event, countersign.request, countersign.approval, countersign.approval_procedure_slot, countersign.target, countersign.role, countersign.person,
+grant select on countersign.audit_event, countersign.request, countersign.approval, countersign.approval_procedure_slot, countersign.target, countersign.role, countersign.person, countersign.policy_binding,
   countersign.access_profile_version, countersign.approval_procedure_version, countersign.access_policy_version to countersign_guard;
 
 do $$

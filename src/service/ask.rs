@@ -252,6 +252,8 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
     let mut tx = ctx.db.begin().await?;
     request::insert(&mut tx, &new).await.map_err(|error| match error.constraint() {
         Some("request_one_open") => ServiceError::Refused(Refusal::AlreadyOpen),
+        // Other rules were applied since they were read.
+        Some("request_governed") => StoreError::Again(error.to_string()).into(),
         _ => error.into(),
     })?;
     if status != RequestStatus::Refused {

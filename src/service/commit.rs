@@ -7,6 +7,7 @@ use crate::domain::catalog::Role;
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::domain::grant::{GrantStatus, span};
 use crate::domain::id::{GrantId, TargetId};
+use crate::domain::refusal::Refusal;
 use crate::domain::span::Seconds;
 use crate::store::db::Tx;
 use crate::store::error::StoreError;
@@ -47,7 +48,7 @@ pub struct Approved<'a> {
 /// in the transaction that approved it.
 ///
 /// # Errors
-/// When the database refuses.
+/// [`Refusal::AlreadyHeld`] when the beneficiary has a live lease of the role; otherwise when the database refuses.
 pub async fn lease(tx: &mut Tx, approved: &Approved<'_>, mut causes: Vec<Event>, now: DateTime<Utc>) -> Result<GrantId, ServiceError> {
     let (request, role, beneficiary) = (approved.request, approved.role, approved.beneficiary);
     let (starts_at, ends_at) = span(now, approved.duration, request.wanted_start, approved.extends_until);
@@ -76,7 +77,12 @@ pub async fn lease(tx: &mut Tx, approved: &Approved<'_>, mut causes: Vec<Event>,
             extension_of: request.extension_of,
         },
     )
-    .await?;
+    .await
+    .map_err(|error| match error.constraint() {
+        // Somebody's other ask for the same role was faster.
+        Some("access_grant_one_live") => ServiceError::Refused(Refusal::AlreadyHeld(beneficiary.display_name.clone())),
+        _ => error.into(),
+    })?;
     Ok(id)
 }
 

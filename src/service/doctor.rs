@@ -51,7 +51,7 @@ const WITH_EVENT: [&str; 10] = [
     "approval_procedure_version",
 ];
 /// Guards of one table each: table, trigger, function.
-const SINGLE: [(&str, &str, &str); 18] = [
+const SINGLE: [(&str, &str, &str); 22] = [
     ("identity", "never_changed", "refuse_change"),
     ("request_slot", "never_changed", "refuse_change"),
     ("assignment", "never_removed", "refuse_change"),
@@ -70,6 +70,10 @@ const SINGLE: [(&str, &str, &str); 18] = [
     ("access_grant", "as_approved", "refuse_rewrite"),
     ("request", "as_submitted", "refuse_rewrite"),
     ("approval", "of_open_step", "require_open_step"),
+    ("request", "as_governed", "require_governing"),
+    ("request_step", "with_request", "require_same_transaction"),
+    ("request_slot", "with_request", "require_same_transaction"),
+    ("api_token", "stays_revoked", "refuse_revival"),
 ];
 /// Work that is due may wait for so long before somebody should look.
 const LATE: Duration = Duration::minutes(2);

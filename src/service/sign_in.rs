@@ -195,10 +195,15 @@ async fn admit(ctx: &Ctx, rules: &Rules, vouched: &Vouched, browser: &Browser) -
         // `recognise` answers with facts or refuses.
         (None, None) => return Err(Denied::Refused("It is not clear who you are here.".into())),
     };
-    let by = Actor::Person { id: person, name };
+    let by = Actor::Person { id: person, name: name.clone() };
     let about = |fact| Event { actor: by.clone(), channel: Channel::Web, subject: Subject { person: Some(person), ..Subject::default() }, fact };
     if linked.is_none() {
-        let (whose, new) = identity::link(&mut tx, &vouched.issuer, &vouched.subject, person, now).await?;
+        // A claim says who somebody is once; a second account that says the same may be somebody who chose that name.
+        let Some((whose, new)) = identity::link(&mut tx, &vouched.issuer, &vouched.subject, person, now).await? else {
+            return Err(Denied::Refused(format!(
+                "Your sign-in worked, but \u{201c}{name}\u{201d} already signs in here with another account of the same provider. Sign in with that account; an administrator has to find out why there are two."
+            )));
+        };
         if whose != person.0 {
             return Err(Denied::Refused("This sign-in already belongs to somebody else. Sign in again.".into()));
         }

@@ -8,7 +8,7 @@ use crate::domain::event::{Fact, Subject};
 use crate::domain::grant::EndReason;
 use crate::domain::id::PersonId;
 use crate::domain::request::RequestStatus;
-use crate::store::{event, grant, person, request, target};
+use crate::store::{event, grant, person, request, target, token};
 
 use super::commit::{self, about, about_grant, by_system};
 use super::ctx::Ctx;
@@ -27,7 +27,7 @@ pub struct Synced {
 }
 
 /// Reads every person of `directory`, page by page, and keeps what is new. Who is found disabled or gone loses every lease
-/// (`offboarded`), open request and session. A listing that fails midway, or in which a large share is missing, says nothing about
+/// (`offboarded`), open request, session and API token. A listing that fails midway, or in which a large share is missing, says nothing about
 /// who left.
 ///
 /// # Errors
@@ -106,7 +106,8 @@ pub async fn sync(ctx: &Ctx, directory: &str) -> Result<Synced, ServiceError> {
     Ok(synced)
 }
 
-/// Ends everything of a person whom the directory calls `status`: leases, open requests, sessions.
+/// Ends everything of a person whom the directory calls `status`: leases, open requests, sessions, API
+/// tokens. Who comes back begins without any of them.
 ///
 /// # Errors
 /// When the database fails.
@@ -127,6 +128,9 @@ pub async fn offboard(ctx: &Ctx, person: PersonId, status: &str) -> Result<(), S
     }
     if person::end_sessions(&mut tx, person).await? > 0 {
         events.push(by_system(Subject { person: Some(person), ..Subject::default() }, Fact::SessionEnded { reason: "person_disabled".into() }));
+    }
+    for name in token::revoke_of_person(&mut tx, person, now).await? {
+        events.push(by_system(Subject { person: Some(person), ..Subject::default() }, Fact::TokenRevoked { name }));
     }
     event::append(&mut tx, &events).await?;
     target::raise(&mut tx, &targets, now).await?;

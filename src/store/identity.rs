@@ -39,11 +39,12 @@ pub async fn find(db: &Db, issuer: &str, subject: &str) -> Result<Option<Linked>
     .await?)
 }
 
-/// Links for good. Returns whose it is now: `person`, unless another sign-in of the same identity was faster.
+/// Links for good. Returns whose it is now: `person`, unless another sign-in of the same identity was faster; none when `person` is
+/// linked to another subject of this issuer already.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn link(tx: &mut Tx, issuer: &str, subject: &str, person: PersonId, now: DateTime<Utc>) -> Result<(Uuid, bool), StoreError> {
+pub async fn link(tx: &mut Tx, issuer: &str, subject: &str, person: PersonId, now: DateTime<Utc>) -> Result<Option<(Uuid, bool)>, StoreError> {
     Ok(sqlx::query_as(
         "with fresh as (
            insert into identity (issuer, subject, person_id, linked_at) values ($1, $2, $3, $4) on conflict do nothing returning person_id
@@ -55,6 +56,6 @@ pub async fn link(tx: &mut Tx, issuer: &str, subject: &str, person: PersonId, no
     .bind(subject)
     .bind(person.0)
     .bind(now)
-    .fetch_one(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await?)
 }

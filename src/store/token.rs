@@ -141,6 +141,18 @@ pub async fn used(tx: &mut Tx, id: TokenId, now: DateTime<Utc>, not_since: DateT
     Ok(done.rows_affected() > 0)
 }
 
+/// Revokes what a person still has, and returns the names.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke_of_person(tx: &mut Tx, person: PersonId, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar("update api_token set revoked_at = $2 where person_id = $1 and revoked_at is null returning name")
+        .bind(person.0)
+        .bind(now)
+        .fetch_all(&mut **tx)
+        .await?)
+}
+
 /// Revokes a token; false when it was revoked before.
 ///
 /// # Errors

@@ -103,6 +103,28 @@ async fn the_same_request_four_times_at_once_is_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_approved_at_once_and_asked_for_twelve_times_at_once_is_one_lease() {
+    let world = Arc::new(World::new().await);
+    for _ in 0..rounds() {
+        let asks = [0; 12].map(|_| {
+            let world = world.clone();
+            tokio::spawn(async move { world.ask("bo.lind", "warehouse", "analyst", HOUR).await })
+        });
+        let mut made = 0;
+        for ask in asks {
+            match ask.await.unwrap() {
+                Ok(_) => made += 1,
+                Err(ServiceError::Refused(refusal)) => assert_eq!(refusal, Refusal::AlreadyHeld("Bo Lind".into())),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        let live: i64 = world.one("select count(*) from countersign.access_grant where status not in ('ended', 'failed', 'revoking')").await;
+        assert_eq!((made, live), (1, 1));
+        reset(&world, "bo.lind").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_directory_does_with_a_change_the_membership_ends_up_right() {
     let faulty = Faulty::start().await;
     let world = World::behind(&faulty).await;

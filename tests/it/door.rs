@@ -510,6 +510,26 @@ async fn an_identity_is_linked_once_and_then_follows_the_person_not_the_name() {
 }
 
 #[tokio::test]
+async fn a_second_account_that_claims_to_be_somebody_is_not_them() {
+    let house = House::new().await;
+    let (ctx, rules) = (&house.world.ctx, &house.app.rules);
+    let browser = sign_in::Browser::default();
+    let start = async |issuer: &str, subject: &str| {
+        sign_in::start(ctx, rules, &vouched(issuer, subject, json!({"preferred_username": "bo.lind"})), &browser).await.map_err(|denied| denied.to_string())
+    };
+    start("https://idp", "s-1").await.unwrap();
+    let said = start("https://idp", "s-2").await.unwrap_err();
+    assert!(said.contains("Bo Lind") && said.contains("already signs in here with another account"), "{said}");
+    assert_eq!((house.events("session.refused").await, house.events("identity.linked").await, house.events("session.started").await), (1, 1, 1));
+    let told: String = house.world.one("select data->>'subject' from countersign.audit_event where kind = 'session.refused'").await;
+    assert_eq!(told, "s-2");
+    assert_eq!(house.world.one::<i64>("select count(*) from countersign.session").await, 1);
+    // The account that was linked, and one of another provider, are no second account.
+    start("https://idp", "s-1").await.unwrap();
+    start("https://other", "s-2").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_claim_that_does_not_mean_exactly_one_person_lets_nobody_in() {
     let house = House::new().await;
     let ctx = &house.world.ctx;

@@ -2,15 +2,19 @@
 
 use chrono::Duration;
 use countersign::domain::approval::Answer;
+use countersign::domain::event::{Actor, Channel};
 use countersign::domain::grant::EndReason;
 use countersign::domain::id::{GrantId, RequestId};
 use countersign::domain::refusal::Refusal;
 use countersign::domain::request::RequestStatus;
 use countersign::domain::span::Seconds;
 use countersign::service::answer::{AnswerDone, answer};
+use countersign::service::api_token::{self, BadToken, NewToken, NotAuthenticated};
 use countersign::service::ask::{AskFor, Asked, ask};
 use countersign::service::end::end;
 use countersign::service::error::ServiceError;
+use countersign::service::rights::Groups;
+use countersign::service::sync::sync;
 use countersign::service::withdraw::withdraw;
 
 use crate::world::World;
@@ -172,4 +176,27 @@ async fn a_membership_that_was_there_before_is_never_taken_away() {
     world.turn().await;
     assert_eq!(world.grant(asked.id).await.1, "ended");
     assert!(world.is_member("yusuf.demir", "warehouse-analysts").await, "Countersign did not add it, so it does not remove it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_switched_off_comes_back_without_their_tokens() {
+    let world = World::new().await;
+    let new = NewToken {
+        person: world.person("bo.lind").await,
+        name: "nightly".into(),
+        scopes: vec!["requests:read".into()],
+        expires_at: world.now() + Duration::days(30),
+    };
+    let secret = api_token::create(&world.ctx, &Actor::System, Channel::Cli, &new).await.unwrap().secret;
+    let groups = Groups::default();
+    assert!(api_token::authenticate(&world.ctx, &groups, &secret).await.is_ok());
+    world.set_active("bo.lind", false).await;
+    sync(&world.ctx, "main").await.unwrap();
+    world.set_active("bo.lind", true).await;
+    sync(&world.ctx, "main").await.unwrap();
+    assert_eq!(world.one::<String>("select status from countersign.person where user_name = 'bo.lind'").await, "active");
+    let again = api_token::authenticate(&world.ctx, &groups, &secret).await;
+    assert!(matches!(again, Err(NotAuthenticated::Bad(BadToken::Revoked))), "a token does not live again: {again:?}");
+    let told: String = world.one("select string_agg(data->>'name', ',') from countersign.audit_event where kind = 'token.revoked'").await;
+    assert_eq!(told, "nightly", "once");
 }

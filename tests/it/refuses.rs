@@ -38,6 +38,7 @@ struct Past {
     asks: Uuid,
     at_once: Uuid,
     role_at_once: Uuid,
+    role_asks: Uuid,
 }
 
 /// What is tried, and what Postgres must say to the application.
@@ -72,6 +73,15 @@ async fn past(world: &World) -> Past {
         .execute(&world.root)
         .await
         .unwrap();
+    // And has had a token, which was revoked.
+    sqlx::query(
+        "insert into countersign.api_token (id, token_hash, person_id, name, scopes, created_at, expires_at, revoked_at)
+         values (gen_random_uuid(), sha256('x'), $1, 'old', '{}', countersign.clock(), countersign.clock() + interval '1 day', countersign.clock())",
+    )
+    .bind(world.person("bo.lind").await.0)
+    .execute(&world.root)
+    .await
+    .unwrap();
     let version = |request: Uuid| async move {
         sqlx::query_scalar("select policy_version_id from countersign.request where id = $1").bind(request).fetch_one(&world.root).await.unwrap()
     };
@@ -88,6 +98,7 @@ async fn past(world: &World) -> Past {
         asks: version(done.id.0).await,
         at_once: version(over.id.0).await,
         role_at_once: world.role("warehouse", "analyst").await.0,
+        role_asks: world.role("orders-db", "writer").await.0,
     }
 }
 
@@ -101,13 +112,18 @@ fn applied() -> &'static str {
     "insert into audit_event (kind, actor_kind, channel) values ('catalog.applied', 'system', 'cli');"
 }
 
-/// A request written by hand: `new` says what is different from one that the rules would make.
+/// A request written by hand, for the role that `version` governs by somebody who does not hold it.
 fn request(id: Uuid, past: &Past, version: Uuid, decision: &str, status: &str, duration: &str) -> String {
+    let (role, person) = if version == past.asks { (past.role_asks, past.colleague) } else { (past.role_at_once, past.requester) };
+    request_of(id, (role, person), version, decision, status, duration)
+}
+
+/// A request written by hand.
+fn request_of(id: Uuid, (role, person): (Uuid, Uuid), version: Uuid, decision: &str, status: &str, duration: &str) -> String {
     let step = if status == "pending" { "1, null" } else { "null, clock()" };
     format!(
         "insert into request (id, requester_id, beneficiary_id, role_id, application_id, status, steps, decision, deciding_rule, policy_version_id, inputs, inputs_digest, trace, ask_digest, duration_s, channel, created_at, step_no, closed_at)
-         select '{id}', '{}', '{}', r.id, r.application_id, '{status}', 0, '{decision}', 'by hand', '{version}', '{{}}', '{DIGEST}', '[]', '{DIGEST}', {duration}, 'web', clock(), {step} from role r where r.id = '{}';",
-        past.requester, past.requester, past.role_at_once
+         select '{id}', '{person}', '{person}', r.id, r.application_id, '{status}', 0, '{decision}', 'by hand', '{version}', '{{}}', '{DIGEST}', '[]', '{DIGEST}', {duration}, 'web', clock(), {step} from role r where r.id = '{role}';"
     )
 }
 
@@ -134,8 +150,13 @@ fn by_the_rules(past: &Past) -> String {
     let id = Uuid::from_u128(77);
     let last = format!("select max(id) from audit_event where request_id = '{id}'");
     let target = format!("select target_id from access_grant where id = '{}'", past.ended);
-    [request(id, past, past.at_once, "auto_approved", "approved", "3600"), event("request.auto_approved", id), grant(id, &last, &target, "3600", HOUR_LATER)]
-        .concat()
+    [
+        request(id, past, past.at_once, "auto_approved", "approved", "3600"),
+        event("request.auto_approved", id),
+        grant(id, &last, &target, "3600", HOUR_LATER),
+        event("grant.created", id),
+    ]
+    .concat()
 }
 
 #[allow(clippy::too_many_lines, reason = "a list")]
@@ -246,7 +267,39 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     );
     add("a request that nobody wrote down", request(id, past, past.at_once, "auto_approved", "approved", "3600"), "no_change_without_event");
 
+    add(
+        "a request under the policy of another role",
+        request_of(id, (past.role_asks, past.colleague), past.at_once, "auto_approved", "approved", "3600") + &event("request.auto_approved", id),
+        "request_governed",
+    );
+    add(
+        "a request of another application",
+        auto("3600").replace("r.id, r.application_id", "r.id, (select a.id from application a where a.id <> r.application_id limit 1)"),
+        "request_governed",
+    );
+    add("a request dated back", auto("3600").replace("'web', clock()", "'web', clock() - interval '6 minutes'"), "request_dated");
+    add("a request dated ahead", auto("3600").replace("'web', clock()", "'web', clock() + interval '6 minutes'"), "request_dated");
+    add(
+        "a grant approved on another day",
+        auto("3600") + &grant(id, &last, &own, "3600", HOUR_LATER).replace("'provisioning', clock()", "'provisioning', clock() - interval '1 day'"),
+        "grant_dated",
+    );
+    add(
+        "a step taken into a request later",
+        format!("insert into request_step (request_id, step_no, name) values ('{open}', 2, 'A friend')"),
+        "made_with_request",
+    );
+    add("a slot taken into a request later", format!("insert into request_slot values ('{open}', 1, 2, 1, 'person', 'a friend')"), "made_with_request");
+    add("a grant of which only the approval is told", auto("3600") + &grant(id, &last, &own, "3600", HOUR_LATER), "no_change_without_event");
+
     // Approvals by who may not.
+    add(
+        "an approval of another day",
+        approval(open, past.manager, 1, "null").replace("'web', clock()", "'web', clock() - interval '1 day'") + &event("approval.given", open),
+        "approval_dated",
+    );
+    add("an approval told as a look", approval(open, past.manager, 1, "null") + &event("approval.viewed", open), "no_change_without_event");
+    add("an approval told as a denial", approval(open, past.manager, 1, "null") + &event("approval.denied", open), "no_change_without_event");
     add("the requester's own approval", approval(open, past.requester, 1, "null") + &event("approval.given", open), "approval_not_by_oneself");
     add(
         "an approval by somebody who was not asked",
@@ -315,6 +368,23 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add("a person turned into another", format!("update person set reference = 'r-of-somebody' where id = '{}'", past.requester), denied);
     add("a membership turned into another group's", "update target set group_reference = 'admins'".into(), denied);
     add("a membership turned into another person's", "update target set person_reference = 'somebody'".into(), denied);
+    add(
+        "a membership called older than its lease",
+        format!("update target set pre_existing = true where id = (select target_id from access_grant where id = '{lease}')"),
+        "target_first_look",
+    );
+    add(
+        "a first look made again",
+        format!("update target set member = null where id = (select target_id from access_grant where id = '{lease}')"),
+        "target_first_look",
+    );
+    add("a membership's person turned into another", format!("update target set person_id = '{}'", past.colleague), "never_another");
+    add(
+        "a second account of somebody",
+        format!("insert into identity values ('https://issuer.example', 'another', '{}', clock())", past.requester),
+        "identity_one_account",
+    );
+    add("a revoked token taken back", "update api_token set revoked_at = null".into(), "token_revoked");
     add("what was asked for, changed", format!("update request set duration_s = 999999 where id = '{open}'"), denied);
     add(
         "for whom it was asked, changed",
@@ -330,6 +400,16 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add(
         "a request withdrawn without a word",
         format!("update request set status = 'withdrawn', closed_at = clock(), step_no = null where id = '{open}'"),
+        "no_change_without_event",
+    );
+    add(
+        "a request withdrawn with a word about something else",
+        format!("update request set status = 'withdrawn', closed_at = clock(), step_no = null where id = '{open}';") + &event("grant.ended", open),
+        "no_change_without_event",
+    );
+    add(
+        "a grant given up with a word about something else",
+        format!("update access_grant set status = 'failed' where id = '{lease}';") + &event("request.denied", done),
         "no_change_without_event",
     );
     add("a grant given up without a word", format!("update access_grant set status = 'failed' where id = '{lease}'"), "no_change_without_event");
@@ -450,9 +530,18 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add("a constraint dropped", "alter table approval drop constraint approval_not_by_oneself".into(), "must be owner");
     add("an index dropped", "drop index request_one_open".into(), "must be owner");
     add("a column renamed", "alter table access_grant rename column ended_at to was".into(), "must be owner");
-    for function in
-        ["refuse_change()", "require_approval()", "require_event()", "require_open_step()", "refuse_rewrite()", "refuse_late_part()", "refuse_another()"]
-    {
+    for function in [
+        "refuse_change()",
+        "require_approval()",
+        "require_event()",
+        "require_open_step()",
+        "refuse_rewrite()",
+        "refuse_late_part()",
+        "refuse_another()",
+        "require_governing()",
+        "require_same_transaction()",
+        "refuse_revival()",
+    ] {
         add(
             "a guard replaced",
             format!("create or replace function countersign.{function} returns trigger language plpgsql as 'begin return new; end'"),
@@ -531,6 +620,19 @@ fn hostile(past: &Past) -> Vec<Hostile> {
         sql: "delete from _sqlx_migrations".into(),
         says: denied,
     });
+    for (what, sql) in [
+        ("a session made somebody else's", format!("update session set person_id = '{}'", past.colleague)),
+        ("a session that does not end", "update session set expires_at = expires_at + interval '1 year'".into()),
+        (
+            "a membership planted as older than its lease",
+            format!(
+                "insert into target (id, directory, person_id, person_reference, group_reference, wanted, pre_existing) values (gen_random_uuid(), 'main', '{}', 'x', 'y', false, true)",
+                past.colleague
+            ),
+        ),
+    ] {
+        all.push(Hostile { what, by: &["countersign_app", "countersign_auditor"], sql, says: denied });
+    }
     for sql in [
         "grant update on access_grant to public",
         "revoke select on access_grant from countersign_app",
@@ -634,7 +736,7 @@ async fn the_database_refuses_whoever_asks() {
 }
 
 /// What the guards refuse, as they say it.
-const GUARDS: [&str; 13] = [
+const GUARDS: [&str; 20] = [
     "grant_after_approval",
     "grant_of_request",
     "grant_after_every_slot",
@@ -648,6 +750,13 @@ const GUARDS: [&str; 13] = [
     "approval_of_open_step",
     "no_change_without_event",
     "a version never changes",
+    "request_governed",
+    "request_dated",
+    "grant_dated",
+    "approval_dated",
+    "made_with_request",
+    "token_revoked",
+    "target_first_look",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -667,10 +776,13 @@ async fn without_its_guard_each_of_these_would_pass() {
         connection.execute("begin; set local countersign.maintenance = 'yes'").await.unwrap();
         for table in [
             "request",
+            "request_step",
             "request_slot",
             "assignment",
             "approval",
             "access_grant",
+            "api_token",
+            "target",
             "role",
             "application",
             "policy_binding",
