@@ -61,6 +61,8 @@ pub struct Answering {
     pub role: Option<(Role, bool)>,
     /// The beneficiary and the one who answers, if known.
     pub people: Vec<PersonRow>,
+    /// Whether the one who answers was asked, at any step.
+    pub asked: bool,
 }
 
 /// What `by` answering the request starts from; none when there is no such request.
@@ -74,5 +76,6 @@ pub async fn of_answering(db: &Db, id: RequestId, by: PersonId) -> Result<Option
     let people = person::read(&mut *connection, &[request.beneficiary_id, by.0]).await?;
     let role: Option<RoleRow> =
         sqlx::query_as(concat!(catalog::roles!(columns), catalog::roles!(rest))).bind(request.role_id).fetch_optional(&mut *connection).await?;
-    Ok(Some(Answering { request, role: role.map(RoleRow::role).transpose()?, people }))
+    let asked = request::was_asked(&mut *connection, id, by).await?;
+    Ok(Some(Answering { request, role: role.map(RoleRow::role).transpose()?, people, asked }))
 }
