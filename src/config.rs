@@ -237,8 +237,16 @@ fn server(check: &mut Check, purpose: Purpose) -> Server {
     }
     if purpose == Purpose::Demo && !listen.ip().is_loopback() {
         check.fault("server.listen", "the demo lets anyone be anyone: it listens on a loopback address only");
-    } else if public_url.is_none() && listen.ip().is_unspecified() && purpose == Purpose::Serve {
-        check.fault("server.public_url", "must be set when server.listen is every address of the machine");
+    } else if purpose == Purpose::Serve && !listen.ip().is_loopback() {
+        // Told by the setting as written: one that is faulty has been told of already.
+        if check.optional("server.public_url").is_none() {
+            check.fault(
+                "server.public_url",
+                "must be set, beginning with https://, when server.listen is beyond this machine: sessions do not travel in the clear",
+            );
+        } else if public_url.as_deref().is_some_and(|url| !url.starts_with("https://")) {
+            check.fault("server.public_url", "must begin with https:// when server.listen is beyond this machine: sessions do not travel in the clear");
+        }
     }
     Server {
         listen,
@@ -334,7 +342,7 @@ fn directory(check: &mut Check, purpose: Purpose) -> Option<Directory> {
     let token = check.secret("directory.token");
     let timeout = Duration::from_secs(check.number("directory.timeout_seconds", 1..=120));
     let max_concurrent = check.number("directory.max_concurrent", 1..=64);
-    let sync_interval = TimeDelta::seconds(check.number("directory.sync_interval_seconds", 10..=86_400));
+    let sync_interval = TimeDelta::seconds(check.number("directory.sync_interval_seconds", 10..=43_200));
     let given = base_url.is_some() || token.is_some();
     if !check.wanted(purpose, given, &["directory.base_url", "directory.token"]) {
         return None;

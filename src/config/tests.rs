@@ -220,8 +220,27 @@ fn the_demo_brings_its_own_directory_and_stays_on_this_machine() {
             &["access.auditors_group", "without --demo"],
         ],
     );
-    let open = [&WHOLE[..], &[("COUNTERSIGN_LISTEN", "0.0.0.0:8080")]].concat();
-    assert_faults(&faults(None, &open, Purpose::Serve), &[&["server.public_url", "must be set"]]);
+}
+
+#[test]
+fn beyond_this_machine_people_come_by_https_only() {
+    let serve = |pairs: &[(&str, &str)]| Settings::load(None, env(&[&WHOLE[..], pairs].concat()), Purpose::Serve);
+    for listen in ["0.0.0.0:8080", "[::]:8080", "192.168.1.5:8080", "[fd00::5]:8080", "[::ffff:10.0.0.5]:8080"] {
+        let listen = ("COUNTERSIGN_LISTEN", listen);
+        for (url, told) in [("", "must be set"), ("http://127.0.0.1:8080", "must begin with https://"), ("http://192.168.1.5:8080", "must begin with https://")]
+        {
+            let found = serve(&[listen, ("COUNTERSIGN_SERVER__PUBLIC_URL", url)]).expect_err("in the clear");
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_faults(&found, &[&["server.public_url", told]]);
+        }
+        assert!(serve(&[listen, ("COUNTERSIGN_SERVER__PUBLIC_URL", "https://access.example.com")]).is_ok());
+        assert!(Settings::load(None, env(&[listen]), Purpose::Tool).is_ok(), "a command serves nobody");
+    }
+    for listen in ["127.0.0.1:8080", "[::1]:8080"] {
+        for url in ["", "http://localhost:8080", "https://access.example.com"] {
+            assert!(serve(&[("COUNTERSIGN_LISTEN", listen), ("COUNTERSIGN_SERVER__PUBLIC_URL", url)]).is_ok(), "behind a proxy here, or for here");
+        }
+    }
 }
 
 #[test]

@@ -29,11 +29,14 @@ pub enum Scope {
     /// Take evidence away.
     #[serde(rename = "exports:read")]
     ExportsRead,
+    /// Revoke tokens other than itself.
+    #[serde(rename = "tokens:write")]
+    TokensWrite,
 }
 
 impl Scope {
     /// Every scope with its word and what it lets a token do.
-    pub const ALL: [(Scope, &'static str, &'static str); 8] = [
+    pub const ALL: [(Scope, &'static str, &'static str); 9] = [
         (Self::CatalogRead, "catalog:read", "Read the catalog, and preview what asking would come to"),
         (Self::RequestsRead, "requests:read", "Read requests"),
         (Self::RequestsWrite, "requests:write", "Ask for access and withdraw requests"),
@@ -42,6 +45,7 @@ impl Scope {
         (Self::GrantsWrite, "grants:write", "Return and revoke grants"),
         (Self::EventsRead, "events:read", "Read the log"),
         (Self::ExportsRead, "exports:read", "Download evidence"),
+        (Self::TokensWrite, "tokens:write", "Revoke other tokens"),
     ];
 
     /// The word in database, API and command line.

@@ -39,11 +39,16 @@ pub struct AnswerDone {
 /// so and nothing happens. Beneficiary and approver are looked up in the directory first; an approval also runs the decision again.
 ///
 /// # Errors
-/// [`ServiceError::Missing`] when they may not see it; a refusal of [`may_answer`], or because the beneficiary is no longer active or
+/// [`ServiceError::Missing`] when it is none of theirs ([`Answering`] says who was asked); a refusal of [`may_answer`], or because the beneficiary is no longer active or
 /// eligible, or the role's target changed; [`ServiceError::Unavailable`] when the directory does not answer. Nothing is written then.
 pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: Option<&str>, seen_step: Option<usize>) -> Result<AnswerDone, ServiceError> {
     let comment = tidy(comment, "comment")?;
-    let Answering { request: found, role, people } = grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
+    let Answering { request: found, role, people, asked } = grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
+    // Before anything else, the directory included: nobody else is to learn, from answer or delay, that there is a request.
+    let theirs = asked || by.reads_everything() || [found.requester_id, found.beneficiary_id].contains(&by.person.0);
+    if !theirs {
+        return Err(ServiceError::Missing);
+    }
     let row_of = |id| people.iter().find(|p| p.id == id).ok_or(ServiceError::Missing);
     let (beneficiary, approver) = (row_of(found.beneficiary_id)?, row_of(by.person.0)?);
     let policy_id = found.policy_version_id.ok_or(ServiceError::Refused(Refusal::Closed("refused")))?;

@@ -22,7 +22,7 @@ use crate::store::{event, person, token};
 use super::commit::commit;
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
-use super::rights::Groups;
+use super::rights::{self, Groups};
 
 /// What every token starts with.
 const PREFIX: &str = "cst_";
@@ -143,8 +143,8 @@ pub async fn create(ctx: &Ctx, by: &Actor, channel: Channel, new: &NewToken) -> 
     Ok(Made { id, name: name.into(), secret, expires_at: new.expires_at })
 }
 
-/// Who holds the token `text`; `groups` are those whose members are administrators and auditors. Records the use at most once an
-/// hour.
+/// Who holds the token `text`; `groups` are those whose members are administrators and auditors, if the directory
+/// was seen to say so in the last 24 hours. Records the use at most once an hour.
 ///
 /// # Errors
 /// [`BadToken`] when it is not good, [`ServiceError`] when that cannot be found out.
@@ -163,7 +163,8 @@ pub async fn authenticate(ctx: &Ctx, groups: &Groups, text: &str) -> Result<Bear
     if row.person_status != "active" {
         return Err(BadToken::NotActive.into());
     }
-    let member = |of: &[String]| row.person_groups.iter().any(|group| of.contains(group));
+    let fresh = row.person_seen_at > rights::stale(now);
+    let member = |of: &[String]| fresh && row.person_groups.iter().any(|group| of.contains(group));
     let bearer = Bearer {
         by: By {
             person: PersonId(row.person_id),

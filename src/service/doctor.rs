@@ -153,7 +153,7 @@ pub async fn look_over(ctx: &Ctx) -> Result<Vec<Part>, ServiceError> {
     parts.push(if found::is_hardened(&ctx.db).await? {
         part("Structure", State::Good, "Event triggers refuse changes of the schema outside of a migration.")
     } else {
-        part("Structure", State::Good, "config/harden.sql is not applied (optional; it needs a superuser): whoever owns the tables may change their structure.")
+        part("Structure", State::Warn, "config/harden.sql is not applied (it needs a superuser): whoever owns the tables may change their structure.")
     });
     parts.push(clock(ctx).await?);
     for (key, directory) in ctx.directories.iter() {

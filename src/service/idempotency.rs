@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use crate::domain::id::PersonId;
 use crate::store::idempotency;
 
 use super::ctx::Ctx;
@@ -12,7 +12,7 @@ use super::error::ServiceError;
 /// A call that is ours to answer.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    owner: PersonId,
+    owner: Uuid,
     key: String,
     at: DateTime<Utc>,
 }
@@ -35,14 +35,14 @@ pub fn is_key(key: &str) -> bool {
     (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whose turn a call of `owner` with `key` is; `parts` are what makes it this call (method, path, body).
+/// Whose turn a call of `owner` (a token or, for forms, a person) with `key` is; `parts` are what makes it this call (method, path, body).
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn begin(ctx: &Ctx, owner: PersonId, key: &str, parts: &[&[u8]]) -> Result<Turn, ServiceError> {
+pub async fn begin(ctx: &Ctx, owner: Uuid, key: &str, parts: &[&[u8]]) -> Result<Turn, ServiceError> {
     let hash = fingerprint(parts);
     let now = ctx.clock.now();
-    let Some(earlier) = idempotency::claim(&ctx.db, owner.0, key, &hash, now).await? else {
+    let Some(earlier) = idempotency::claim(&ctx.db, owner, key, &hash, now).await? else {
         return Ok(Turn::Ours(Claim { owner, key: key.into(), at: now }));
     };
     if earlier.request_hash != hash {
@@ -54,16 +54,16 @@ pub async fn begin(ctx: &Ctx, owner: PersonId, key: &str, parts: &[&[u8]]) -> Re
     })
 }
 
-/// Keeps the answer of a call for a day. An answer of 500 and above is not kept, nor is 429: nothing was done, so the same call
-/// may come again.
+/// Keeps the answer of a call for a day. An answer of 500 and above is not kept, nor are 401, 403 and 429: nothing was done, so the
+/// same call may come again.
 ///
 /// # Errors
 /// When the database cannot be reached; the act itself stands.
 pub async fn settle(ctx: &Ctx, claim: &Claim, status: u16, body: &str) -> Result<(), ServiceError> {
-    if status >= 500 || status == 429 {
-        return Ok(idempotency::release(&ctx.db, claim.owner.0, &claim.key, claim.at).await?);
+    if status >= 500 || matches!(status, 401 | 403 | 429) {
+        return Ok(idempotency::release(&ctx.db, claim.owner, &claim.key, claim.at).await?);
     }
-    Ok(idempotency::finish(&ctx.db, claim.owner.0, &claim.key, claim.at, status, body).await?)
+    Ok(idempotency::finish(&ctx.db, claim.owner, &claim.key, claim.at, status, body).await?)
 }
 
 /// SHA-256 over the parts, each with its length, so that no two lists of parts look alike.

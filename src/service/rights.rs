@@ -13,6 +13,14 @@ use super::ctx::Ctx;
 const FOUND_LASTS: TimeDelta = TimeDelta::minutes(5);
 /// How soon a look-up that failed is tried again.
 const FAILED_LASTS: TimeDelta = TimeDelta::seconds(15);
+/// How long the groups of a person count after the directory was last read. Rights do not outlive a directory that cannot be
+/// asked: who was put out of the group meanwhile must not stay an administrator for as long as it is down.
+const SEEN_LASTS: TimeDelta = TimeDelta::hours(24);
+
+/// Whoever was seen in the directory at this time or before has no rights now.
+pub fn stale(now: DateTime<Utc>) -> DateTime<Utc> {
+    now - SEEN_LASTS
+}
 
 /// References of the groups whose members have rights.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use crate::store::{event, identity};
 
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
-use super::rights::Rights;
+use super::rights::{self, Rights};
 use super::{fetch, token};
 
 /// How long a sign-in may take at the provider.
@@ -353,7 +353,8 @@ impl Viewer {
     }
 }
 
-/// Who holds this session cookie now; `None` when it is nobody's, over, or its person is not active. One query.
+/// Who holds this session cookie now; `None` when it is nobody's, over, or its person is not active. Whom the directory was last
+/// seen to describe 24 hours ago or earlier is neither administrator nor auditor. One query.
 ///
 /// # Errors
 /// When the database fails.
@@ -363,7 +364,7 @@ pub async fn who(ctx: &Ctx, rules: &Rules, cookie: &str) -> Result<Option<Viewer
     }
     let groups = rules.rights.groups(ctx, &rules.directory).await;
     let now = ctx.clock.now();
-    let held = session::held(&ctx.db, &token::digest(cookie), now, &groups.administrators, &groups.auditors).await?;
+    let held = session::held(&ctx.db, &token::digest(cookie), (now, rights::stale(now)), &groups.administrators, &groups.auditors).await?;
     let Some(held) = held else { return Ok(None) };
     let idle = if held.is_administrator || held.is_auditor { rules.idle_privileged } else { rules.idle };
     // Again by today's rights: they may have grown since the limit was written.

@@ -274,10 +274,17 @@ pub async fn open_of(db: &Db, person: Uuid, role: Uuid) -> Result<Option<Uuid>, 
         .await?)
 }
 
-/// What an approval of this request authorises.
+/// What an approval of this request authorises; for `eyes` only when they made it, it is for them, or they were asked.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn ask_digest(db: &Db, id: Uuid) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar("select ask_digest from request where id = $1").bind(id).fetch_optional(&db.pool).await?)
+pub async fn ask_digest(db: &Db, eyes: Option<Uuid>, id: Uuid) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select r.ask_digest from request r where r.id = $2
+           and ($1::uuid is null or $1 in (r.requester_id, r.beneficiary_id) or exists (select 1 from assignment a where a.request_id = r.id and a.person_id = $1))",
+    )
+    .bind(eyes)
+    .bind(id)
+    .fetch_optional(&db.pool)
+    .await?)
 }

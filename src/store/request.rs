@@ -255,6 +255,18 @@ struct SlotLine {
     approved_by: Vec<Uuid>,
 }
 
+/// Whether `person` was asked at any step of the request.
+///
+/// # Errors
+/// When the database fails.
+pub async fn was_asked(connection: &mut PgConnection, id: RequestId, person: PersonId) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar("select exists (select 1 from assignment where request_id = $1 and person_id = $2)")
+        .bind(id.0)
+        .bind(person.0)
+        .fetch_one(connection)
+        .await?)
+}
+
 /// The steps of a request with their slots, in order.
 ///
 /// # Errors

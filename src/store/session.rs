@@ -149,14 +149,21 @@ pub struct Held {
     pub auth_time: Option<DateTime<Utc>>,
 }
 
-/// The session with this cookie, if it is still good at `now` and its person is active. The groups are references.
+/// The session with this cookie, if it is still good at `now` and its person is active. The groups are references; they
+/// count for a person seen in the directory after `stale`.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn held(db: &Db, token: &[u8; 32], now: DateTime<Utc>, administrators: &[String], auditors: &[String]) -> Result<Option<Held>, StoreError> {
+pub async fn held(
+    db: &Db,
+    token: &[u8; 32],
+    (now, stale): (DateTime<Utc>, DateTime<Utc>),
+    administrators: &[String],
+    auditors: &[String],
+) -> Result<Option<Held>, StoreError> {
     Ok(sqlx::query_as(
         "select s.id as session_id, p.id as person_id, p.directory, p.reference, p.user_name, p.display_name, p.email,
-           p.groups && $3 as is_administrator, p.groups && $4 as is_auditor,
+           p.groups && $3 and p.seen_at > $5 as is_administrator, p.groups && $4 and p.seen_at > $5 as is_auditor,
            exists (select 1 from assignment a where a.person_id = p.id) as is_approver,
            (select count(distinct a.request_id) from assignment a where a.person_id = p.id and a.open) as queue_count,
            s.created_at, s.seen_at, s.expires_at, s.auth_time
@@ -167,6 +174,7 @@ pub async fn held(db: &Db, token: &[u8; 32], now: DateTime<Utc>, administrators:
     .bind(now)
     .bind(administrators)
     .bind(auditors)
+    .bind(stale)
     .fetch_optional(&db.pool)
     .await?)
 }

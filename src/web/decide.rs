@@ -55,7 +55,7 @@ async fn take(app: &App, viewer: &Viewer, id: RequestId, given: Answer, text: St
     slowly(app, &app.limits.act, &by)?;
     let step: usize = form.step.parse().map_err(|_| failed(Failure::bad_input("This answer does not say which step it is for, so nothing was done.")))?;
     let denies = given == Answer::Deny;
-    let outcome = match follow::is_as_shown(&app.ctx, id, &form.digest).await {
+    let outcome = match follow::is_as_shown(&app.ctx, &by, id, &form.digest).await {
         Ok(true) => answer(&app.ctx, &by, id, given, Some(&text), Some(step)).await,
         Ok(false) => Err(Refusal::MovedOn.into()),
         Err(error) => Err(error),

@@ -104,6 +104,12 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, "scope", "Not with this token", failed, "Make a token with that scope.")
     }
 
+    /// A browser fetched ahead what is on record once it is taken.
+    pub fn ahead() -> Self {
+        let failed = "A browser asked for this ahead of time, and that it is taken goes on record, so nothing was sent.";
+        Self::new(StatusCode::FORBIDDEN, "ahead", "Not ahead of time", failed, "Follow the link.")
+    }
+
     /// Another site sent it.
     pub fn cross_site() -> Self {
         let failed = "This did not come from a page of Countersign, so nothing was done.";

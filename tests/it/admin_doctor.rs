@@ -248,6 +248,12 @@ async fn the_parts_are_well_until_somebody_breaks_them() {
     let bad = |parts: &[doctor::Part]| parts.iter().filter(|p| p.state == State::Bad).map(|p| format!("{}: {}", p.name, p.sentence)).collect::<Vec<_>>();
     let parts = doctor::look_over(&world.ctx).await.unwrap();
     assert_eq!(bad(&parts), Vec::<String>::new());
+    // A database that its owner may restructure works, and somebody should know.
+    let structure = |parts: &[doctor::Part]| parts.iter().find(|p| p.name == "Structure").unwrap().state;
+    assert_eq!(structure(&parts), State::Warn);
+    world.root.execute(include_str!("../../config/harden.sql")).await.unwrap();
+    assert_eq!(structure(&doctor::look_over(&world.ctx).await.unwrap()), State::Good);
+    world.root.execute("drop event trigger countersign_refuse_definition; drop event trigger countersign_refuse_drop").await.unwrap();
     // The list of guards in the program is the one of the migrations: nothing more, nothing less.
     let there: i64 = world.one("select count(*) from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'countersign' and not t.tgisinternal").await;
     let guards = &parts.iter().find(|p| p.name == "Guards").unwrap().sentence;

@@ -18,11 +18,14 @@ use countersign::web::router::router;
 use countersign::web::state::{App, Public};
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use uuid::Uuid;
 
+use crate::faulty::Faulty;
 use crate::world::World;
 
 /// Every scope there is.
-pub const ALL: [&str; 8] = ["catalog:read", "requests:read", "requests:write", "approvals:write", "grants:read", "grants:write", "events:read", "exports:read"];
+pub const ALL: [&str; 9] =
+    ["catalog:read", "requests:read", "requests:write", "approvals:write", "grants:read", "grants:write", "events:read", "exports:read", "tokens:write"];
 
 /// An answer, read whole.
 pub struct Answer {
@@ -252,7 +255,7 @@ async fn only_a_good_token_of_an_active_person_with_the_scope_gets_in() {
     let listed = site.get(&good, "/api/v1/tokens").await.json();
     let id = listed["items"][0]["id"].as_str().unwrap().to_owned();
     let other = site.token(&world, "mei.tanaka", &["requests:read"]).await;
-    assert_eq!(site.post(&other, &format!("/api/v1/tokens/{id}/revoke"), json!({})).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(site.post(&other, &format!("/api/v1/tokens/{id}/revoke"), json!({})).await.status, StatusCode::FORBIDDEN);
     assert_eq!(site.post(&good, &format!("/api/v1/tokens/{id}/revoke"), json!({})).await.status, StatusCode::NO_CONTENT);
     assert_eq!(site.get(&good, "/api/v1/requests").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(world.one::<i64>("select count(*) from countersign.audit_event where kind = 'token.revoked'").await, 1);
@@ -264,6 +267,119 @@ async fn only_a_good_token_of_an_active_person_with_the_scope_gets_in() {
     let gone = site.token(&world, "thandi.dube", &["requests:read"]).await;
     sqlx::query("update countersign.person set status = 'disabled' where user_name = 'thandi.dube'").execute(&world.root).await.unwrap();
     assert_eq!(site.get(&gone, "/api/v1/requests").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_ends_itself_and_only_with_its_scope_another() {
+    let (world, site) = site().await;
+    let id = async |name: &'static str| -> Uuid {
+        let sql = "select t.id from countersign.api_token t join countersign.person p on p.id = t.person_id where t.revoked_at is null and p.user_name = $1 order by t.id desc limit 1";
+        sqlx::query_scalar(sql).bind(name).fetch_one(&world.root).await.unwrap()
+    };
+    let revoke = async |token: &str, id: Uuid| site.post(token, &format!("/api/v1/tokens/{id}/revoke"), json!({})).await;
+    let everything_else: Vec<&str> = ALL.into_iter().filter(|scope| *scope != "tokens:write").collect();
+    let victim = site.token(&world, "bo.lind", &["requests:read"]).await;
+    let victim_id = id("bo.lind").await;
+    let narrow = site.token(&world, "bo.lind", &everything_else).await;
+    let narrow_id = id("bo.lind").await;
+    let administrator = site.token(&world, "sofia.marin", &everything_else).await;
+    for token in [&narrow, &administrator] {
+        for id in [victim_id, Uuid::nil()] {
+            let answer = revoke(token, id).await;
+            assert_eq!((answer.status, &answer.json()["type"]), (StatusCode::FORBIDDEN, &json!("urn:countersign:problem:scope")), "{id}");
+        }
+    }
+    assert_eq!(site.get(&victim, "/api/v1/requests").await.status, StatusCode::OK);
+
+    assert_eq!(revoke(&narrow, narrow_id).await.status, StatusCode::NO_CONTENT, "what leaked can be ended with itself");
+    assert_eq!(site.get(&narrow, "/api/v1/requests").await.status, StatusCode::UNAUTHORIZED);
+    let stranger = site.token(&world, "mei.tanaka", &["tokens:write"]).await;
+    assert_eq!(revoke(&stranger, victim_id).await.status, StatusCode::NOT_FOUND, "the scope gives no right that its person lacks");
+    let own = site.token(&world, "bo.lind", &["tokens:write"]).await;
+    assert_eq!(revoke(&own, victim_id).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(site.get(&victim, "/api/v1/requests").await.status, StatusCode::UNAUTHORIZED);
+    let administrator = site.token(&world, "sofia.marin", &["tokens:write"]).await;
+    assert_eq!(revoke(&administrator, id("mei.tanaka").await).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(site.get(&stranger, "/api/v1/tokens").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_for_less_spoils_no_key_of_another() {
+    let (world, site) = site().await;
+    let weak = site.token(&world, "bo.lind", &["catalog:read"]).await;
+    let strong = site.token(&world, "bo.lind", &ALL).await;
+    let ask = ask_body(&world).await;
+    for body in [ask.clone(), json!({})] {
+        let refused = site.post_once(&weak, "/api/v1/requests", body, "k").await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
+        assert!(refused.headers.get("idempotency-replayed").is_none());
+    }
+    assert_eq!(world.one::<i64>("select count(*) from countersign.idempotency_key").await, 0, "that one may not is no answer to keep");
+    let previewed = site.post_once(&weak, "/api/v1/requests/preview", ask.clone(), "k").await;
+    assert_eq!(previewed.status, StatusCode::OK, "{}", previewed.text);
+    let first = site.post_once(&strong, "/api/v1/requests", ask.clone(), "k").await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
+    let kept = site.post_once(&strong, "/api/v1/requests", ask.clone(), "k").await;
+    assert_eq!((kept.status, kept.headers["idempotency-replayed"].to_str().unwrap()), (StatusCode::CREATED, "true"));
+    let other = site.post_once(&weak, "/api/v1/requests", ask, "k").await;
+    assert_eq!(other.json()["type"], "urn:countersign:problem:idempotency-key-reused", "what another token was answered is not read with the key");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_not_asked_learns_nothing_from_answering() {
+    let faulty = Faulty::start().await;
+    let world = World::behind(&faulty).await;
+    let site = Site::over(&world);
+    let bo = site.token(&world, "bo.lind", &ALL).await;
+    let (mara, stranger) = (site.token(&world, "mara.voss", &ALL).await, site.token(&world, "yusuf.demir", &ALL).await);
+    let auditor = site.token(&world, "wei.zhang", &ALL).await;
+    let asked = site.post(&bo, "/api/v1/requests", ask_body(&world).await).await;
+    let id = asked.json()["id"].as_str().unwrap_or_else(|| panic!("{}", asked.text)).to_owned();
+    let nothing = async |when: &str| {
+        for act in ["approve", "deny"] {
+            for body in [json!({}), json!({"step": 1}), json!({"step": 2}), json!({"reason": "No."})] {
+                let of_this = site.post(&stranger, &format!("/api/v1/requests/{id}/{act}"), body.clone()).await;
+                let of_none = site.post(&stranger, &format!("/api/v1/requests/{}/{act}", Uuid::nil()), body.clone()).await;
+                assert_eq!(of_this.status, StatusCode::NOT_FOUND, "{when} {act} {body}: {}", of_this.text);
+                let told = |answer: &Answer| (answer.json()["type"].clone(), answer.json()["title"].clone(), answer.json()["detail"].clone());
+                assert_eq!(told(&of_this), told(&of_none), "{when} {act} {body}");
+            }
+        }
+    };
+    nothing("while it is open").await;
+    // Without a directory everybody else is told so: a stranger is sent away before it is asked.
+    faulty.down(true);
+    nothing("while the directory is down").await;
+    let path = format!("/api/v1/requests/{id}/approve");
+    assert_eq!(site.post(&mara, &path, json!({})).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    faulty.down(false);
+    assert_eq!(site.post(&mara, &path, json!({"step": 2})).await.status, StatusCode::CONFLICT, "who was asked is told that another step is open");
+    assert_eq!(site.post(&auditor, &path, json!({})).await.status, StatusCode::UNPROCESSABLE_ENTITY, "who may read it is told why not");
+    site.post(&mara, &format!("/api/v1/requests/{id}/deny"), json!({"reason": "Use the warehouse."})).await;
+    assert_eq!(world.one::<String>("select status from countersign.request").await, "denied");
+    nothing("when it is closed").await;
+    assert_eq!(site.post(&mara, &path, json!({})).await.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rights_by_token_age_out_while_nobody_reads_the_directory() {
+    let (world, site) = site().await;
+    let bo = site.token(&world, "bo.lind", &ALL).await;
+    let asked = site.post(&bo, "/api/v1/requests", ask_body(&world).await).await.json();
+    let path = format!("/api/v1/requests/{}", asked["id"].as_str().unwrap());
+    let (administrator, auditor) = (site.token(&world, "sofia.marin", &ALL).await, site.token(&world, "wei.zhang", &ALL).await);
+    world.turn().await;
+    world.advance(Duration::hours(23)).await;
+    for token in [&administrator, &auditor] {
+        assert_eq!(site.get(token, &path).await.status, StatusCode::OK);
+    }
+    world.advance(Duration::minutes(61)).await;
+    for token in [&administrator, &auditor] {
+        assert_eq!(site.get(token, &path).await.status, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(site.get(&bo, &path).await.status, StatusCode::OK, "what is one's own stays so");
+    countersign::service::sync::sync(&world.ctx, "main").await.unwrap();
+    assert_eq!(site.get(&administrator, &path).await.status, StatusCode::OK, "rights come back with the directory");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -292,7 +408,7 @@ async fn a_call_that_comes_twice_acts_once() {
     assert_eq!(refused.json()["type"], kept.json()["type"]);
     assert_eq!(kept.headers["idempotency-replayed"], "true");
 
-    // Keys belong to a person.
+    // Keys belong to a token, so not to anybody else either.
     let mara = site.token(&world, "mara.voss", &ALL).await;
     assert_eq!(site.post_once(&mara, "/api/v1/requests", ask.clone(), "k-1").await.status, StatusCode::CREATED);
 

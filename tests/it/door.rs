@@ -402,7 +402,7 @@ async fn the_api_says_401_and_a_problem() {
     assert_eq!((&problem["type"], &problem["status"]), (&json!("urn:countersign:problem:unauthenticated"), &json!(401)));
     let answer = house.browser().get("/api/v1/nothing").await;
     assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap()["type"], "urn:countersign:problem:missing");
-    let answer = house.browser().send(Method::DELETE, "/", &[("authorization", "Bearer x"), ("accept", "application/json")]).await;
+    let answer = house.browser().send(Method::DELETE, "/", &[("sec-fetch-site", "same-origin"), ("accept", "application/json")]).await;
     assert_eq!((answer.status, answer.headers["allow"].to_str().unwrap()), (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD"));
 }
 
@@ -416,6 +416,8 @@ async fn another_site_cannot_act_for_somebody() {
         &[("sec-fetch-site", "same-site")],
         &[("origin", "https://evil.example")],
         &[("origin", "null")],
+        &[("authorization", "Bearer x")],
+        &[("authorization", "Bearer x"), ("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")],
     ] {
         for path in ["/sign-out", "/act", "/sessions/end-others"] {
             let answer = browser.send(Method::POST, path, headers).await;
@@ -590,6 +592,33 @@ async fn a_directory_that_is_down_lets_in_whom_it_knew() {
     let stranger = vouched("https://idp", "s-2", json!({"preferred_username": "hana.sato"}));
     let denied = sign_in::start(&ctx, &house.app.rules, &stranger, &browser).await.unwrap_err();
     assert_eq!(denied.to_string(), "The directory cannot be reached: it failed with 500.");
+}
+
+#[tokio::test]
+async fn rights_age_out_while_the_directory_cannot_be_asked() {
+    let house = House::new().await;
+    let (administrator, auditor) = privileged(&house).await;
+    let browser = sign_in::Browser::default();
+    let broken = Scripted::start(|_| Reply::new(500, "<html>")).await;
+    let scim = Scim::new(&http::Settings::new(&broken.url, "t"), house.world.ctx.clock.clone()).unwrap();
+    let mut down = house.world.ctx.clone();
+    down.directories = Arc::new(BTreeMap::from([("main".to_owned(), Directory::Scim(scim))]));
+    let whose = |name: &str| vouched("https://idp", name, json!({"preferred_username": name}));
+    for name in [&administrator, &auditor] {
+        sign_in::start(&house.world.ctx, &house.app.rules, &whose(name), &browser).await.unwrap();
+    }
+    // Signing in still works while the directory is down, and the rights are those it gave last, for a day.
+    for (pause, rights) in [(Duration::hours(23), true), (Duration::minutes(61), false)] {
+        house.world.advance(pause).await;
+        for name in [&administrator, &auditor] {
+            let started = sign_in::start(&down, &house.app.rules, &whose(name), &browser).await.unwrap();
+            let viewer = sign_in::who(&down, &house.app.rules, &started.token).await.unwrap().unwrap();
+            assert_eq!(viewer.is_administrator || viewer.is_auditor, rights, "{name} after {pause}");
+        }
+    }
+    let started = sign_in::start(&house.world.ctx, &house.app.rules, &whose(&administrator), &browser).await.unwrap();
+    let viewer = sign_in::who(&house.world.ctx, &house.app.rules, &started.token).await.unwrap().unwrap();
+    assert!(viewer.is_administrator, "rights come back with the directory");
 }
 
 #[tokio::test]

@@ -282,6 +282,10 @@ async fn evidence_is_taken_only_by_who_may_and_the_log_says_so() {
     let head = axum::http::Request::head("/api/v1/exports/grants.csv").header(header::AUTHORIZATION, format!("Bearer {auditor}"));
     assert_eq!(site.send(head.body(axum::body::Body::empty()).unwrap()).await.status, StatusCode::METHOD_NOT_ALLOWED, "a HEAD takes nothing");
     assert_eq!(world.one::<i64>("select count(*) from countersign.audit_event where kind = 'evidence.exported'").await, 4);
+    let ahead = axum::http::Request::get("/api/v1/exports/grants.csv").header(header::AUTHORIZATION, format!("Bearer {auditor}"));
+    let ahead = site.send(ahead.header("sec-purpose", "prefetch").body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!((ahead.status, &ahead.json()["type"]), (StatusCode::FORBIDDEN, &serde_json::json!("urn:countersign:problem:ahead")));
+    assert_eq!(world.one::<i64>("select count(*) from countersign.audit_event where kind = 'evidence.exported'").await, 4);
     let token = site.token(&world, "wei.zhang", &["events:read"]).await;
     assert_eq!(site.get(&token, "/api/v1/exports/grants.csv").await.status, StatusCode::FORBIDDEN);
     let faulty = site.get(&auditor, "/api/v1/exports/grants.csv?mode=odd&from=soon").await;

@@ -70,6 +70,13 @@ async fn a_request_shows_to_each_what_is_theirs_and_to_strangers_nothing() {
         let digest: String = sqlx::query_scalar("select ask_digest from countersign.request where id = $1").bind(id.0).fetch_one(&world.root).await.unwrap();
         let answer = stranger.post(&format!("{path}/{act}"), &[("digest", &digest), ("step", "1"), ("reason", "x")]).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{act}");
+        // Nor does a wrong digest or step tell that it is there.
+        for (digest, step) in [("0", "1"), ("", "1"), (digest.as_str(), "2")] {
+            let answer = stranger.post(&format!("{path}/{act}"), &[("digest", digest), ("step", step), ("reason", "x")]).await;
+            let none =
+                stranger.post(&format!("/requests/01934f2a-7c11-7000-8000-000000000000/{act}"), &[("digest", digest), ("step", step), ("reason", "x")]).await;
+            assert_eq!((answer.status, answer.main()), (StatusCode::NOT_FOUND, none.main()), "{act} {digest} {step}");
+        }
     }
     // Who reads everything still decides nothing.
     let mut sofia = Desk::at(&app, "sofia.marin").await;
@@ -429,7 +436,19 @@ async fn everything_recorded_about_oneself_can_be_taken_away() {
     let app = door::app(&world, world.demo.issuer());
     asked(&world, "bo.lind", ("orders-db", "reader")).await;
     asked(&world, "yusuf.demir", ("orders-db", "reader")).await;
-    let file = Desk::at(&app, "bo.lind").await.get("/access/mine.csv").await;
+    // What takes nothing is not on record as a taking.
+    let (mut bo, mut wei) = (Desk::at(&app, "bo.lind").await, Desk::at(&app, "wei.zhang").await);
+    for (desk, path) in [(&mut bo, "/access/mine.csv"), (&mut wei, "/log/export/events.csv")] {
+        let head = desk.send(Request::head(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        for (name, value) in [("sec-purpose", "prefetch"), ("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch")] {
+            let ahead = desk.send(Request::get(path).header(name, value).body(Body::empty()).unwrap()).await;
+            assert_eq!(ahead.status, StatusCode::FORBIDDEN, "{path} {name}: {value}");
+        }
+    }
+    assert_eq!(world.one::<i64>("select count(*) from countersign.audit_event where kind = 'evidence.exported'").await, 0);
+    let file = bo.get("/access/mine.csv").await;
+    assert_eq!(world.one::<i64>("select count(*) from countersign.audit_event where kind = 'evidence.exported'").await, 1);
     assert_eq!((file.status, file.headers["content-type"].to_str().unwrap()), (StatusCode::OK, "text/csv; charset=utf-8; header=present"));
     assert!(file.text.contains("request.submitted") && file.text.contains("Bo Lind") && !file.text.contains("Yusuf"), "{}", file.text);
 }

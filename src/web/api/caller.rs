@@ -59,6 +59,10 @@ pub struct May<S> {
 #[derive(Debug)]
 pub struct Anybody(pub By);
 
+/// The caller with their token, for what depends on which token it is.
+#[derive(Debug)]
+pub struct Holder(pub Arc<Bearer>);
+
 fn known(parts: &Parts) -> Result<Arc<Bearer>, Problem> {
     parts.extensions.get::<Arc<Bearer>>().cloned().ok_or_else(|| Failure::unauthenticated().into())
 }
@@ -80,6 +84,14 @@ impl FromRequestParts<App> for Anybody {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         Ok(Self(known(parts)?.by.clone()))
+    }
+}
+
+impl FromRequestParts<App> for Holder {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Ok(Self(known(parts)?))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -61,16 +61,35 @@ pub fn stream(download: Download) -> Response {
     response
 }
 
+/// Refuses what takes nothing and so must not be on record as a taking: a HEAD, and a browser that only fetches ahead.
+///
+/// # Errors
+/// 405 and 403.
+pub fn in_earnest(method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
+    if method == Method::HEAD {
+        return Err(Failure::of_status(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    // `Sec-Purpose` (Fetch, of 2023 on) and what browsers sent before.
+    if headers.contains_key("sec-purpose") || headers.contains_key("purpose") {
+        return Err(Failure::ahead());
+    }
+    Ok(())
+}
+
 /// Download a file of evidence
 ///
 /// `requests.csv`, `approvals.csv`, `grants.csv` or `events.csv`, whole and streamed (RFC 4180). Auditors and administrators may take everything, owners what is about their role or application, everybody what is about themselves. The download is an event of the log.
 #[utoipa::path(get, path = "/api/v1/exports/{file}", tag = "Evidence", params(("file" = String, Path, description = "`requests.csv`, `approvals.csv`, `grants.csv` or `events.csv`."), Narrow), security(("token" = ["exports:read"])),
     responses((status = 200, description = "The file.", body = String, content_type = "text/csv"), (status = "4XX", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"), (status = 503, description = "Too many exports are under way.", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn get(State(app): State<App>, caller: May<ExportsRead>, method: Method, Path(file): Path<String>, Query(query): Query) -> Result<Response, Problem> {
-    // A HEAD takes nothing, so it must not be on record as a taking.
-    if method == Method::HEAD {
-        return Err(Failure::of_status(StatusCode::METHOD_NOT_ALLOWED).into());
-    }
+pub async fn get(
+    State(app): State<App>,
+    caller: May<ExportsRead>,
+    method: Method,
+    headers: HeaderMap,
+    Path(file): Path<String>,
+    Query(query): Query,
+) -> Result<Response, Problem> {
+    in_earnest(&method, &headers)?;
     let file = File::parse(&file).ok_or_else(Failure::missing)?;
     let taking = taking(file, query)?;
     app.limits.export.take(Caller::Person(caller.by.person), app.ctx.clock.now()).map_err(Failure::too_many)?;

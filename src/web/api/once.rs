@@ -23,8 +23,9 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const LARGEST: usize = 1024 * 1024;
 
 /// Answers a POST that carries a key once: the same key with the same call gets the kept answer, with another call 422, and 409
-/// while the first still runs. Without a key a call is simply answered. Keys belong to the person; answers are kept for 24 hours,
-/// and one that never came, because we crashed, blocks its key for a minute.
+/// while the first still runs. Without a key a call is simply answered. Keys belong to the token; answers are kept for 24 hours,
+/// and one that never came, because we crashed, blocks its key for a minute. That a token may not do this
+/// is not kept: nothing was done.
 pub async fn act_once(State(app): State<App>, request: Request, next: Next) -> Result<Response, Problem> {
     let Some(given) = request.headers().get(KEY).filter(|_| request.method() == Method::POST) else {
         return Ok(next.run(request).await);
@@ -33,14 +34,15 @@ pub async fn act_once(State(app): State<App>, request: Request, next: Next) -> R
     let Some(key) = key.filter(|_| request.headers().get_all(KEY).iter().count() == 1) else {
         return Err(Failure::bad_input("Idempotency-Key must be one value of 1 to 255 visible ASCII characters.").into());
     };
-    let Some(bearer) = request.extensions().get::<Arc<Bearer>>().cloned() else {
+    // By token, not by person: a token for less must not answer, or block, what another one is for.
+    let Some(owner) = request.extensions().get::<Arc<Bearer>>().and_then(|bearer| bearer.by.token) else {
         return Err(Failure::unauthenticated().into());
     };
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, LONGEST).await.map_err(|_| Failure::of_status(StatusCode::PAYLOAD_TOO_LARGE))?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let call = [parts.method.as_str().as_bytes(), path.as_bytes(), &body];
-    let claim = match idempotency::begin(&app.ctx, bearer.by.person, &key, &call).await? {
+    let claim = match idempotency::begin(&app.ctx, owner.0, &key, &call).await? {
         Turn::Ours(claim) => claim,
         Turn::Other => return Err(Failure::key_reused().into()),
         Turn::Running => return Err(Failure::key_running().into()),

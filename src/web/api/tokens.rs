@@ -8,12 +8,15 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::domain::event::Channel;
+use crate::domain::id::TokenId;
+use crate::domain::scope::Scope;
 use crate::service::api_token::{self, TokenRow};
 use crate::service::list;
 use crate::web::api::body::{Body, Id, Query};
-use crate::web::api::caller::Anybody;
+use crate::web::api::caller::{Anybody, Holder};
 use crate::web::api::page::Page;
 use crate::web::api::problem::{Problem, ProblemBody};
+use crate::web::error::Failure;
 use crate::web::state::App;
 
 /// A token, without its secret.
@@ -76,11 +79,17 @@ pub async fn list(State(app): State<App>, Anybody(by): Anybody, Query(mut query)
 
 /// Revoke a token
 ///
-/// A token of yours, the one you call with included; an administrator's token revokes anybody's. Revoking twice is no fault.
-#[utoipa::path(post, path = "/api/v1/tokens/{token}/revoke", tag = "Tokens", params(("token" = Uuid, Path, description = "The token's id."), ("Idempotency-Key" = Option<String>, Header, description = "Any visible text that is new for each act.")), security(("token" = [])),
+/// Every token may revoke itself. With `tokens:write` it revokes any token of yours, and an administrator's anybody's. Revoking twice is no fault.
+#[utoipa::path(post, path = "/api/v1/tokens/{token}/revoke", tag = "Tokens", params(("token" = Uuid, Path, description = "The token's id."), ("Idempotency-Key" = Option<String>, Header, description = "Any visible text that is new for each act.")), security(("token" = ["tokens:write"])),
     responses((status = 204, description = "It is revoked."), (status = "4XX", description = "A problem.", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn revoke(State(app): State<App>, Anybody(by): Anybody, Id(id): Id, Body(body): Body) -> Result<axum::http::StatusCode, Problem> {
+pub async fn revoke(State(app): State<App>, Holder(bearer): Holder, Id(id): Id, Body(body): Body) -> Result<axum::http::StatusCode, Problem> {
     body.done(())?;
-    api_token::revoke(&app.ctx, &by.actor(), by.is_administrator, Channel::Api, id.into()).await?;
+    // A token that leaked, whatever it is for, may end itself and nothing else.
+    let id = TokenId(id);
+    if bearer.by.token != Some(id) && !bearer.may(Scope::TokensWrite) {
+        return Err(Failure::out_of_scope(Scope::TokensWrite.word()).into());
+    }
+    let by = &bearer.by;
+    api_token::revoke(&app.ctx, &by.actor(), by.is_administrator, Channel::Api, id).await?;
     Ok(axum::http::StatusCode::NO_CONTENT)
 }

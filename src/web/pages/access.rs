@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -11,7 +12,7 @@ use crate::evidence::csv::Mode;
 use crate::service::export::{Taking, export};
 use crate::service::look::access::{self, Access};
 use crate::service::look::shared::Cursor;
-use crate::web::api::exports::stream;
+use crate::web::api::exports::{in_earnest, stream};
 use crate::web::error;
 use crate::web::flash::Told;
 use crate::web::form::{Asked, failed, slowly};
@@ -45,7 +46,8 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
 }
 
 /// `GET /access/mine.csv`: everything recorded about oneself, safe for spreadsheets.
-pub async fn mine(State(app): State<App>, SignedIn(viewer): SignedIn) -> Result<Response, Response> {
+pub async fn mine(State(app): State<App>, SignedIn(viewer): SignedIn, method: Method, headers: HeaderMap) -> Result<Response, Response> {
+    in_earnest(&method, &headers).map_err(failed)?;
     let by = viewer.by(Channel::Web);
     slowly(&app, &app.limits.export, &by)?;
     let taking = Taking { file: File::Events, mode: Mode::Safe, from: None, to: None, application: None, role: None, person: Some(by.person) };

@@ -153,7 +153,7 @@ async fn turn(app: &App, by: &By, sent: &Sending) -> Result<Result<Option<Claim>
     let parts: Vec<&[u8]> = std::iter::once(b"form /requests".as_slice()).chain(fields.iter().map(|field| field.as_bytes())).collect();
     // The same click twice: the second waits for the first, which takes some calls to the directory.
     for _ in 0..100 {
-        match idempotency::begin(&app.ctx, by.person, &format!("form-{key}"), &parts).await? {
+        match idempotency::begin(&app.ctx, by.person.0, &format!("form-{key}"), &parts).await? {
             Turn::Ours(claim) => return Ok(Ok(Some(claim))),
             Turn::Answered(_, place) => return Ok(Err(place)),
             Turn::Other => return Ok(Ok(None)),

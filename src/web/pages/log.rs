@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use chrono::NaiveDate;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::domain::event::Channel;
 use crate::service::export::{File, Mode, Taking, export};
 use crate::service::look::log::{self, Log, LogFilter};
 use crate::service::look::shared::Cursor;
-use crate::web::api::exports::stream;
+use crate::web::api::exports::{in_earnest, stream};
 use crate::web::error::{self, Failure};
 use crate::web::flash::page_of;
 use crate::web::form::{Asked, failed, line, slowly};
@@ -127,13 +127,11 @@ pub async fn file(
     State(app): State<App>,
     SignedIn(viewer): SignedIn,
     method: Method,
+    headers: HeaderMap,
     Path(file): Path<String>,
     Asked(search): Asked<Search>,
 ) -> Result<Response, Response> {
-    // A HEAD takes nothing, so it must not be on record as a taking.
-    if method == Method::HEAD {
-        return Err(failed(Failure::of_status(StatusCode::METHOD_NOT_ALLOWED)));
-    }
+    in_earnest(&method, &headers).map_err(failed)?;
     let by = viewer.by(Channel::Web);
     let file = file.strip_suffix(".csv").and_then(|_| File::parse(&file)).ok_or_else(|| failed(Failure::missing()))?;
     let mode = if search.mode.is_empty() {
