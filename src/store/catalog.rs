@@ -28,15 +28,14 @@ pub(super) struct RoleRow {
     retired: bool,
 }
 
-/// One role by its id, $1, as [`RoleRow`], with further columns.
+/// One role by its id, $1, as [`RoleRow`]: what stands before further columns, and after them.
 macro_rules! roles {
-    ($more:literal) => {
-        concat!(
-            "select r.id, r.application_id, a.name as application_name, a.owner_id as application_owner, r.name, r.owner_id, r.risk, r.directory, r.group_reference,
-               r.retired_at is not null or a.retired_at is not null as retired",
-            $more,
-            " from role r join application a on a.id = r.application_id where r.id = $1 and r.method = 'idp_group'"
-        )
+    (columns) => {
+        "select r.id, r.application_id, a.name as application_name, a.owner_id as application_owner, r.name, r.owner_id, r.risk, r.directory, r.group_reference,
+           r.retired_at is not null or a.retired_at is not null as retired"
+    };
+    (rest) => {
+        " from role r join application a on a.id = r.application_id where r.id = $1 and r.method = 'idp_group'"
     };
 }
 pub(super) use roles;
@@ -76,7 +75,7 @@ pub async fn role(db: &Db, id: RoleId) -> Result<Option<Role>, StoreError> {
 /// # Errors
 /// When the database does not answer.
 pub async fn role_even_retired(db: &Db, id: RoleId) -> Result<Option<(Role, bool)>, StoreError> {
-    let row: Option<RoleRow> = sqlx::query_as(roles!("")).bind(id.0).fetch_optional(&db.pool).await?;
+    let row: Option<RoleRow> = sqlx::query_as(concat!(roles!(columns), roles!(rest))).bind(id.0).fetch_optional(&db.pool).await?;
     row.map(RoleRow::role).transpose()
 }
 

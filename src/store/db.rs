@@ -1,12 +1,13 @@
 //! The pool, the migrations, the roles, the transactions.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, Executor, PgConnection, Postgres, Transaction};
 
 use super::error::StoreError;
-use super::pool::Pool;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -18,12 +19,13 @@ pub fn migrations_text() -> String {
 /// The role that the application signs in as; it owns nothing.
 pub const APP_ROLE: &str = "countersign_app";
 
-pub use super::pool::Tx;
+/// One transaction. Dropped without [`Tx::commit`], it never was.
+pub type Tx = Transaction<'static, Postgres>;
 
 /// The application's database, as the application's role. Cloning shares the pool.
 #[derive(Clone, Debug)]
 pub struct Db {
-    pub(crate) pool: Pool,
+    pub(crate) pool: PgPool,
 }
 
 /// How to reach the database.
@@ -75,7 +77,12 @@ impl Db {
             ])
             .application_name("countersign")
             .statement_cache_capacity(512);
-        let pool = Pool::connect(app, settings.max_connections.max(2)).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections.max(2))
+            .acquire_timeout(Duration::from_secs(5))
+            .test_before_acquire(false)
+            .connect_with(app)
+            .await?;
         let db = Self { pool };
         db.check_role().await?;
         db.check_schema().await?;

@@ -79,8 +79,9 @@ impl Population {
 /// When no connection can be had, or Postgres does not take the query; later failures come with the rows.
 pub async fn stream(db: &Db, population: Population, narrow: Narrow) -> Result<Rows, StoreError> {
     let statement = format!("copy ({}) to stdout (format csv)", written_in(population.statement(), narrow));
+    let mut connection = db.pool.acquire().await?;
     // Given up half way, the connection is in the middle of an answer: better closed than read to its end.
-    let mut connection = db.pool.acquire().await?.close_on_drop();
+    connection.close_on_drop();
     connection.execute("begin isolation level repeatable read, read only").await?;
     // The order comes from an index; a sort would first hold the whole population.
     sqlx::query("select set_config('statement_timeout', '0', true), set_config('enable_sort', 'off', true), set_config('timezone', 'UTC', true)")

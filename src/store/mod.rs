@@ -34,7 +34,6 @@ pub mod look_request;
 pub mod look_role;
 pub mod person;
 pub mod policy;
-pub mod pool;
 pub mod request;
 pub mod session;
 pub mod target;

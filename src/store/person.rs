@@ -122,14 +122,14 @@ pub(super) async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> Result<
     Ok(sqlx::query_as(people!("where id = any($1)")).bind(ids).fetch_all(connection).await?)
 }
 
-/// The rows of a person, of `others`, and of the person's manager as last seen.
+/// The rows of a person, of `others`, and of the person's manager as last seen; somebody who is two of these may be there twice.
 ///
 /// # Errors
 /// When the database fails.
 pub(super) async fn around(connection: &mut PgConnection, id: PersonId, others: &[Uuid]) -> Result<Vec<PersonRow>, StoreError> {
-    Ok(sqlx::query_as(people!(
-        "where id in (select $1 union all select unnest($2::uuid[])
-           union all select m.id from person p join person m on m.directory = p.directory and m.reference = p.manager_reference where p.id = $1)"
+    Ok(sqlx::query_as(concat!(
+        people!("where id = $1 or id = any($2) union all "),
+        people!("where (directory, reference) = (select directory, manager_reference from person where id = $1)")
     ))
     .bind(id.0)
     .bind(others)

@@ -15,7 +15,6 @@ use crate::domain::span::Seconds;
 
 use super::db::Db;
 use super::error::StoreError;
-use super::grounds;
 
 /// How many versions are kept in memory; past it the one that was used longest ago goes.
 const KEPT: usize = 1_024;
@@ -51,6 +50,21 @@ impl Kept {
     }
 }
 
+/// The ids of the latest versions of the policies that may govern the role `r`, in the order in which they are tried, as an array.
+macro_rules! governing {
+    () => {
+        "array(
+           select id from (
+             select v.id, b.level, b.priority, min(b.level) over () as nearest from (
+               select 1 as level, policy_id, priority from policy_binding where role_id = r.id
+               union all select 2, policy_id, priority from policy_binding where application_id = r.application_id
+               union all select 3, policy_id, priority from policy_binding where role_id is null and application_id is null
+             ) b cross join lateral (select id from access_policy_version where policy_id = b.policy_id order by version desc limit 1) v
+           ) g where level = nearest order by priority)"
+    };
+}
+pub(super) use governing;
+
 impl Policies {
     /// The latest versions of the policies that may govern `role`, in the order in which they are tried: the bindings of the role
     /// itself; if it has none, those of its application; if that has none, the default ones; each by priority, lowest number
@@ -59,7 +73,9 @@ impl Policies {
     /// # Errors
     /// When the database does not answer.
     pub async fn of_role(&self, db: &Db, role: RoleId) -> Result<Vec<Arc<AccessPolicy>>, StoreError> {
-        let ids = grounds::governing(db, role).await?;
+        let ids: Option<Vec<Uuid>> =
+            sqlx::query_scalar(concat!("select ", governing!(), " from role r where r.id = $1")).bind(role.0).fetch_optional(&db.pool).await?;
+        let ids: Vec<PolicyVersionId> = ids.unwrap_or_default().into_iter().map(PolicyVersionId).collect();
         self.bodies(db, &ids).await
     }
 
@@ -96,7 +112,6 @@ impl Policies {
             for body in policies(&mut connection, &missing).await? {
                 found.insert(body.id, self.lock().keep(body, KEPT));
             }
-            connection.settle();
         }
         ids.iter().map(|id| found.get(id).cloned().ok_or_else(|| StoreError::Broken(format!("there is no policy version {id}")))).collect()
     }

@@ -27,7 +27,6 @@ mod local;
 mod oidc;
 mod pages_journey;
 mod pages_people;
-mod pool;
 mod refuses;
 mod routes;
 mod scim;
