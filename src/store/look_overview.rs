@@ -1,4 +1,4 @@
-//! The numbers of the administrator's first page, and of the metrics.
+//! The numbers of the first page and of the metrics.
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
