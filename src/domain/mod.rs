@@ -1,6 +1,4 @@
 //! The rules, pure.
-#[cfg(test)]
-mod model;
 pub mod approval;
 pub mod catalog;
 pub mod condition;
@@ -8,6 +6,8 @@ pub mod decide;
 pub mod event;
 pub mod grant;
 pub mod id;
+#[cfg(test)]
+mod model;
 pub mod person;
 pub mod plan;
 pub mod policy;

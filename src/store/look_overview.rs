@@ -1,4 +1,4 @@
-//! The numbers of the administrator's first page, and of the metrics.
+//! Numbers of the first page of administration, and of metrics.
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;

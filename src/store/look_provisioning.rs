@@ -1,4 +1,4 @@
-//! What is owed to the directories, by membership and by group.
+//! What is owed to directories, by membership and group.
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;

@@ -1,4 +1,4 @@
-//! The log: filters, pages in both directions, plans, files, who sees what.
+//! The log: filters, pages, plans, files, who sees what.
 
 use std::time::Instant;
 
