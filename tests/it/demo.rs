@@ -91,7 +91,7 @@ pub fn texts(page: &Html, selector: &str) -> Vec<String> {
     page.select(&Selector::parse(selector).unwrap()).map(|node| words(node.text().collect())).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_directory_listens_to_this_machine_only() {
     for address in ["0.0.0.0:0", "192.0.2.7:0", "[::]:0"] {
         let refused = serve::start(Settings { listen: address.parse().unwrap(), ..settings() }, Clock::system()).await;
@@ -105,7 +105,7 @@ async fn the_demo_directory_listens_to_this_machine_only() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_that_cannot_work_are_all_named() {
     let bad = Settings {
         client_secret: " ".into(),
@@ -122,7 +122,7 @@ async fn settings_that_cannot_work_are_all_named() {
     assert!(matches!(again, Err(Error::Listen { .. })));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_shows_people_and_groups_and_changes_them_out_of_band() {
     let demo = Demo::start().await;
     let (bo, console) = (demo.id_of("bo.lind").await, demo.group_id("support-console").await);
@@ -147,7 +147,7 @@ async fn the_page_shows_people_and_groups_and_changes_them_out_of_band() {
     assert_eq!(texts(&demo.page("/?q=%3Cscript%3E%00").await, "tbody tr").len(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_refuses_forms_of_other_sites_and_forms_that_make_no_sense() {
     let demo = Demo::start().await;
     let (bo, console, own) = (demo.id_of("bo.lind").await, demo.group_id("support-console").await, demo.running.issuer().to_owned());
@@ -174,7 +174,7 @@ async fn the_page_refuses_forms_of_other_sites_and_forms_that_make_no_sense() {
     assert_eq!(demo.http.get(demo.url("/people")).send().await.unwrap().status(), 404);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_changed_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let kept = || Settings { state: Some(folder.path().join("demo.json")), ..settings() };
@@ -199,7 +199,7 @@ async fn what_changed_is_there_after_a_restart() {
     assert!(matches!(refused, Err(Error::State(_))));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_company_is_shown_in_part_and_listed_whole() {
     let demo = Demo::with(Settings { company: Company::generated(10_000, 300), ..settings() }).await;
     assert_eq!(texts(&demo.page("/").await, "tbody tr").len(), 100);

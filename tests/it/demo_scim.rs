@@ -40,7 +40,7 @@ fn names(list: &Value) -> Vec<&str> {
     list["Resources"].as_array().unwrap().iter().map(|user| user["userName"].as_str().unwrap()).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_is_shown_whole() {
     let demo = Demo::start().await;
     let id = demo.id_of("mara.voss").await;
@@ -67,7 +67,7 @@ async fn a_person_is_shown_whole() {
     assert_eq!(unchanged.status(), 304);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_find_whom_they_name_and_nobody_else() {
     let demo = Demo::start().await;
     let bo = demo.id_of("bo.lind").await;
@@ -102,7 +102,7 @@ async fn filters_find_whom_they_name_and_nobody_else() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changed_people_are_found_by_the_time_of_their_change() {
     let demo = Demo::start().await;
     let before = demo.clock.now().to_rfc3339();
@@ -117,7 +117,7 @@ async fn changed_people_are_found_by_the_time_of_their_change() {
     assert_eq!(names(&get(&demo, "/Users", &[("filter", &filter)]).await), ["bo.lind"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_begin_and_end_where_they_are_asked_to() {
     let demo = Demo::start().await;
     let list = |start: &'static str, count: &'static str| {
@@ -141,7 +141,7 @@ async fn pages_begin_and_end_where_they_are_asked_to() {
     assert_eq!((found["totalResults"].as_u64(), found["itemsPerPage"].as_u64()), (Some(27), Some(1)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_come_and_go_once_however_often_they_are_told() {
     let demo = Demo::start().await;
     let (bo, readers) = (demo.id_of("bo.lind").await, demo.group_id("orders-db-readers").await);
@@ -169,7 +169,7 @@ async fn members_come_and_go_once_however_often_they_are_told() {
     assert_eq!(holds().await, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_patch_that_is_wrong_in_part_changes_nothing() {
     let demo = Demo::start().await;
     let (bo, readers) = (demo.id_of("bo.lind").await, demo.group_id("orders-db-readers").await);
@@ -194,7 +194,7 @@ async fn a_patch_that_is_wrong_in_part_changes_nothing() {
     assert_eq!(get(&demo, &path, &[]).await, before);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_based_on_an_old_version_is_refused() {
     let demo = Demo::start().await;
     let (bo, readers) = (demo.id_of("bo.lind").await, demo.group_id("orders-db-readers").await);
@@ -217,7 +217,7 @@ async fn a_change_based_on_an_old_version_is_refused() {
     assert_eq!(refusal(person.json(&operations).send().await.unwrap()).await.0, 412);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_requests_are_refused_in_the_standards_form() {
     let demo = Demo::start().await;
     let url = |path: &str| format!("{}{path}", demo.running.scim_base());
@@ -254,7 +254,7 @@ async fn bad_requests_are_refused_in_the_standards_form() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_are_listed_without_members_when_they_are_not_wanted() {
     let demo = Demo::start().await;
     let whole = get(&demo, "/Groups", &[]).await;
@@ -271,7 +271,7 @@ async fn groups_are_listed_without_members_when_they_are_not_wanted() {
     assert_eq!(get(&demo, &format!("/Schemas/{ENTERPRISE}"), &[]).await["name"], "EnterpriseUser");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_connector_finds_changes_and_reads_back() {
     let demo = Demo::start().await;
     let directory = Directory::Scim(Scim::new(&http::Settings::new(&demo.running.scim_base(), TOKEN), Clock::system()).unwrap());

@@ -120,7 +120,7 @@ async fn set_active(demo: &Demo, user_name: &str, active: bool) {
     assert_eq!(Browser::new(demo).submit(&path, &form).await.status(), StatusCode::SEE_OTHER);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn somebody_signs_in_and_out_through_a_relying_party_nobody_here_wrote() {
     let demo = Demo::start().await;
     let metadata = ProviderMetadataWithLogout::discover_async(IssuerUrl::new(demo.running.issuer().into()).unwrap(), &demo.http).await.unwrap();
@@ -172,7 +172,7 @@ async fn somebody_signs_in_and_out_through_a_relying_party_nobody_here_wrote() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_is_worth_nothing_without_its_verifier_its_address_and_its_client() {
     let demo = Demo::start().await;
     let mut browser = Browser::new(&demo);
@@ -210,7 +210,7 @@ async fn a_code_is_worth_nothing_without_its_verifier_its_address_and_its_client
     assert_eq!(exchange(&demo, &code, VERIFIER).await.status(), StatusCode::OK);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_that_comes_again_takes_its_token_back() {
     let demo = Demo::start().await;
     let code = Browser::new(&demo).sign_in(&address(&demo, &[]), "bo.lind").await["code"].clone();
@@ -223,7 +223,7 @@ async fn a_code_that_comes_again_takes_its_token_back() {
     assert_eq!(demo.http.get(demo.url("/userinfo")).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn codes_and_tokens_end_by_themselves() {
     let demo = Demo::start().await;
     let mut browser = Browser::new(&demo);
@@ -240,7 +240,7 @@ async fn codes_and_tokens_end_by_themselves() {
     assert_eq!(browser.open(&address(&demo, &[])).await.status(), StatusCode::OK, "the session is over");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_cannot_be_trusted_goes_nowhere() {
     let demo = Demo::start().await;
     for change in [
@@ -263,7 +263,7 @@ async fn a_request_that_cannot_be_trusted_goes_nowhere() {
     assert_eq!(demo.http.get(twice).send().await.unwrap().status(), StatusCode::BAD_REQUEST);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_wrong_is_answered_with_its_error() {
     let demo = Demo::start().await;
     for (change, expected) in [
@@ -290,7 +290,7 @@ async fn a_request_that_is_wrong_is_answered_with_its_error() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_live_session_answers_at_once_unless_a_fresh_choice_is_asked_for() {
     let demo = Demo::start().await;
     let mut browser = Browser::new(&demo);
@@ -330,7 +330,7 @@ async fn a_live_session_answers_at_once_unless_a_fresh_choice_is_asked_for() {
     assert_eq!(other.open(&address(&demo, &[])).await.status(), StatusCode::OK);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disabled_person_is_shown_and_refused_everywhere() {
     let demo = Demo::start().await;
     let mut browser = Browser::new(&demo);
@@ -351,7 +351,7 @@ async fn a_disabled_person_is_shown_and_refused_everywhere() {
     assert_eq!(browser.open(&address(&demo, &[])).await.status(), StatusCode::OK, "there is no session to go on with");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_choice_is_searchable_and_other_sites_cannot_make_it() {
     let demo = Demo::start().await;
     let mut browser = Browser::new(&demo);
@@ -375,7 +375,7 @@ async fn the_choice_is_searchable_and_other_sites_cannot_make_it() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signing_out_ends_at_registered_addresses_and_asks_when_nobody_vouches_for_it() {
     let demo = Demo::start().await;
     let leave = |pairs: &[(&str, &str)]| Url::parse_with_params(&demo.url("/logout"), pairs).unwrap().to_string();

@@ -196,7 +196,7 @@ impl Browser {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn somebody_signs_in_goes_where_they_wanted_and_signs_out() {
     let house = House::new().await;
     let mut browser = house.browser();
@@ -232,7 +232,7 @@ async fn somebody_signs_in_goes_where_they_wanted_and_signs_out() {
     assert_eq!(house.world.one::<i64>("select count(*) from countersign.session").await, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_sign_in_is_a_new_session_and_the_same_person() {
     let house = House::new().await;
     let mut browser = house.signed_in("bo.lind").await;
@@ -247,7 +247,7 @@ async fn a_new_sign_in_is_a_new_session_and_the_same_person() {
     assert_eq!(house.world.one::<i64>("select count(*) from countersign.identity").await, 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_in_belongs_to_the_browser_that_began_it_and_is_used_once() {
     let house = House::new().await;
     let over = |answer: &Answer| answer.status == StatusCode::BAD_REQUEST && answer.body.contains("This sign-in is over");
@@ -277,7 +277,7 @@ async fn a_sign_in_belongs_to_the_browser_that_began_it_and_is_used_once() {
     assert_eq!(house.events("session.started").await, 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_next_address_never_leads_elsewhere() {
     let house = House::new().await;
     for hostile in ["https://evil.example", "//evil.example", "/%5Cevil.example", "/%09/evil.example", "javascript:alert(1)"] {
@@ -288,7 +288,7 @@ async fn a_next_address_never_leads_elsewhere() {
     assert_eq!(house.browser().get("//evil.example/x").await.status, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_at_the_provider_is_told_and_logged() {
     let house = House::new().await;
     let mut browser = house.browser();
@@ -315,7 +315,7 @@ async fn a_refusal_at_the_provider_is_told_and_logged() {
     assert!(browser.cookies.keys().all(|name| name != "countersign"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_ends_when_unused_and_in_any_case() {
     let house = House::new().await;
     let mut employee = house.signed_in("bo.lind").await;
@@ -350,7 +350,7 @@ async fn privileged(house: &House) -> (String, String) {
     (found.remove(0), found.remove(0))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_rights_mean_a_shorter_pause() {
     let house = House::new().await;
     let (administrator, auditor) = privileged(&house).await;
@@ -363,7 +363,7 @@ async fn more_rights_mean_a_shorter_pause() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rights_decide_and_what_one_may_not_see_is_not_there() {
     let house = House::new().await;
     let (administrator, auditor) = privileged(&house).await;
@@ -389,7 +389,7 @@ async fn rights_decide_and_what_one_may_not_see_is_not_there() {
     assert_eq!(administrator.get("/admin").await.status, missing);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_says_401_and_a_problem() {
     let house = House::new().await;
     let answer = house.browser().get("/api/v1/me").await;
@@ -406,7 +406,7 @@ async fn the_api_says_401_and_a_problem() {
     assert_eq!((answer.status, answer.headers["allow"].to_str().unwrap()), (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_site_cannot_act_for_somebody() {
     let house = House::new().await;
     let mut browser = house.signed_in("bo.lind").await;
@@ -429,7 +429,7 @@ async fn another_site_cannot_act_for_somebody() {
     assert_eq!(browser.send(Method::POST, "/act", &[("origin", HERE)]).await.body, "Bo Lind");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_tells_the_browser_what_not_to_do() {
     let house = House::new().await;
     let mut browser = house.signed_in("bo.lind").await;
@@ -451,7 +451,7 @@ async fn every_answer_tells_the_browser_what_not_to_do() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_https_cookies_are_bound_to_this_host() {
     let house = House::new().await;
     let public = Arc::new(Public::new("https://access.example.org").unwrap());
@@ -467,7 +467,7 @@ async fn under_https_cookies_are_bound_to_this_host() {
     assert_eq!(browser.get("/").await.location(), "/sign-in", "a cookie that plain http could set counts for nothing");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_who_is_switched_off_is_out_at_once_and_stays_out() {
     let house = House::new().await;
     let mut browser = house.signed_in("bo.lind").await;
@@ -495,7 +495,7 @@ fn vouched(issuer: &str, subject: &str, claims: Value) -> Vouched {
     Vouched { issuer: issuer.into(), subject: subject.into(), sid: None, auth_time: None, id_token: "t".into(), claims }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_identity_is_linked_once_and_then_follows_the_person_not_the_name() {
     let house = House::new().await;
     let (ctx, rules) = (&house.world.ctx, &house.app.rules);
@@ -511,7 +511,7 @@ async fn an_identity_is_linked_once_and_then_follows_the_person_not_the_name() {
     assert_eq!(house.events("identity.linked").await, 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_account_that_claims_to_be_somebody_is_not_them() {
     let house = House::new().await;
     let (ctx, rules) = (&house.world.ctx, &house.app.rules);
@@ -531,7 +531,7 @@ async fn a_second_account_that_claims_to_be_somebody_is_not_them() {
     start("https://other", "s-2").await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_that_does_not_mean_exactly_one_person_lets_nobody_in() {
     let house = House::new().await;
     let ctx = &house.world.ctx;
@@ -560,7 +560,7 @@ async fn a_claim_that_does_not_mean_exactly_one_person_lets_nobody_in() {
     assert!(sign_in::start(ctx, &by_email, &vouched("https://idp", "s", verified), &browser).await.is_ok());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_is_down_leaves_the_house_standing() {
     let house = House::new().await;
     let mut inside = house.signed_in("bo.lind").await;
@@ -578,7 +578,7 @@ async fn a_provider_that_is_down_leaves_the_house_standing() {
     assert_eq!(inside.get("/").await.location(), "/sign-in");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_is_down_lets_in_whom_it_knew() {
     let house = House::new().await;
     let known = json!({"preferred_username": "bo.lind"});
@@ -594,7 +594,7 @@ async fn a_directory_that_is_down_lets_in_whom_it_knew() {
     assert_eq!(denied.to_string(), "The directory cannot be reached: it failed with 500.");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rights_age_out_while_the_directory_cannot_be_asked() {
     let house = House::new().await;
     let (administrator, auditor) = privileged(&house).await;
@@ -621,7 +621,7 @@ async fn rights_age_out_while_the_directory_cannot_be_asked() {
     assert!(viewer.is_administrator, "rights come back with the directory");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_sees_and_ends_ones_own_sessions_only() {
     let house = House::new().await;
     let mut here = house.signed_in("bo.lind").await;
@@ -651,7 +651,7 @@ async fn one_sees_and_ends_ones_own_sessions_only() {
     assert_eq!(house.events("session.ended").await, 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_many_sign_ins_are_slowed_down_whatever_the_caller_says_of_itself() {
     let house = House::new().await;
     let mut browser = house.browser();

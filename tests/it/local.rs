@@ -69,7 +69,7 @@ fn runs(pid: u32, cluster: &Path) -> bool {
     std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == cluster)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_reached_by_its_socket_only_and_is_gone_after_stop() {
     let data = TempDir::new().unwrap();
     let postgres = local::start(Settings { fsync: true, ..settings(data.path()) }).await.unwrap();
@@ -97,7 +97,7 @@ async fn it_is_reached_by_its_socket_only_and_is_gone_after_stop() {
     assert_eq!(postmaster(&cluster), None, "a clean stop leaves no lock");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn root_hands_the_cluster_to_an_unprivileged_user() {
     let data = TempDir::new().unwrap();
     let postgres = started(data.path()).await;
@@ -124,7 +124,7 @@ async fn root_hands_the_cluster_to_an_unprivileged_user() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_written_is_there_after_a_restart() {
     let data = TempDir::new().unwrap();
     let first = started(data.path()).await;
@@ -135,7 +135,7 @@ async fn what_was_written_is_there_after_a_restart() {
     second.stop().await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_postgres_comes_back_by_itself_with_its_data() {
     let data = TempDir::new().unwrap();
     let postgres = started(data.path()).await;
@@ -164,7 +164,7 @@ async fn hold_a_private_postgres_until_killed(data: &Path) {
     std::future::pending::<()>().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_program_takes_its_postgres_along_and_the_next_start_has_the_data() {
     if let Some(data) = std::env::var_os(HELD) {
         return hold_a_private_postgres_until_killed(Path::new(&data)).await;
@@ -211,7 +211,7 @@ async fn leave_running(cluster: &Path) -> std::process::Child {
     child
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_left_running_is_stopped_and_started_anew() {
     let data = TempDir::new().unwrap();
     let first = started(data.path()).await;
@@ -230,7 +230,7 @@ async fn a_postgres_left_running_is_stopped_and_started_anew() {
     second.stop().await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stale_lock_is_no_obstacle_whomever_it_names() {
     let data = TempDir::new().unwrap();
     let first = started(data.path()).await;
@@ -273,7 +273,7 @@ async fn a_stale_lock_is_no_obstacle_whomever_it_names() {
     started(data.path()).await.stop().await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_another_major_version_is_refused_with_what_to_do() {
     let data = TempDir::new().unwrap();
     let first = started(data.path()).await;
@@ -287,7 +287,7 @@ async fn a_folder_of_another_major_version_is_refused_with_what_to_do() {
     assert_eq!(std::fs::read_to_string(&version).unwrap(), "9\n", "nothing was touched");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_with_something_else_in_it_is_left_alone() {
     let data = TempDir::new().unwrap();
     std::fs::create_dir(data.path().join("postgres")).unwrap();
@@ -298,7 +298,7 @@ async fn a_folder_with_something_else_in_it_is_left_alone() {
     assert_eq!(std::fs::read_to_string(&letter).unwrap(), "dear");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_half_made_cluster_is_made_again() {
     let data = TempDir::new().unwrap();
     std::fs::create_dir(data.path().join("postgres.new")).unwrap();
@@ -309,7 +309,7 @@ async fn a_half_made_cluster_is_made_again() {
     assert!(!data.path().join("postgres.new").exists());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_program_on_one_data_folder_is_refused_until_the_first_has_stopped() {
     let data = TempDir::new().unwrap();
     let first = started(data.path()).await;
@@ -320,7 +320,7 @@ async fn a_second_program_on_one_data_folder_is_refused_until_the_first_has_stop
     started(data.path()).await.stop().await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_path_or_one_with_blanks_and_quotes_works_too() {
     let outside = TempDir::new().unwrap();
     std::fs::set_permissions(outside.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
@@ -336,7 +336,7 @@ async fn a_long_path_or_one_with_blanks_and_quotes_works_too() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_go_to_a_log_that_stays_small_and_holds_no_values() {
     let data = TempDir::new().unwrap();
     let log = data.path().join("postgres.log");
@@ -356,7 +356,7 @@ async fn messages_go_to_a_log_that_stays_small_and_holds_no_values() {
     assert!(data.path().join("postgres.log.1").exists());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_opens_on_it_and_finds_it_again_after_it_was_killed() {
     let data = TempDir::new().unwrap();
     let postgres = started(data.path()).await;

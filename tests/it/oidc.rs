@@ -142,7 +142,7 @@ fn is_refused(outcome: &Result<Vouched, Trouble>) -> bool {
     matches!(outcome, Err(Trouble::Refused(_)))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_token_is_believed() {
     let provider = Provider::start().await;
     let vouched = provider.says(|_| {}).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_good_token_is_believed() {
     assert_eq!(provider.asked_for("/userinfo"), 0, "the ID token said everything");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_differences_between_clocks_and_dialects_are_tolerated() {
     let provider = Provider::start().await;
     let now = provider.now();
@@ -176,7 +176,7 @@ async fn small_differences_between_clocks_and_dialects_are_tolerated() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_tokens_are_refused() {
     let provider = Provider::start().await;
     let now = provider.now();
@@ -209,7 +209,7 @@ async fn bad_tokens_are_refused() {
     assert!(outcome.is_ok(), "a right at_hash is no trouble: {outcome:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_signatures_are_refused() {
     let provider = Provider::start().await;
     let claims = provider.claims();
@@ -243,7 +243,7 @@ async fn bad_signatures_are_refused() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_keys_are_fetched_once_when_a_token_names_one() {
     let provider = Provider::start().await;
     let oidc = provider.connect();
@@ -267,7 +267,7 @@ async fn new_keys_are_fetched_once_when_a_token_names_one() {
     assert_eq!(provider.asked_for("/.well-known/openid-configuration"), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn userinfo_fills_gaps_but_only_about_the_same_subject() {
     let provider = Provider::start().await;
     let without_email = || {
@@ -284,7 +284,7 @@ async fn userinfo_fills_gaps_but_only_about_the_same_subject() {
     assert!(matches!(provider.arrives(without_email()).await, Err(Trouble::Unavailable(_))), "userinfo fails with 500");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_is_down_is_tried_again() {
     let provider = Provider::start().await;
     provider.script.lock().unwrap().down = true;
@@ -303,7 +303,7 @@ async fn a_provider_that_is_down_is_tried_again() {
     assert!(oidc.depart().await.is_ok());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_describes_itself_wrongly_is_not_used() {
     let provider = Provider::start().await;
     let good = metadata(&provider.server.url);
@@ -324,7 +324,7 @@ async fn a_provider_that_describes_itself_wrongly_is_not_used() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_departure_is_bound_to_its_attempt() {
     let provider = Provider::start().await;
     let oidc = provider.connect();
@@ -339,7 +339,7 @@ async fn a_departure_is_bound_to_its_attempt() {
     assert!(one.pkce_verifier != two.pkce_verifier);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_must_come_from_the_provider_that_was_asked() {
     let provider = Provider::start().await;
     let oidc = provider.connect();
@@ -354,7 +354,7 @@ async fn an_answer_must_come_from_the_provider_that_was_asked() {
     assert!(oidc.check_issuer(Some("https://evil.example")).await.is_err());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signing_out_leads_to_the_provider_and_back() {
     let provider = Provider::start().await;
     let oidc = provider.connect();

@@ -58,7 +58,7 @@ fn deaf(asked: &Asked) -> Reply {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_ignored_filter_never_finds_the_wrong_person() {
     let server = Scripted::start(deaf).await;
     let directory = connect(&server);
@@ -70,7 +70,7 @@ async fn an_ignored_filter_never_finds_the_wrong_person() {
     assert_eq!(directory.find_group("WRITERS").await, Ok(None));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_people_with_one_login_are_refused() {
     let twins = || vec![json!({"id": "u-1", "userName": "ann"}), json!({"id": "u-2", "userName": "Ann"})];
     let server = Scripted::start(move |_| list(&twins())).await;
@@ -78,7 +78,7 @@ async fn two_people_with_one_login_are_refused() {
     assert!(matches!(found, Err(ReadError::Several { .. })), "{found:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_that_are_not_told_are_looked_up_even_when_searches_lie() {
     let names = |facts: countersign::directory::facts::PersonFacts| facts.groups.into_iter().map(|g| g.name).collect::<Vec<_>>().join(" ");
     // All groups, whatever is searched for.
@@ -103,7 +103,7 @@ async fn groups_that_are_not_told_are_looked_up_even_when_searches_lie() {
     assert_eq!(page.items.into_iter().map(names).collect::<Vec<_>>(), ["", "readers", "readers writers"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_search_that_works_is_used_and_tried_only_once() {
     let honest = |asked: &Asked| match asked.query("filter") {
         Some(filter) => {
@@ -123,7 +123,7 @@ async fn a_search_that_works_is_used_and_tried_only_once() {
     assert_eq!(server.asked().len() - first, 2, "the person and a search, nothing else");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_told_with_groups_costs_one_call() {
     let server = Scripted::start(|_| Reply::new(200, json!({"id": "u-1", "userName": "ann", "groups": []}))).await;
     let directory = connect(&server);
@@ -133,7 +133,7 @@ async fn a_person_told_with_groups_costs_one_call() {
     assert_eq!(server.asked().len(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_directory_says_how_long_to_wait() {
     let server = Scripted::start(|asked| match asked.method.as_str() {
         "GET" => Reply::new(429, "").with("retry-after", "17"),
@@ -148,7 +148,7 @@ async fn a_busy_directory_says_how_long_to_wait() {
     assert_eq!(directory.remove("g-1", "u-1").await, WriteResult::RateLimited { retry_after });
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_directory_is_unknown_and_not_quoted() {
     let server = Scripted::start(|_| Reply::new(500, "<html><h1>Traceback the-token</h1>")).await;
     let directory = connect(&server);
@@ -164,7 +164,7 @@ async fn a_failing_directory_is_unknown_and_not_quoted() {
     assert_eq!(directory.remove("g-1", "u-1").await, WriteResult::Ambiguous("it failed with 500".into()));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_is_applied_but_never_answered_is_ambiguous() {
     let applied = Arc::new(AtomicBool::new(false));
     let state = applied.clone();
@@ -184,7 +184,7 @@ async fn a_change_that_is_applied_but_never_answered_is_ambiguous() {
     assert_eq!(directory.is_member("g-1", "u-1").await, Ok(true));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_is_not_there_has_certainly_changed_nothing() {
     let mut settings = Settings::new(&format!("http://127.0.0.1:{}", crate::idp::free_port()), "t");
     settings.timeout = Duration::from_secs(2);
@@ -215,7 +215,7 @@ async fn all_people(directory: &Directory) -> Result<Vec<String>, ReadError> {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_that_starts_over_comes_to_an_end() {
     let server = Scripted::start(wrapping(5)).await;
     assert_eq!(all_people(&connect(&server)).await.unwrap(), ["u-1", "u-2", "u-3", "u-4", "u-5"]);
@@ -226,7 +226,7 @@ async fn a_list_that_starts_over_comes_to_an_end() {
     assert!(server.asked().len() < 6);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_fails_on_page_sizes_is_asked_without() {
     let calls = Arc::new(AtomicUsize::new(0));
     let server = Scripted::start(move |asked| {
@@ -238,7 +238,7 @@ async fn a_server_that_fails_on_page_sizes_is_asked_without() {
     assert_eq!(server.asked().len(), 4);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_huge_answer_is_cut_off() {
     let server = Scripted::start(|_| Reply::new(200, "x".repeat(1 << 20))).await;
     let directory = connect_with(&server, |settings| settings.max_answer = 100_000);
@@ -247,7 +247,7 @@ async fn a_huge_answer_is_cut_off() {
     assert!(matches!(directory.add("g-1", "u-1").await, WriteResult::Ambiguous(_)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxys_404_is_not_a_person_who_left() {
     for body in ["<html>not found</html>", "", "[]"] {
         let server = Scripted::start(move |_| Reply::new(404, body)).await;
@@ -261,13 +261,13 @@ async fn a_proxys_404_is_not_a_person_who_left() {
     assert_eq!(connect(&server).remove("g-1", "u-1").await, WriteResult::NotFoundGroup);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_record_than_the_one_asked_for_is_refused() {
     let server = Scripted::start(|_| Reply::new(200, json!({"id": "u-9", "userName": "somebody else"}))).await;
     assert!(matches!(connect(&server).person("u-1").await, Err(ReadError::Malformed(_))));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_is_an_error_and_not_an_answer() {
     for body in ["", "null", "[]", "{}", "{\"Resources\": 7}", "{\"totalResults\": 5}", "{\"Resources\": [{}], \"totalResults\": 1}"] {
         let server = Scripted::start(move |_| Reply::new(200, body)).await;
@@ -278,7 +278,7 @@ async fn nonsense_is_an_error_and_not_an_answer() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redirect_is_not_followed_with_the_token() {
     let thief = Scripted::start(|_| Reply::new(200, json!({"id": "u-1"}))).await;
     let target = format!("{}/Users/u-1", thief.url);
@@ -289,7 +289,7 @@ async fn a_redirect_is_not_followed_with_the_token() {
     assert!(thief.asked().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_ids_stay_in_their_place() {
     let server = Scripted::start(|asked| if asked.method == "PATCH" { Reply::new(204, "") } else { missing() }).await;
     let directory = connect(&server);
@@ -318,7 +318,7 @@ fn is_reckless(asked: &Asked) -> bool {
     })
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_remove_always_names_whom_it_removes() {
     for status in [200, 204, 400, 403, 404, 405, 409, 412, 500, 501, 503] {
         let server = Scripted::start(move |asked| match asked.method.as_str() {
@@ -332,7 +332,7 @@ async fn a_remove_always_names_whom_it_removes() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_older_form_of_remove_is_tried_where_the_standard_one_is_refused() {
     let server = Scripted::start(|asked| match asked.method.as_str() {
         "GET" => deaf(asked),
@@ -347,7 +347,7 @@ async fn the_older_form_of_remove_is_tried_where_the_standard_one_is_refused() {
     assert_eq!(connect(&server).remove("g-2", "u-1").await, WriteResult::AlreadyInState);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_remove_that_removed_nobody_is_repeated_by_the_lists_own_value() {
     // Canaille keeps logins in `value` and answers 200 to the remove of an id.
     let members = Arc::new(Mutex::new(vec!["ann", "bea"]));
@@ -369,14 +369,14 @@ async fn a_remove_that_removed_nobody_is_repeated_by_the_lists_own_value() {
     assert_eq!(directory.is_member("g-1", "u-2").await, Ok(true));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_add_that_was_dropped_is_noticed() {
     let server = Scripted::start(|_| Reply::new(200, &groups()[1])).await;
     assert!(matches!(connect(&server).add("g-2", "u-1").await, WriteResult::Unknown(_)));
     assert_eq!(connect(&server).add("g-2", "u-2").await, WriteResult::Changed);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_patch_a_group_is_only_written_under_its_version() {
     let script = |version: Option<&'static str>| {
         move |asked: &Asked| match (asked.method.as_str(), version) {
@@ -401,7 +401,7 @@ async fn without_patch_a_group_is_only_written_under_its_version() {
     assert!(server.asked().iter().all(|a| a.method != "PUT"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn membership_is_searched_for_where_groups_do_not_list_it() {
     // As AWS does: no members in the record, but a search by both.
     let server = Scripted::start(|asked| match asked.query("filter") {
@@ -422,7 +422,7 @@ async fn membership_is_searched_for_where_groups_do_not_list_it() {
     assert!(matches!(connect(&server).is_member("g-1", "u-1").await, Err(ReadError::Malformed(_))));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_at_once_are_limited() {
     let pair = Arc::new(Barrier::new(2));
     let server = Scripted::start(move |_| Reply { together: Some(pair.clone()), ..Reply::new(204, "") }).await;

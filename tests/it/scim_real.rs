@@ -21,7 +21,7 @@ async fn members_by_hand(server: &Server, group: &str) -> Vec<String> {
     members.iter().map(|m| m["value"].as_str().unwrap().to_owned()).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_and_groups_of_a_real_server_are_read() {
     let server = Server::scim("scim-token");
     let directory = connect(&server, "scim-token");
@@ -61,7 +61,7 @@ async fn people_and_groups_of_a_real_server_are_read() {
     assert!(!stranger.probe().await.works);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memberships_of_a_real_server_are_changed_one_at_a_time() {
     let server = Server::scim("scim-token");
     let directory = connect(&server, "scim-token");

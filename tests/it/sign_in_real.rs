@@ -76,7 +76,7 @@ impl Browser {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sign_in_and_out_work_with_a_provider_and_a_directory_nobody_here_wrote() {
     let (scim, oidc) = (Server::scim(SCIM_TOKEN), Server::oidc(HERE));
     let world = World::with(Company::embedded().unwrap(), Reach::At(scim.url.clone())).await;
