@@ -39,8 +39,9 @@ pub struct AnswerDone {
 /// so and nothing happens. Beneficiary and approver are looked up in the directory first; an approval also runs the decision again.
 ///
 /// # Errors
-/// [`ServiceError::Missing`] when it is none of theirs ([`Answering`] says who was asked); a refusal of [`may_answer`], or because the beneficiary is no longer active or
-/// eligible, or the role's target changed; [`ServiceError::Unavailable`] when the directory does not answer. Nothing is written then.
+/// [`ServiceError::Missing`] when they were not asked, it is not theirs and they do not read everything; a refusal of [`may_answer`],
+/// or because the beneficiary is no longer active or eligible, or the role's target changed; [`ServiceError::Unavailable`] when the
+/// directory does not answer. Nothing is written then.
 pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: Option<&str>, seen_step: Option<usize>) -> Result<AnswerDone, ServiceError> {
     let comment = tidy(comment, "comment")?;
     let Answering { request: found, role, people, asked } = grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
