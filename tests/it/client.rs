@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
 use scraper::{ElementRef, Html, Selector};
+
+/// How long a server that is there may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a visit ended.
 #[derive(Debug)]
@@ -68,7 +72,7 @@ impl Client {
     /// The same, from an address of their own.
     pub fn from(site: &str, address: Option<IpAddr>) -> Self {
         // Not kept open: a server that was killed must not be met in the pool.
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().pool_max_idle_per_host(0);
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE);
         let http = http.local_address(address).build().unwrap();
         let headers = vec![("sec-fetch-site", "same-origin".to_owned()), ("accept", "text/html".to_owned())];
         Self { http, jar: BTreeMap::new(), headers, site: site.to_owned() }
@@ -133,7 +137,10 @@ impl Client {
             Sent::Form(fields) => request.form(&fields),
             Sent::Raw(kind, body) => request.header("content-type", kind).body(body),
         };
-        let answer = request.send().await?;
+        let answer = request.send().await;
+        // Gone is one thing, silent another.
+        assert!(answer.as_ref().err().is_none_or(|error| !error.is_timeout()), "no answer in {PATIENCE:?}: {url}");
+        let answer = answer?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = String::from_utf8_lossy(&answer.bytes().await?).into_owned();
         for set in headers.get_all("set-cookie") {

@@ -258,7 +258,7 @@ fn has_its_headers(route: &str, page: &Page) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_gets_what_the_table_says_and_nothing_else() {
-    let mut street = Street { town: Town::of(crowd(120), Reach::Demo, &[]).await, workers: 0 };
+    let mut street = Street { town: Town::of(crowd(120, &["mara.voss"]), Reach::Demo, &[]).await, workers: 0 };
     let mut tokens = BTreeMap::new();
     for name in NAMES.iter().filter(|name| !name.is_empty()) {
         tokens.insert(*name, street.token(name).await);
@@ -317,7 +317,7 @@ async fn everybody_gets_what_the_table_says_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_act_is_done_by_a_get_or_for_another_site() {
-    let mut street = Street { town: Town::of(crowd(2), Reach::Demo, &[]).await, workers: 0 };
+    let mut street = Street { town: Town::of(crowd(2, &["mara.voss"]), Reach::Demo, &[]).await, workers: 0 };
     let things = street.things().await;
     eventually("the worker is at rest", || async {
         let busy: i64 = street.town.world.one("select count(*) from access_grant where status <> 'active'").await;

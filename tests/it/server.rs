@@ -47,7 +47,11 @@ pub async fn fresh_database() -> String {
 
 /// A database as its superuser, to look at and to tamper with.
 pub async fn root(database: &str) -> PgPool {
-    PgPoolOptions::new().max_connections(2).connect_with(superuser().database(database).options([("search_path", "countersign")])).await.unwrap()
+    PgPoolOptions::new()
+        .max_connections(2)
+        .connect_with(superuser().database(database).options([("search_path", "countersign"), ("statement_timeout", "60s")]))
+        .await
+        .unwrap()
 }
 
 /// Waits until `look` finds something, at most a minute; `what` is what is waited for.
@@ -233,12 +237,16 @@ impl Town {
     }
 }
 
-/// The embedded company and so many workers more, `worker.0` and on, whose manager is Mara Voss.
-pub fn crowd(workers: usize) -> Company {
+/// Managers enough that none of them acts faster than a person may.
+pub const MANAGERS: [&str; 5] = ["mara.voss", "priya.raman", "hana.sato", "ravi.kapoor", "carlos.silva"];
+
+/// The embedded company and so many workers more, `worker.0` and on, who report to these managers in turn.
+pub fn crowd(workers: usize, managers: &[&str]) -> Company {
     let mut text = include_str!("../../config/demo/company.toml").to_owned();
     for n in 0..workers {
+        let manager = managers[n % managers.len()];
         text.push_str(&format!(
-            "\n[[person]]\nuser_name = \"worker.{n}\"\ngiven = \"Worker\"\nfamily = \"Number {n}\"\ntitle = \"Worker\"\ndepartment = \"Data\"\nmanager = \"mara.voss\"\nlocality = \"Leeds\"\nnumber = \"OV-5{n:03}\"\n"
+            "\n[[person]]\nuser_name = \"worker.{n}\"\ngiven = \"Worker\"\nfamily = \"Number {n}\"\ntitle = \"Worker\"\ndepartment = \"Data\"\nmanager = \"{manager}\"\nlocality = \"Leeds\"\nnumber = \"OV-5{n:03}\"\n"
         ));
     }
     Company::parse(&text).unwrap()

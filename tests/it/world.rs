@@ -126,7 +126,8 @@ impl World {
         maintenance.close().await.unwrap();
         let owner = superuser().database(&database);
         let db = Db::connect(&db::Settings { owner: Some(owner.clone()), app: None, max_connections: 8 }).await.unwrap();
-        let root = PgPoolOptions::new().max_connections(2).connect_with(owner.options([("search_path", "countersign")])).await.unwrap();
+        let root =
+            PgPoolOptions::new().max_connections(2).connect_with(owner.options([("search_path", "countersign"), ("statement_timeout", "60s")])).await.unwrap();
         let demo = demo::serve::start(demo_settings(public_url, company), clock.clone()).await.unwrap();
         let base = match reach {
             Reach::Demo => demo.scim_base(),
