@@ -240,7 +240,8 @@ impl Browser {
     pub async fn sign_out(&self) {
         self.client.find(Locator::Css("details.me summary")).await.unwrap().click().await.unwrap();
         self.click("Sign out").await;
-        assert_eq!(self.path().await, "/signed-out", "{}", self.text().await);
+        self.sees(&["You are signed out"]).await;
+        assert_eq!(self.path().await, "/signed-out");
     }
 
     /// Presses keys where the focus is.

@@ -82,6 +82,7 @@ async fn access_is_asked_for_approved_held_and_returned_and_the_csv_proves_it() 
     mara.click("Open the queue").await;
     mara.sees(&["Bo Lind asks for Orders DB Read-only for 1 hour", WHY]).await;
     mara.click("Bo Lind asks for").await;
+    mara.sees(&["You are asked because"]).await;
     assert_eq!(mara.path().await, request);
     mara.sees(&["Bo Lind, Data", "You are asked because", WHY, "Standard access", "Department"]).await;
     mara.click("Approve for 1 hour").await;
@@ -162,6 +163,7 @@ async fn it_can_be_denied_with_a_reason_and_approved_for_less_and_ends_by_itself
         bo.click(length).await;
         bo.fill("Why do you need it", WHY).await;
         bo.click("Ask for access").await;
+        bo.sees(&["on its way"]).await;
         bo.path().await
     };
     let first = ask("4 hours").await;
@@ -211,15 +213,15 @@ async fn everything_works_in_a_browser_without_scripts() {
     bo.sees(&["Nothing was sent", "What you typed is still here"]).await;
     bo.fill("Why do you need it", WHY).await;
     bo.click("Ask for access").await;
-    bo.sees(&["1 hour 30 minutes", "Mara Voss"]).await;
+    bo.sees(&["on its way", "1 hour 30 minutes", "Mara Voss"]).await;
     let request = bo.path().await;
 
     let mara = Browser::without_scripts(&demo.server.url).await;
     mara.sign_in("Mara Voss").await;
     mara.click("Queue").await;
     mara.click_in(".qrow-act", "Approve").await;
-    assert_eq!(mara.path().await, "/queue");
     mara.sees(&["Nothing waits for you"]).await;
+    assert_eq!(mara.path().await, "/queue");
     demo.member("orders-db-readers", "Bo Lind", true).await;
 
     bo.go(&request).await;
@@ -307,23 +309,29 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     look(&bo, "/access", "access-empty").await;
     bo.go("/catalog?q=accountant").await;
     bo.click("General ledger Accountant").await;
+    bo.sees(&["Why can’t I?"]).await;
     look(&bo, "", "role-refused").await;
     bo.go("/catalog?q=Data+warehouse+Analyst").await;
     bo.click("Ask for Data warehouse Analyst").await;
+    bo.sees(&["What will happen"]).await;
     look(&bo, "", "ask-automatic").await;
     bo.click("Ask for access").await;
+    bo.sees(&["Approved at once"]).await;
     bo.until_it_says("left until").await;
     look(&bo, "", "request-active").await;
     bo.go("/catalog?q=Orders+DB").await;
     bo.click("Ask for Orders DB Read and write").await;
+    bo.sees(&["What will happen"]).await;
     look(&bo, "", "ask").await;
     bo.fill("Why do you need it", "short").await;
     bo.run("document.querySelectorAll('[required]').forEach(field => field.required = false)").await.unwrap();
     bo.click("Ask for access").await;
+    bo.sees(&["Nothing was sent"]).await;
     look(&bo, "", "ask-faults").await;
     bo.fill("Why do you need it", WHY).await;
     bo.fill("Ticket", "OV-4711").await;
     bo.click("Ask for access").await;
+    bo.sees(&["on its way"]).await;
     let request = bo.path().await;
     look(&bo, "", "request-pending").await;
     look(&bo, "/", "home").await;
@@ -343,6 +351,7 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     look(&mara, "", "request-card-less").await;
     mara.go("/catalog?q=Data+warehouse+Analyst").await;
     mara.click("Data warehouse Analyst").await;
+    mara.sees(&["Members and why each is there"]).await;
     look(&mara, "", "role-owner").await;
 
     let wei = demo.browser("Wei Zhang").await;
@@ -357,6 +366,7 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     }
     sofia.go("/admin/policies").await;
     sofia.click("Change production data").await;
+    sofia.sees(&["Who may ask"]).await;
     look(&sofia, "", "policy").await;
     sofia.go("/tokens").await;
     sofia.fill("Name", "Nightly export").await;
