@@ -66,3 +66,30 @@ pub fn withdraw(status: RequestStatus, requester: PersonId, beneficiary: PersonI
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::someone;
+    use super::*;
+
+    #[test]
+    fn a_request_is_withdrawn_by_who_made_it_or_whom_it_is_for_while_it_is_open() {
+        let (requester, beneficiary, other) = (someone(0), someone(1), someone(2));
+        for (status, word) in RequestStatus::ALL {
+            let open = matches!(status, RequestStatus::Pending | RequestStatus::NeedsInfo);
+            assert_eq!(status.is_open(), open);
+            for by in [requester, beneficiary] {
+                assert_eq!(withdraw(status, requester, beneficiary, by), if open { Ok(()) } else { Err(Refusal::Closed(word)) });
+            }
+            assert_eq!(withdraw(status, requester, beneficiary, other), Err(Refusal::NotYours), "whatever its state");
+        }
+    }
+
+    #[test]
+    fn every_word_of_a_status_reads_back() {
+        for (status, word) in RequestStatus::ALL {
+            assert_eq!((status.word(), RequestStatus::parse(word)), (word, Some(status)));
+        }
+        assert_eq!(RequestStatus::parse("submitted"), None);
+    }
+}

@@ -615,6 +615,12 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add("an operator in front", "create function pg_temp.yes(uuid, uuid) returns boolean language sql as 'select true'; create operator pg_temp.= (leftarg = uuid, rightarg = uuid, function = pg_temp.yes); set local search_path = pg_temp, countersign; update countersign.access_grant set status = 'failed' where verified_at is not null and ended_at is null".into(), "no_change_without_event");
     // What others cannot even begin.
     all.push(Hostile {
+        what: "the application's own password read",
+        by: &["countersign_app", "countersign_auditor"],
+        sql: "select password from app_login".into(),
+        says: denied,
+    });
+    all.push(Hostile {
         what: "the migrations rewritten",
         by: &["countersign_app", "countersign_auditor"],
         sql: "delete from _sqlx_migrations".into(),
