@@ -69,10 +69,12 @@ impl Bench<'_> {
             return Ok(());
         }
         let next = Arc::new(next);
-        for concurrency in CONCURRENCY {
+        // Unmeasured at first: sixteen connections have plans to make and caches to fill.
+        let warm_up = (self.seconds / 2.0).min(3.0);
+        for (concurrency, seconds, counts) in [(16, warm_up, false)].into_iter().chain(CONCURRENCY.map(|at_once| (at_once, self.seconds, true))) {
             let before = (crate::cpu::of(self.server.pid()), crate::cpu::of_children(self.postmaster));
             let address = self.address();
-            let figures: Figures = load(concurrency, self.seconds, |_| {
+            let figures: Figures = load(concurrency, seconds, |_| {
                 let next = next.clone();
                 let connection = Arc::new(tokio::sync::Mutex::new(Connection::new(address)));
                 move || {
@@ -89,6 +91,10 @@ impl Bench<'_> {
                 }
             })
             .await?;
+            if !counts {
+                report.warmed_up(name, figures.good);
+                continue;
+            }
             let each = |used: std::time::Duration| used.as_secs_f64() * 1000.0 / figures.good.max(1) as f64;
             let ours = each(crate::cpu::of(self.server.pid()).saturating_sub(before.0));
             let theirs = each(crate::cpu::of_children(self.postmaster).saturating_sub(before.1));
