@@ -231,7 +231,7 @@ async fn export(report: &mut Report, address: SocketAddr, auditor: Option<Uuid>)
     let Some(auditor) = auditor else { return Ok(()) };
     for file in ["events", "requests", "approvals", "grants"] {
         let began = Instant::now();
-        let answer = Connection::new(address).call(&http::get(address, &format!("/log/{file}.csv?mode=raw"), &cookie(auditor))).await?;
+        let answer = Connection::new(address).call(&http::get(address, &format!("/log/export/{file}.csv?mode=raw"), &cookie(auditor))).await?;
         if answer.status != 200 {
             println!("{file}.csv: {}", answer.status);
             continue;

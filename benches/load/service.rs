@@ -53,7 +53,8 @@ async fn measure(ctx: &Ctx, what: &'static str, acts: &Arc<Vec<Act>>, next: &Arc
     })
     .await?;
     let each = |used: std::time::Duration| used.as_secs_f64() * 1000.0 / figures.good.max(1) as f64;
-    let (ours, theirs) = (each(crate::cpu::of(std::process::id()).saturating_sub(before.0)), each(crate::cpu::of_children(postmaster).saturating_sub(before.1)));
+    let (ours, theirs) =
+        (each(crate::cpu::of(std::process::id()).saturating_sub(before.0)), each(crate::cpu::of_children(postmaster).saturating_sub(before.1)));
     println!(
         "{what:>7} c={concurrency:<3} {:>7.0}/s  p50 {:>6.2} ms  p99 {:>6.2} ms  cpu {ours:.3} + {theirs:.3} ms  good {} bad {} {}",
         figures.rate(),
