@@ -29,7 +29,7 @@ fn cookie(person: Uuid) -> String {
 }
 
 /// Signs everybody in, as the identity provider would have.
-async fn sign_in() -> Outcome<()> {
+pub async fn sign_in() -> Outcome<()> {
     let mut connection = database::connect(MEASURED).await?;
     let people: Vec<Uuid> = sqlx::query_scalar("select id from person").fetch_all(&mut connection).await?;
     let hashes: Vec<Vec<u8>> = people.iter().map(|person| Sha256::digest(cookie(*person)).to_vec()).collect();
@@ -184,25 +184,26 @@ pub async fn run(words: &[String]) -> Outcome<()> {
         export(&mut report, address, auditors.first().copied()).await?;
     }
 
-    let before = count(&["request.submitted", "request.auto_approved", "request.refused"]).await?;
-    let asked = bench
-        .acts(&mut report, "submit", to_ask().await?, move |act| {
-            let form = format!(
-                "role={}&key={}&extend=&duration=86400&other_amount=&other_unit=minutes&justification=Needed+for+the+quarterly+close&ticket=&start=",
-                act.what,
-                Uuid::now_v7()
-            );
-            http::post(address, "/requests", &cookie(act.person), &form)
-        })
-        .await?;
-    report.held_against("submits answered", asked, "their events", count(&["request.submitted", "request.auto_approved", "request.refused"]).await? - before);
+    let ask = move |act: &Act| {
+        let form = format!(
+            "role={}&key={}&extend=&duration=86400&other_amount=&other_unit=minutes&justification=Needed+for+the+quarterly+close&ticket=&start=",
+            act.what,
+            Uuid::now_v7()
+        );
+        http::post(address, "/requests", &cookie(act.person), &form)
+    };
+    for (name, at_once, kind) in [("submit", false, "request.submitted"), ("submit, approved at once", true, "request.auto_approved")] {
+        let before = count(&[kind]).await?;
+        let asked = bench.acts(&mut report, name, to_ask(at_once).await?, ask).await?;
+        report.held_against(&format!("{name}: answered"), asked, kind, count(&[kind]).await? - before);
+    }
     let before = count(&["approval.given"]).await?;
     let approved = bench
         .acts(&mut report, "approve", to_answer().await?, move |act| {
             http::post(address, &format!("/requests/{}/approve", act.what), &cookie(act.person), &format!("digest={}&step={}&back=queue", act.digest, act.step))
         })
         .await?;
-    report.held_against("approvals answered", approved, "their events", count(&["approval.given"]).await? - before);
+    report.held_against("approve: answered", approved, "approval.given", count(&["approval.given"]).await? - before);
     report.memory_most = crate::cpu::memory(server.pid()).map_or(f64::NAN, |(_, most)| most);
     let only = bench.only;
     server.stop()?;

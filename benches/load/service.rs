@@ -81,7 +81,7 @@ pub async fn run(words: &[String]) -> Outcome<()> {
     sync::sync(&ctx, seed::DIRECTORY).await.map_err(|error| error.to_string())?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let work = works.then(|| tokio::spawn(worker::run::run(ctx.clone(), stopped)));
-    let (acts, next) = (Arc::new(to_ask().await?), Arc::new(AtomicUsize::new(0)));
+    let (acts, next) = (Arc::new(to_ask(false).await?), Arc::new(AtomicUsize::new(0)));
     for concurrency in [1, 16] {
         measure(&ctx, "ask", &acts, &next, concurrency, seconds).await?;
     }

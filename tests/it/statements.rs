@@ -36,9 +36,6 @@ const UTILITY: &[(&str, &str)] = &[
     ("src/store/doctor.rs", "set transaction isolation level repeatable read, read only"),
     ("src/store/export.rs", "begin isolation level repeatable read, read only"),
     ("src/store/local.rs", "create database countersign"),
-    ("src/store/pool.rs", "begin"),
-    ("src/store/pool.rs", "commit"),
-    ("src/store/pool.rs", "rollback"),
 ];
 /// Beginnings that a builder completes, and how it does.
 const COMPLETED: &[(&str, &str, &str)] =
