@@ -56,12 +56,14 @@ pub struct Report {
     /// What Postgres alone does.
     pub floors: Vec<Floor>,
     counts: Vec<String>,
+    /// Acts that went well before anything was measured.
+    warm: Vec<(&'static str, usize)>,
 }
 
 /// Acts per second that the bar asks for, at 16 at once.
 fn bar(name: &str) -> f64 {
     match name {
-        "submit" => 1_000.0,
+        "submit" | "submit, approved at once" => 1_000.0,
         "approve" => 500.0,
         _ => 2_000.0,
     }
@@ -115,6 +117,7 @@ impl Report {
             exports: vec![],
             floors: vec![],
             counts: vec![],
+            warm: vec![],
         })
     }
 
@@ -138,9 +141,16 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// Notes acts that count but are not measured.
+    pub fn warmed_up(&mut self, name: &'static str, good: usize) {
+        self.warm.push((name, good));
+    }
+
     /// How many acts of this name went well in all.
     pub fn good(&self, name: &str) -> usize {
-        self.rows.iter().filter(|row| row.name == name).map(|row| row.figures.good).sum()
+        let measured: usize = self.rows.iter().filter(|row| row.name == name).map(|row| row.figures.good).sum();
+        let before: usize = self.warm.iter().filter(|(warm, _)| *warm == name).map(|(_, good)| good).sum();
+        measured + before
     }
 
     /// Notes whether two counts that must agree do.

@@ -53,7 +53,8 @@ async fn measure(ctx: &Ctx, what: &'static str, acts: &Arc<Vec<Act>>, next: &Arc
     })
     .await?;
     let each = |used: std::time::Duration| used.as_secs_f64() * 1000.0 / figures.good.max(1) as f64;
-    let (ours, theirs) = (each(crate::cpu::of(std::process::id()) - before.0), each(crate::cpu::of_children(postmaster) - before.1));
+    let (ours, theirs) =
+        (each(crate::cpu::of(std::process::id()).saturating_sub(before.0)), each(crate::cpu::of_children(postmaster).saturating_sub(before.1)));
     println!(
         "{what:>7} c={concurrency:<3} {:>7.0}/s  p50 {:>6.2} ms  p99 {:>6.2} ms  cpu {ours:.3} + {theirs:.3} ms  good {} bad {} {}",
         figures.rate(),
@@ -80,7 +81,7 @@ pub async fn run(words: &[String]) -> Outcome<()> {
     sync::sync(&ctx, seed::DIRECTORY).await.map_err(|error| error.to_string())?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let work = works.then(|| tokio::spawn(worker::run::run(ctx.clone(), stopped)));
-    let (acts, next) = (Arc::new(to_ask().await?), Arc::new(AtomicUsize::new(0)));
+    let (acts, next) = (Arc::new(to_ask(false).await?), Arc::new(AtomicUsize::new(0)));
     for concurrency in [1, 16] {
         measure(&ctx, "ask", &acts, &next, concurrency, seconds).await?;
     }
