@@ -1,4 +1,4 @@
-//! One id, one log line and one count for every request.
+//! One id, log line and count for every request.
 //!
 //! The id is always ours: what a caller sends as one is not believed. The line holds the route's template, never the address that
 //! was sent: no query, no token, no body.
