@@ -183,9 +183,9 @@ async fn rights(ctx: &Ctx, role: &str) -> Result<Part, ServiceError> {
     let tables: Vec<String> = text.split("create table countersign.").skip(1).filter_map(|rest| rest.split([' ', '(']).next()).map(String::from).collect();
     let wrong = found::rights(&ctx.db, &tables, &ONLY_GROW.map(String::from)).await?;
     Ok(if wrong.is_empty() {
-        part("Role", State::Good, format!("Signed in as {role}, which owns nothing and may change nothing that records."))
+        part("Database role", State::Good, format!("Signed in as {role}, which owns nothing and may change nothing that records."))
     } else {
-        part("Role", State::Bad, format!("Rights are not as the migrations give them: {}.", wrong.join("; ")))
+        part("Database role", State::Bad, format!("Rights are not as the migrations give them: {}.", wrong.join("; ")))
     })
 }
 

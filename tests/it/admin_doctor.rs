@@ -125,6 +125,16 @@ async fn every_invariant_that_is_broken_is_found() {
             format!("update approval set verdict = 'deny' where request_id = (select request_id from access_grant where id = '{returned}')"),
             returned.to_string(),
         ),
+        (
+            1,
+            "one person counts once",
+            format!(
+                "update approval_procedure_version set distinct_people = true;
+                 insert into approval (id, request_id, requester_id, beneficiary_id, step_no, slot_no, decided_by, verdict, ask_digest, inputs_digest, channel, decided_at)
+                 select '{open}', request_id, requester_id, beneficiary_id, 2, slot_no, decided_by, verdict, ask_digest, inputs_digest, channel, decided_at from approval where request_id = '{active}'"
+            ),
+            grant.to_string(),
+        ),
         (1, "the policy decides how", format!("update request set decision = 'auto_approved' where id = '{active}'"), grant.to_string()),
         (
             1,

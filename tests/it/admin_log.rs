@@ -8,6 +8,7 @@ use chrono::NaiveDate;
 use countersign::service::ctx::By;
 use countersign::service::look::log::{self, Log, LogFilter};
 use countersign::service::look::shared::Cursor;
+use countersign::store::look_log::{self, About, Lanes, Narrow, Turn};
 use countersign::store::look_log_sql::{COUNT, NEWER, NEWER_EDGE, OLDER, OLDER_EDGE};
 use sqlx::{Connection, Executor, PgConnection};
 use tower::ServiceExt;
@@ -145,6 +146,55 @@ async fn every_filter_gives_exactly_its_events_on_pages_that_fit_together_both_w
         }
     }
     assert_eq!(log::log(&world.ctx, &auditor, filter(), Some(&Cursor("x".into())), None).await.map(|_| ()).unwrap_err().to_string(), "There is nothing here.");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rare_event_in_a_long_lane_is_found_page_by_page_and_none_is_missed() {
+    let world = long_log().await;
+    let orders: Uuid = world.one("select id from application where key = 'orders-db'").await;
+    let bo = world.person("bo.lind").await.0;
+    // Made to read a lane of some 54,000 events for a handful, and two lanes of which one is much longer than the other.
+    let narrow = Narrow { kinds: Some(vec!["request.submitted".into()]), about: Some(About { persons: vec![bo], ..About::default() }), ..Narrow::default() };
+    for (lanes, narrow, condition) in [
+        (
+            Lanes { applications: vec![orders], ..Lanes::default() },
+            Narrow { role: Some(Uuid::nil()), application: Some(orders), ..Narrow::default() },
+            "false".to_owned(),
+        ),
+        (
+            Lanes { applications: vec![orders], ..Lanes::default() },
+            Narrow {
+                from: Some("2036-03-01T00:00:00Z".parse().unwrap()),
+                to: Some("2036-03-02T00:00:00Z".parse().unwrap()),
+                application: Some(orders),
+                ..Narrow::default()
+            },
+            format!("application_id = '{orders}' and occurred_at >= '2036-03-01' and occurred_at < '2036-03-02'"),
+        ),
+        (Lanes { everything: true, ..Lanes::default() }, narrow.clone(), format!("kind = 'request.submitted' and (person_id = '{bo}' or actor_id = '{bo}')")),
+        (
+            Lanes { persons: vec![bo], actors: vec![bo], ..Lanes::default() },
+            narrow,
+            format!("kind = 'request.submitted' and (person_id = '{bo}' or actor_id = '{bo}')"),
+        ),
+        (Lanes { everything: true, ..Lanes::default() }, Narrow { kinds: Some(vec!["clock.jumped".into()]), ..Narrow::default() }, "false".to_owned()),
+    ] {
+        let truth = truth(&world, &condition).await;
+        let (mut seen, mut cuts, mut turn) = (Vec::new(), 0, Turn::Newest);
+        for _ in 0..500 {
+            let page = look_log::page(&world.ctx.db, std::slice::from_ref(&lanes), &narrow, turn, 50).await.unwrap();
+            seen.extend(page.rows.iter().map(|row| row.id));
+            cuts += usize::from(page.cut);
+            match page.older {
+                Some(older) => turn = Turn::Before(older),
+                None => break,
+            }
+        }
+        assert_eq!(seen, truth, "{narrow:?}");
+        if narrow.role.is_some() || narrow.kinds.as_ref().is_some_and(|kinds| kinds[0] == "clock.jumped") {
+            assert!(cuts >= 2, "a lane of more than 20,000 rows without a match is read in parts");
+        }
+    }
 }
 
 /// What `EXPLAIN ANALYZE` says of a statement with these values for $1 to $24.
