@@ -282,7 +282,6 @@ async fn everything_works_with_the_keyboard_alone() {
     is_quiet(&mara).await;
 }
 
-#[ignore = "failed once on a loaded machine; run it alone: cargo test --test it no_page_has_barriers -- --ignored"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     let demo = Demo::start().await;

@@ -61,7 +61,6 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("GET /admin/policies/{id}",              [DOOR, 404, 404, 404, 404, 200, 200]),
     ("GET /admin/provisioning",               [DOOR, 404, 404, 404, 404, 200, 200]),
     ("POST /admin/provisioning/run",          [DOOR, 404, 404, 404, 404, 404, DONE]),
-    // Nothing is owed for the membership asked about, so there is nothing to try again; `admin_pages` shows one that fails.
     ("POST /admin/provisioning/{id}/retry",   [DOOR, 404, 404, 404, 404, 404, DONE]),
     ("GET /admin/directory",                  [DOOR, 404, 404, 404, 404, 200, 200]),
     ("POST /admin/directory/{key}/sync",      [DOOR, 404, 404, 404, 404, 404, DONE]),
