@@ -170,6 +170,7 @@ create table countersign.approval_procedure_version (
   version          int not null check (version >= 1),
   name             text not null check (name <> ''),
   distinct_people  boolean not null,
+  reassign         boolean not null,
   digest           text not null check (digest ~ '^[0-9a-f]{64}$'),
   created_at       timestamptz not null,
   txid             xid8 not null default pg_current_xact_id(),
@@ -179,21 +180,46 @@ create table countersign.approval_procedure_step (
   procedure_version_id uuid not null references countersign.approval_procedure_version,
   position             int not null check (position >= 1),
   name                 text not null check (name <> ''),
+  -- When it is part of the procedure; nothing given: always. More in approval_procedure_condition.
+  risks                text[] not null,
+  longer_than_s        bigint check (longer_than_s > 0),
+  conditional          boolean not null,
   time_limit_s         bigint check (time_limit_s > 0),
-  primary key (procedure_version_id, position)
+  remind_every_s       bigint check (remind_every_s > 0),
+  escalates            boolean not null,
+  escalation_limit_s   bigint check (escalation_limit_s > 0),
+  primary key (procedure_version_id, position),
+  check (not escalates or time_limit_s is not null),
+  check (conditional or (risks = '{}' and longer_than_s is null))
+);
+create table countersign.approval_procedure_condition (
+  procedure_version_id uuid not null,
+  step                 int not null,
+  position             int not null check (position >= 1),
+  attribute            text not null check (attribute <> ''),
+  operator             text not null check (operator in ('is', 'is_not', 'in', 'not_in', 'contains', 'starts_with', 'exists', 'not_exists', 'member_of', 'not_member_of', 'reports_to')),
+  "values"             text[] not null,
+  primary key (procedure_version_id, step, position),
+  foreign key (procedure_version_id, step) references countersign.approval_procedure_step (procedure_version_id, position)
 );
 create table countersign.approval_procedure_slot (
   procedure_version_id uuid not null,
   step                 int not null,
   position             int not null check (position >= 1),
   approvals            int not null check (approvals between 1 and 20),
+  primary key (procedure_version_id, step, position),
+  foreign key (procedure_version_id, step) references countersign.approval_procedure_step (procedure_version_id, position)
+);
+-- Whom a slot asks, and (slot 0) whom the step escalates to: the first that resolves to somebody counts.
+create table countersign.approval_procedure_source (
+  procedure_version_id uuid not null,
+  step                 int not null,
+  slot                 int not null check (slot >= 0),
+  position             int not null check (position >= 1),
   source               text not null check (source in ('person', 'group', 'manager', 'managers_manager', 'application_owner', 'role_owner')),
   source_value         text check (source_value <> ''),
   source_name          text,
-  fallback             text check (fallback in ('person', 'group', 'manager', 'managers_manager', 'application_owner', 'role_owner')),
-  fallback_value       text check (fallback_value <> ''),
-  fallback_name        text,
-  primary key (procedure_version_id, step, position),
+  primary key (procedure_version_id, step, slot, position),
   foreign key (procedure_version_id, step) references countersign.approval_procedure_step (procedure_version_id, position),
   check ((source in ('person', 'group')) = (source_value is not null))
 );
@@ -218,24 +244,94 @@ create table countersign.access_policy_version (
   indefinite             boolean not null,
   justification_required boolean not null,
   justification_minimum  int not null check (justification_minimum >= 0),
+  justification_pattern  text check (justification_pattern <> ''),
+  justification_says     text check (justification_says <> ''),
   ticket_required        boolean not null,
-  ticket_prefix          text,
+  ticket_minimum         int not null check (ticket_minimum >= 0),
+  ticket_pattern         text check (ticket_pattern <> ''),
+  ticket_says            text check (ticket_says <> ''),
+  future_start_s         bigint check (future_start_s > 0),
   extension              boolean not null,
+  extension_maximum_s    bigint check (extension_maximum_s > 0),
+  extension_last_percent int not null check (extension_last_percent between 1 and 100),
+  extension_most         int check (extension_most >= 1),
+  extension_procedure_version_id uuid references countersign.approval_procedure_version,
+  behalf_manager         boolean not null,
+  behalf_owner           boolean not null,
+  behalf_confirm         boolean not null,
+  emergency_maximum_s    bigint check (emergency_maximum_s > 0),
+  emergency_review_s     bigint check (emergency_review_s > 0),
   comment_to_deny        boolean not null,
   digest                 text not null check (digest ~ '^[0-9a-f]{64}$'),
   created_at             timestamptz not null,
   created_by             uuid references countersign.person,
   txid                   xid8 not null default pg_current_xact_id(),
-  unique (policy_id, version)
+  unique (policy_id, version),
+  check ((justification_pattern is null) = (justification_says is null)),
+  check ((ticket_pattern is null) = (ticket_says is null)),
+  check ((emergency_maximum_s is null) = (emergency_review_s is null))
 );
+-- Fields that a policy adds to the form.
+create table countersign.access_policy_field (
+  policy_version_id uuid not null references countersign.access_policy_version,
+  position          int not null check (position >= 1),
+  key               text not null check (key ~ '^[a-z0-9][a-z0-9_]{0,62}$'),
+  label             text not null check (label <> ''),
+  help              text check (help <> ''),
+  required          boolean not null,
+  type              text not null check (type in ('text', 'choice', 'date', 'number', 'yes_no')),
+  choices           text[] not null,
+  minimum           bigint,
+  maximum           bigint,
+  primary key (policy_version_id, position),
+  unique (policy_version_id, key)
+);
+-- What a policy decides without asking anybody. Their conditions are those of access_policy_condition with their position as rule.
+create table countersign.access_policy_rule (
+  policy_version_id uuid not null references countersign.access_policy_version,
+  position          int not null check (position >= 1),
+  name              text not null check (name <> ''),
+  verdict           text not null check (verdict in ('approve', 'deny')),
+  risks             text[] not null,
+  at_most_s         bigint check (at_most_s > 0),
+  longer_than_s     bigint check (longer_than_s > 0),
+  primary key (policy_version_id, position)
+);
+-- Conditions of a policy: rule 0 says for whom it is.
 create table countersign.access_policy_condition (
   policy_version_id uuid not null references countersign.access_policy_version,
+  rule              int not null check (rule >= 0),
   position          int not null check (position >= 1),
   attribute         text not null check (attribute <> ''),
   operator          text not null check (operator in ('is', 'is_not', 'in', 'not_in', 'contains', 'starts_with', 'exists', 'not_exists', 'member_of', 'not_member_of', 'reports_to')),
   "values"          text[] not null,
-  primary key (policy_version_id, position)
+  primary key (policy_version_id, rule, position)
 );
+
+-- Separation of duties: nobody holds a role of set a together with one of set b. Versions never change.
+create table countersign.separation_rule (
+  id         uuid primary key,
+  key        text not null unique check (key ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+  retired_at timestamptz
+);
+create table countersign.separation_rule_version (
+  id                   uuid primary key,
+  rule_id              uuid not null references countersign.separation_rule,
+  version              int not null check (version >= 1),
+  name                 text not null check (name <> ''),
+  procedure_version_id uuid references countersign.approval_procedure_version,
+  digest               text not null check (digest ~ '^[0-9a-f]{64}$'),
+  created_at           timestamptz not null,
+  txid                 xid8 not null default pg_current_xact_id(),
+  unique (rule_id, version)
+);
+create table countersign.separation_rule_role (
+  rule_version_id uuid not null references countersign.separation_rule_version,
+  side            text not null check (side in ('a', 'b')),
+  role_id         uuid not null references countersign.role,
+  primary key (rule_version_id, side, role_id)
+);
+create index separation_rule_role_by_role on countersign.separation_rule_role (role_id);
 
 -- Which policy rules which role: of a role over of its application over the default; then the lowest priority number first.
 create table countersign.policy_binding (
@@ -290,10 +386,15 @@ create table countersign.request (
   beneficiary_id    uuid not null references countersign.person,
   role_id           uuid not null references countersign.role,
   application_id    uuid not null references countersign.application,
-  status            text not null check (status in ('pending', 'needs_info', 'approved', 'denied', 'withdrawn', 'timed_out', 'refused')),
+  status            text not null check (status in ('submitted', 'pending', 'needs_info', 'approved', 'denied', 'withdrawn', 'timed_out', 'refused')),
   step_no           int check (step_no >= 1),
   steps             int not null check (steps >= 0),
   step_due_at       timestamptz,
+  step_left_s       bigint check (step_left_s >= 0),
+  remind_at         timestamptz,
+  escalated         boolean not null default false,
+  nudged_at         timestamptz,
+  distinct_people   boolean not null,
   decision          text not null check (decision in ('refused', 'auto_approved', 'needs_approval')),
   deciding_rule     text not null check (deciding_rule <> ''),
   policy_version_id uuid references countersign.access_policy_version,
@@ -307,24 +408,32 @@ create table countersign.request (
   granted_s         bigint check (granted_s > 0),
   wanted_start      timestamptz,
   extension_of      uuid,
+  fields            text check (fields <> ''),
+  emergency_reason  text check (emergency_reason <> ''),
+  conflicts         text[] not null default '{}',
+  supersedes        uuid references countersign.request,
+  confirmed_at      timestamptz,
   channel           text not null check (channel in ('web', 'api', 'cli', 'slack', 'teams')),
   created_at        timestamptz not null,
   txid              xid8 not null default pg_current_xact_id(),
   closed_at         timestamptz,
   close_category    text check (close_category <> ''),
   unique (id, requester_id, beneficiary_id),
-  check ((status in ('pending', 'needs_info')) = (closed_at is null)),
+  check ((status in ('submitted', 'pending', 'needs_info')) = (closed_at is null)),
   check ((status in ('pending', 'needs_info')) = (step_no is not null)),
   check ((decision = 'refused') = (status = 'refused')),
+  check (emergency_reason is null or decision in ('auto_approved', 'refused')),
   check (decision = 'refused' or policy_version_id is not null),
   check (granted_s is null or duration_s is null or granted_s <= duration_s)
 );
-create unique index request_one_open on countersign.request (beneficiary_id, role_id) where status in ('pending', 'needs_info');
+create unique index request_one_open on countersign.request (beneficiary_id, role_id) where status in ('submitted', 'pending', 'needs_info');
 create index request_by_beneficiary on countersign.request (beneficiary_id, id);
 create index request_by_requester on countersign.request (requester_id, id);
 create index request_by_role on countersign.request (role_id, id);
 create index request_by_application on countersign.request (application_id, id);
 create index request_by_created on countersign.request (created_at, id);
+create index request_remind on countersign.request (remind_at) where remind_at is not null;
+create index request_by_policy on countersign.request (policy_version_id, id);
 create index request_due on countersign.request (step_due_at) where step_due_at is not null;
 
 create table countersign.request_step (
@@ -332,15 +441,20 @@ create table countersign.request_step (
   step_no      int not null,
   name         text not null,
   time_limit_s bigint,
+  -- The step of the procedure version that it is.
+  procedure_version_id uuid not null,
+  procedure_step       int not null,
   opened_at    timestamptz,
   done_at      timestamptz,
-  primary key (request_id, step_no)
+  primary key (request_id, step_no),
+  foreign key (procedure_version_id, procedure_step) references countersign.approval_procedure_step (procedure_version_id, position)
 );
 create table countersign.request_slot (
   request_id   uuid not null,
   step_no      int not null,
   slot_no      int not null,
   approvals    int not null check (approvals >= 1),
+  procedure_slot int not null check (procedure_slot >= 1),
   source       text not null,
   source_label text not null,
   primary key (request_id, step_no, slot_no),
@@ -355,6 +469,9 @@ create table countersign.assignment (
   assigned_at     timestamptz,
   first_viewed_at timestamptz,
   open            boolean not null,
+  acting_as       text not null default 'self' check (acting_as in ('self', 'delegate', 'escalation', 'reassigned', 'fallback')),
+  acting_for      uuid references countersign.person,
+  ended_at        timestamptz,
   primary key (request_id, step_no, slot_no, person_id),
   foreign key (request_id, step_no, slot_no) references countersign.request_slot
 );
@@ -384,6 +501,137 @@ create table countersign.approval (
 );
 create unique index approval_one_denial on countersign.approval (request_id) where verdict = 'deny';
 create index approval_by_person on countersign.approval (decided_by, id);
+
+-- What approvers and requesters do besides deciding. ----------------------------------------------------------------------
+
+-- Somebody stands in while somebody is away: one hop, for what is assigned from starts_at on.
+create table countersign.delegation (
+  id          uuid primary key,
+  person_id   uuid not null references countersign.person,
+  delegate_id uuid not null references countersign.person,
+  starts_at   timestamptz not null,
+  ends_at     timestamptz not null,
+  reason      text check (reason <> ''),
+  created_at  timestamptz not null,
+  ended_at    timestamptz,
+  check (person_id <> delegate_id),
+  check (starts_at < ends_at)
+);
+create index delegation_by_person on countersign.delegation (person_id, ends_at);
+create index delegation_by_delegate on countersign.delegation (delegate_id, ends_at);
+
+-- A question pauses the step until it is answered.
+create table countersign.request_question (
+  id          uuid primary key,
+  request_id  uuid not null references countersign.request,
+  step_no     int not null,
+  asked_by    uuid not null references countersign.person,
+  question    text not null check (question <> ''),
+  asked_at    timestamptz not null,
+  answered_by uuid references countersign.person,
+  answer      text check (answer <> ''),
+  answered_at timestamptz,
+  check ((answered_at is null) = (answer is null))
+);
+create unique index request_question_open on countersign.request_question (request_id) where answered_at is null;
+create index request_question_by_request on countersign.request_question (request_id, asked_at);
+
+-- What somebody is told: on their home page, and through the API.
+create table countersign.notice (
+  id         uuid primary key,
+  person_id  uuid not null references countersign.person,
+  kind       text not null check (kind ~ '^[a-z_]+$'),
+  request_id uuid references countersign.request,
+  sentence   text not null check (sentence <> ''),
+  created_at timestamptz not null,
+  seen_at    timestamptz
+);
+create index notice_by_person on countersign.notice (person_id, id) where seen_at is null;
+create index notice_by_request on countersign.notice (request_id) where request_id is not null;
+
+-- The debt of an emergency: somebody who was skipped looks at it afterwards.
+create table countersign.emergency_review (
+  request_id     uuid primary key references countersign.request,
+  beneficiary_id uuid not null references countersign.person,
+  due_at         timestamptz not null,
+  overdue_told_at timestamptz,
+  reviewed_by    uuid references countersign.person,
+  reviewed_at    timestamptz,
+  verdict        text check (verdict in ('justified', 'not_justified')),
+  comment        text check (comment <> ''),
+  check ((reviewed_at is null) = (verdict is null) and (reviewed_at is null) = (reviewed_by is null)),
+  constraint review_not_by_oneself check (reviewed_by <> beneficiary_id)
+);
+create index emergency_review_owed on countersign.emergency_review (beneficiary_id) where reviewed_at is null;
+create index emergency_review_due on countersign.emergency_review (due_at) where reviewed_at is null;
+-- Who was skipped, and so may review.
+create table countersign.emergency_reviewer (
+  request_id uuid not null references countersign.emergency_review,
+  person_id  uuid not null references countersign.person,
+  primary key (request_id, person_id)
+);
+create index emergency_reviewer_by_person on countersign.emergency_reviewer (person_id);
+
+-- Changing the rules ---------------------------------------------------------------------------------------------------
+
+-- A change of the catalog: proposed, approved by somebody else where that is required, applied.
+create table countersign.policy_change (
+  id           uuid primary key,
+  author_id    uuid references countersign.person,
+  source       text not null check (source <> ''),
+  body         text not null check (body <> ''),
+  digest       text not null check (digest ~ '^[0-9a-f]{64}$'),
+  changes      text[] not null,
+  whatif       text,
+  status       text not null check (status in ('proposed', 'approved', 'applied', 'rejected', 'withdrawn', 'failed')),
+  submitted_at timestamptz not null,
+  effective_at timestamptz,
+  approver_id  uuid references countersign.person,
+  decided_at   timestamptz,
+  comment      text check (comment <> ''),
+  applied_at   timestamptz,
+  last_error   text,
+  constraint policy_change_by_two check (approver_id is null or author_id is null or approver_id <> author_id)
+);
+create index policy_change_by_time on countersign.policy_change (submitted_at desc, id);
+create index policy_change_due on countersign.policy_change (effective_at) where status = 'approved';
+-- Which versions a change made.
+create table countersign.policy_change_version (
+  change_id    uuid not null references countersign.policy_change,
+  policy_key   text not null,
+  version_from int,
+  version_to   int,
+  primary key (change_id, policy_key)
+);
+
+-- What the nightly check found: steps that nobody can take, or only one person, or only the asker.
+create table countersign.policy_finding (
+  id                uuid primary key,
+  policy_version_id uuid not null references countersign.access_policy_version,
+  role_id           uuid not null references countersign.role,
+  step              text not null,
+  kind              text not null check (kind in ('nobody', 'single_person', 'only_the_asker', 'unresolvable')),
+  people            int not null check (people >= 1),
+  example_id        uuid references countersign.person,
+  sentence          text not null check (sentence <> ''),
+  found_at          timestamptz not null
+);
+create index policy_finding_by_policy on countersign.policy_finding (policy_version_id, role_id);
+
+-- Two grants of one person that a separation rule keeps apart.
+create table countersign.separation_finding (
+  id              uuid primary key,
+  rule_version_id uuid not null references countersign.separation_rule_version,
+  person_id       uuid not null references countersign.person,
+  grant_a         uuid not null,
+  grant_b         uuid not null,
+  request_id      uuid references countersign.request,
+  found_at        timestamptz not null,
+  outcome         text not null check (outcome in ('found', 'approved_with_exception')),
+  resolved_at     timestamptz
+);
+create unique index separation_finding_open on countersign.separation_finding (rule_version_id, grant_a, grant_b) where resolved_at is null;
+create index separation_finding_by_person on countersign.separation_finding (person_id);
 
 -- Grants and memberships ---------------------------------------------------------------------------------------------
 
@@ -437,6 +685,7 @@ create table countersign.access_grant (
   extension_of      uuid references countersign.access_grant,
   attempts          int not null default 0,
   last_error        text,
+  no_extension      boolean not null default false,
   confirmed         text not null default 'unknown' check (confirmed in ('works', 'fails', 'unknown')),
   confirmed_at      timestamptz,
   unique (request_id),

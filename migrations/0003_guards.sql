@@ -13,8 +13,10 @@ declare made xid8;
 begin
   if tg_table_name in ('access_profile_rule', 'access_profile_condition') then
     select txid into made from access_profile_version where id = new.profile_version_id;
-  elsif tg_table_name in ('approval_procedure_step', 'approval_procedure_slot') then
+  elsif tg_table_name in ('approval_procedure_step', 'approval_procedure_slot', 'approval_procedure_condition', 'approval_procedure_source') then
     select txid into made from approval_procedure_version where id = new.procedure_version_id;
+  elsif tg_table_name = 'separation_rule_role' then
+    select txid into made from separation_rule_version where id = new.rule_version_id;
   else
     select txid into made from access_policy_version where id = new.policy_version_id;
   end if;
@@ -34,18 +36,35 @@ begin
      or proof.kind not in ('request.approved', 'request.auto_approved') then
     raise exception 'a grant needs the approval that came before it' using errcode = 'check_violation', constraint = 'grant_after_approval';
   end if;
-  select r.decision, r.policy_version_id, r.duration_s, coalesce(r.granted_s, r.duration_s) as granted_s into asked from request r
+  select r.decision, r.policy_version_id, r.duration_s, coalesce(r.granted_s, r.duration_s) as granted_s, r.extension_of, r.emergency_reason into asked from request r
     where r.id = new.request_id and r.status = 'approved'
       and r.beneficiary_id = new.beneficiary_id and r.role_id = new.role_id and r.application_id = new.application_id;
   if not found then
     raise exception 'a grant is of an approved request, for its beneficiary and role' using errcode = 'check_violation', constraint = 'grant_of_request';
   end if;
-  select v.procedure_version_id, v.maximum_s, v.indefinite into ruled from access_policy_version v where v.id = asked.policy_version_id;
-  if (proof.kind = 'request.auto_approved') is distinct from (asked.decision = 'auto_approved') or (asked.decision = 'auto_approved') is distinct from (ruled.procedure_version_id is null) then
+  select case when asked.extension_of is not null then coalesce(v.extension_procedure_version_id, v.procedure_version_id) else v.procedure_version_id end as procedure_version_id,
+      case when asked.emergency_reason is not null then least(v.emergency_maximum_s, v.maximum_s)
+           when asked.extension_of is not null then least(v.extension_maximum_s, v.maximum_s) else v.maximum_s end as maximum_s, v.indefinite, v.emergency_maximum_s,
+      exists (select 1 from access_policy_rule u where u.policy_version_id = v.id and u.verdict = 'approve') as approves
+    into ruled from access_policy_version v where v.id = asked.policy_version_id;
+  if (proof.kind = 'request.auto_approved') is distinct from (asked.decision = 'auto_approved')
+     or asked.decision = 'auto_approved' and ruled.procedure_version_id is not null and not ruled.approves
+        and (asked.emergency_reason is null or ruled.emergency_maximum_s is null)
+     or asked.decision = 'needs_approval' and not exists (select 1 from request_slot s where s.request_id = new.request_id) then
     raise exception 'only a policy that says so approves by itself' using errcode = 'check_violation', constraint = 'grant_after_decision';
   end if;
-  if exists (select 1 from approval_procedure_slot s where s.procedure_version_id = ruled.procedure_version_id
-       and (select count(*) from approval a where a.request_id = new.request_id and a.step_no = s.step and a.slot_no = s.position and a.verdict = 'approve') < s.approvals) then
+  -- What the request asks is what its procedure says: steps that are always part of it cannot be left out, and no slot asks for less.
+  if asked.decision = 'needs_approval' and (
+       exists (select 1 from approval_procedure_slot s join approval_procedure_step t on (t.procedure_version_id, t.position) = (s.procedure_version_id, s.step)
+         where s.procedure_version_id = ruled.procedure_version_id and not t.conditional and not exists (
+           select 1 from request_step q join request_slot l on (l.request_id, l.step_no) = (q.request_id, q.step_no)
+           where q.request_id = new.request_id and q.procedure_version_id = s.procedure_version_id and q.procedure_step = s.step
+             and l.procedure_slot = s.position and l.approvals = s.approvals))
+       or exists (select 1 from request_slot l join request_step q on (q.request_id, q.step_no) = (l.request_id, l.step_no)
+         where l.request_id = new.request_id and (
+           (select count(*) from approval a where a.request_id = l.request_id and a.step_no = l.step_no and a.slot_no = l.slot_no and a.verdict = 'approve') < l.approvals
+           or not exists (select 1 from approval_procedure_slot s
+             where (s.procedure_version_id, s.step, s.position) = (q.procedure_version_id, q.procedure_step, l.procedure_slot) and s.approvals = l.approvals)))) then
     raise exception 'a grant needs every slot of its procedure approved' using errcode = 'check_violation', constraint = 'grant_after_every_slot';
   end if;
   if new.duration_s is distinct from asked.granted_s or new.ends_at is distinct from new.starts_at + make_interval(secs => new.duration_s)
@@ -107,14 +126,17 @@ end $$;
 create function countersign.refuse_rewrite() returns trigger language plpgsql set search_path = pg_catalog as $$
 begin
   if tg_table_name = 'request' then
-    if (new.id, new.requester_id, new.beneficiary_id, new.role_id, new.application_id, new.decision, new.deciding_rule, new.inputs, new.inputs_digest, new.trace, new.ask_digest, new.created_at, new.txid, new.channel, new.steps)
-         is distinct from (old.id, old.requester_id, old.beneficiary_id, old.role_id, old.application_id, old.decision, old.deciding_rule, old.inputs, old.inputs_digest, old.trace, old.ask_digest, old.created_at, old.txid, old.channel, old.steps)
+    if (new.id, new.requester_id, new.beneficiary_id, new.role_id, new.application_id, new.decision, new.deciding_rule, new.inputs, new.inputs_digest, new.trace, new.ask_digest, new.created_at, new.txid, new.channel, new.steps, new.distinct_people, new.fields, new.emergency_reason, new.conflicts, new.supersedes)
+         is distinct from (old.id, old.requester_id, old.beneficiary_id, old.role_id, old.application_id, old.decision, old.deciding_rule, old.inputs, old.inputs_digest, old.trace, old.ask_digest, old.created_at, old.txid, old.channel, old.steps, old.distinct_people, old.fields, old.emergency_reason, old.conflicts, old.supersedes)
        or (new.policy_version_id, new.duration_s, new.wanted_start, new.extension_of, new.justification, new.ticket_reference)
          is distinct from (old.policy_version_id, old.duration_s, old.wanted_start, old.extension_of, old.justification, old.ticket_reference) then
       raise exception 'what was submitted is what is approved: it never changes' using errcode = 'check_violation', constraint = 'request_as_submitted';
     end if;
-    if old.status not in ('pending', 'needs_info') and new.status is distinct from old.status then
+    if old.status not in ('submitted', 'pending', 'needs_info') and new.status is distinct from old.status then
       raise exception 'a closed request stays closed' using errcode = 'check_violation', constraint = 'request_closed';
+    end if;
+    if old.status <> 'submitted' and new.status = 'submitted' or old.confirmed_at is not null and new.confirmed_at is distinct from old.confirmed_at then
+      raise exception 'what was confirmed stays confirmed' using errcode = 'check_violation', constraint = 'request_confirmed';
     end if;
     if new.status = 'approved' and old.status <> 'approved' and exists (select 1 from countersign.request_slot s where s.request_id = new.id
          and (select count(*) from countersign.approval a where a.request_id = s.request_id and a.step_no = s.step_no and a.slot_no = s.slot_no and a.verdict = 'approve') < s.approvals) then
@@ -155,7 +177,8 @@ begin
       raise exception 'only the first look finds what was there before' using errcode = 'check_violation', constraint = 'target_first_look';
     end if;
   else
-    another := (new.request_id, new.step_no, new.slot_no, new.person_id) is distinct from (old.request_id, old.step_no, old.slot_no, old.person_id);
+    another := (new.request_id, new.step_no, new.slot_no, new.person_id, new.acting_as, new.acting_for)
+      is distinct from (old.request_id, old.step_no, old.slot_no, old.person_id, old.acting_as, old.acting_for);
   end if;
   if another then
     raise exception 'a % never becomes another', tg_table_name using errcode = 'check_violation', constraint = 'never_another';
@@ -166,15 +189,14 @@ end $$;
 -- The decider holds a slot of the step that is open, of a request that is open, approves what was submitted, and counts once where
 -- the procedure says so.
 create function countersign.require_open_step() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
-declare ruled_by uuid;
+declare once boolean;
 begin
-  select r.policy_version_id into ruled_by from request r where r.id = new.request_id and r.status = 'pending' and r.step_no = new.step_no and r.ask_digest = new.ask_digest
+  select r.distinct_people into once from request r where r.id = new.request_id and r.status = 'pending' and r.step_no = new.step_no and r.ask_digest = new.ask_digest
     and (new.granted_s is null or r.duration_s is null or new.granted_s <= r.duration_s);
   if not found then
     raise exception 'nothing to decide: the request is closed, at another step, or not what was shown' using errcode = 'check_violation', constraint = 'approval_of_open_step';
   end if;
-  if exists (select 1 from approval a where a.request_id = new.request_id and a.decided_by = new.decided_by) and exists (
-       select 1 from access_policy_version v join approval_procedure_version p on p.id = v.procedure_version_id where v.id = ruled_by and p.distinct_people) then
+  if once and exists (select 1 from approval a where a.request_id = new.request_id and a.decided_by = new.decided_by) then
     raise exception 'one person counts once' using errcode = 'check_violation', constraint = 'approval_once';
   end if;
   if new.decided_at not between clock() - interval '5 minutes' and clock() + interval '5 minutes' then
@@ -194,8 +216,14 @@ begin
   elsif tg_table_name = 'approval' then
     select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id()
       and kind = case new.verdict when 'approve' then 'approval.given' else 'approval.denied' end) into held;
-  elsif tg_table_name = 'assignment' then
-    select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id() and kind like 'request.%') into held;
+  elsif tg_table_name in ('assignment', 'request_question') then
+    select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id() and (kind like 'request.%' or kind like 'approval.%')) into held;
+  elsif tg_table_name = 'emergency_review' then
+    select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id() and (kind = 'request.auto_approved' or kind like 'emergency.%')) into held;
+  elsif tg_table_name = 'delegation' then
+    select exists (select 1 from audit_event where person_id = new.person_id and txid = pg_current_xact_id() and kind like 'delegation.%') into held;
+  elsif tg_table_name = 'policy_change' then
+    select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and (kind like 'policy_change.%' or kind like 'catalog.%')) into held;
   else
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind like 'catalog.%') into held;
   end if;
@@ -212,14 +240,15 @@ begin
   foreach t in array array['audit_event', 'approval',
       'access_profile_version', 'access_profile_rule', 'access_profile_condition',
       'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot',
-      'access_policy_version', 'access_policy_condition'] loop
+      'access_policy_version', 'access_policy_condition', 'approval_procedure_condition', 'approval_procedure_source',
+      'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer'] loop
     execute format('create trigger only_grows before update or delete on countersign.%I for each row execute function countersign.refuse_change()', t);
     execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
     execute format('alter table countersign.%I enable always trigger only_grows, enable always trigger never_emptied', t);
   end loop;
   -- Tables whose rows are never removed.
   foreach t in array array['request', 'request_step', 'request_slot', 'access_grant', 'role', 'application', 'person', 'identity', 'target',
-      'access_policy', 'access_profile', 'approval_procedure'] loop
+      'access_policy', 'access_profile', 'approval_procedure', 'separation_rule', 'delegation', 'request_question', 'emergency_review', 'policy_change'] loop
     execute format('create trigger never_removed before delete on countersign.%I for each row execute function countersign.refuse_change()', t);
     execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
     execute format('alter table countersign.%I enable always trigger never_removed, enable always trigger never_emptied', t);
@@ -237,13 +266,15 @@ begin
     execute format('create trigger never_another before update on countersign.%I for each row execute function countersign.refuse_another()', t);
     execute format('alter table countersign.%I enable always trigger never_another', t);
   end loop;
-  foreach t in array array['access_profile_rule', 'access_profile_condition', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_condition'] loop
+  foreach t in array array['access_profile_rule', 'access_profile_condition', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_condition',
+      'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_role'] loop
     execute format('create trigger not_later before insert on countersign.%I for each row execute function countersign.refuse_late_part()', t);
     execute format('alter table countersign.%I enable always trigger not_later', t);
   end loop;
   -- Tables whose changes need an event.
   foreach t in array array['request', 'approval', 'access_grant', 'application', 'role', 'policy_binding',
-      'access_policy', 'access_policy_version', 'access_profile_version', 'approval_procedure_version'] loop
+      'access_policy', 'access_policy_version', 'access_profile_version', 'approval_procedure_version', 'separation_rule', 'separation_rule_version',
+      'request_question', 'emergency_review', 'delegation', 'policy_change'] loop
     execute format('create constraint trigger with_event after insert or update on countersign.%I deferrable initially deferred for each row execute function countersign.require_event()', t);
     execute format('alter table countersign.%I enable always trigger with_event', t);
   end loop;
@@ -289,21 +320,35 @@ grant insert on countersign.api_token to countersign_app;
 grant update (last_used_at, revoked_at) on countersign.api_token to countersign_app;
 grant insert (id, profile_id, version, name, digest, created_at) on countersign.access_profile_version to countersign_app;
 grant insert on countersign.access_profile_rule, countersign.access_profile_condition to countersign_app;
-grant insert (id, procedure_id, version, name, distinct_people, digest, created_at) on countersign.approval_procedure_version to countersign_app;
-grant insert on countersign.approval_procedure_step, countersign.approval_procedure_slot to countersign_app;
+grant insert (id, procedure_id, version, name, distinct_people, reassign, digest, created_at) on countersign.approval_procedure_version to countersign_app;
+grant insert on countersign.approval_procedure_step, countersign.approval_procedure_slot, countersign.approval_procedure_condition, countersign.approval_procedure_source to countersign_app;
 grant insert (id, policy_id, version, name, profile_version_id, procedure_version_id, recommended_s, minimum_s, maximum_s, choices_s, indefinite,
-  justification_required, justification_minimum, ticket_required, ticket_prefix, extension, comment_to_deny, digest, created_at, created_by) on countersign.access_policy_version to countersign_app;
-grant insert on countersign.access_policy_condition to countersign_app;
+  justification_required, justification_minimum, justification_pattern, justification_says, ticket_required, ticket_minimum, ticket_pattern, ticket_says, future_start_s,
+  extension, extension_maximum_s, extension_last_percent, extension_most, extension_procedure_version_id, behalf_manager, behalf_owner, behalf_confirm,
+  emergency_maximum_s, emergency_review_s, comment_to_deny, digest, created_at, created_by) on countersign.access_policy_version to countersign_app;
+grant insert on countersign.access_policy_condition, countersign.access_policy_field, countersign.access_policy_rule to countersign_app;
+grant insert, update (retired_at) on countersign.separation_rule to countersign_app;
+grant insert (id, rule_id, version, name, procedure_version_id, digest, created_at) on countersign.separation_rule_version to countersign_app;
+grant insert on countersign.separation_rule_role to countersign_app;
+grant insert, delete on countersign.policy_finding to countersign_app;
+grant insert, update (resolved_at, outcome, request_id) on countersign.separation_finding to countersign_app;
+grant insert, update (status, approver_id, decided_at, comment, applied_at, last_error, effective_at, whatif, changes) on countersign.policy_change to countersign_app;
+grant insert on countersign.policy_change_version to countersign_app;
+grant insert, update (ended_at) on countersign.delegation to countersign_app;
+grant insert, update (answered_by, answer, answered_at) on countersign.request_question to countersign_app;
+grant insert, update (seen_at) on countersign.notice to countersign_app;
+grant insert, update (reviewed_by, reviewed_at, verdict, comment, overdue_told_at) on countersign.emergency_review to countersign_app;
+grant insert on countersign.emergency_reviewer to countersign_app;
 -- Neither id nor time nor transaction of an event is the application's to choose.
 grant insert (kind, actor_kind, actor_id, actor_name, acting_for, token_id, channel, request_id, grant_id, person_id, role_id, application_id, policy_version_id, data) on countersign.audit_event to countersign_app;
 grant insert on countersign.request to countersign_app;
-grant update (status, step_no, step_due_at, granted_s, closed_at, close_category) on countersign.request to countersign_app;
+grant update (status, step_no, step_due_at, step_left_s, remind_at, escalated, nudged_at, confirmed_at, granted_s, closed_at, close_category) on countersign.request to countersign_app;
 grant insert on countersign.request_step, countersign.request_slot, countersign.assignment to countersign_app;
 grant update (opened_at, done_at) on countersign.request_step to countersign_app;
-grant update (assigned_at, first_viewed_at, open) on countersign.assignment to countersign_app;
+grant update (assigned_at, first_viewed_at, open, ended_at) on countersign.assignment to countersign_app;
 grant insert on countersign.approval to countersign_app;
 grant insert on countersign.access_grant to countersign_app;
-grant update (status, starts_at, ends_at, provisioning_started_at, granted_at, verified_at, ended_at, end_verified_at, end_reason, ended_by, end_comment, attempts, last_error, confirmed, confirmed_at) on countersign.access_grant to countersign_app;
+grant update (status, starts_at, ends_at, provisioning_started_at, granted_at, verified_at, ended_at, end_verified_at, end_reason, ended_by, end_comment, attempts, last_error, no_extension, confirmed, confirmed_at) on countersign.access_grant to countersign_app;
 grant insert (id, directory, person_id, person_reference, group_reference, wanted, done_gen, next_at, owed_since) on countersign.target to countersign_app;
 grant update (person_id, wanted, gen, done_gen, next_at, owed_since, fails, lease_until, lease_token, verify_at, member, member_seen_at, pre_existing, last_error) on countersign.target to countersign_app;
 
@@ -314,7 +359,7 @@ grant select on all tables in schema countersign to countersign_auditor;
 revoke select on countersign.session, countersign.sign_in_attempt, countersign.api_token, countersign.idempotency_key, countersign.app_login from countersign_auditor;
 
 -- The guard functions read what they check.
-grant select on countersign.audit_event, countersign.request, countersign.approval, countersign.approval_procedure_slot, countersign.target, countersign.role, countersign.person, countersign.policy_binding,
+grant select on countersign.audit_event, countersign.request, countersign.approval, countersign.approval_procedure_slot, countersign.approval_procedure_step, countersign.access_policy_rule, countersign.request_step, countersign.request_slot, countersign.separation_rule_version, countersign.target, countersign.role, countersign.person, countersign.policy_binding,
   countersign.access_profile_version, countersign.approval_procedure_version, countersign.access_policy_version to countersign_guard;
 
 do $$
@@ -324,7 +369,8 @@ begin
            where n.nspname = 'countersign' and c.relkind = 'r' loop
     execute format('alter table countersign.%I owner to %I', r.relname,
       case when r.relname in ('audit_event', 'approval', 'access_profile_version', 'access_profile_rule', 'access_profile_condition',
-        'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_version', 'access_policy_condition')
+        'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_version', 'access_policy_condition',
+        'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role')
       then 'countersign_audit' else 'countersign_owner' end);
   end loop;
   for r in select p.oid::regprocedure as f from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'countersign' loop

@@ -28,11 +28,13 @@ pub enum Operator {
     MemberOf,
     /// Member of none of the groups given.
     NotMemberOf,
+    /// Reports to one of the people given, by login or reference, at any depth.
+    ReportsTo,
 }
 
 impl Operator {
     /// Every operator with its word.
-    pub const ALL: [(Operator, &'static str); 10] = [
+    pub const ALL: [(Operator, &'static str); 11] = [
         (Self::Is, "is"),
         (Self::IsNot, "is_not"),
         (Self::In, "in"),
@@ -43,6 +45,7 @@ impl Operator {
         (Self::NotExists, "not_exists"),
         (Self::MemberOf, "member_of"),
         (Self::NotMemberOf, "not_member_of"),
+        (Self::ReportsTo, "reports_to"),
     ];
 
     /// The word in configuration and database.
@@ -68,7 +71,7 @@ impl Operator {
 /// `attribute operator values`, for example `department is Engineering`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// Name of the attribute; ignored by the group operators.
+    /// Name of the attribute; ignored by the group operators and by `reports_to`.
     pub attribute: String,
     /// How it is compared.
     pub operator: Operator,
@@ -94,9 +97,18 @@ impl Condition {
     /// true, `not_exists` and `not_member_of` apart; and an empty value that it is compared with never does.
     pub fn check(&self, person: &PersonSnapshot) -> Checked {
         let groups = matches!(self.operator, Operator::MemberOf | Operator::NotMemberOf);
-        let attribute = if groups { "groups" } else { self.attribute.as_str() };
-        let seen = person.values(attribute);
         let given = || self.values.iter().map(String::as_str).filter(|value| !value.is_empty());
+        let attribute = match self.operator {
+            Operator::ReportsTo => "manager",
+            _ if groups => "groups",
+            _ => self.attribute.as_str(),
+        };
+        let seen: Vec<&str> = match self.operator {
+            Operator::ReportsTo => person.line.iter().map(|above| above.user_name.as_str()).collect(),
+            // Of many groups only those that matter here are worth keeping.
+            _ if groups => person.groups.iter().filter(|g| given().any(|w| g.reference == w || same(&g.name, w))).map(|g| g.name.as_str()).collect(),
+            _ => person.values(attribute),
+        };
         let any_equal = || seen.iter().any(|value| given().any(|wanted| same(value, wanted)));
         let met = match self.operator {
             Operator::Is | Operator::In => any_equal(),
@@ -105,10 +117,35 @@ impl Condition {
             Operator::StartsWith => seen.iter().any(|v| given().any(|w| v.to_lowercase().starts_with(&w.to_lowercase()))),
             Operator::Exists => !seen.is_empty(),
             Operator::NotExists => seen.is_empty(),
-            Operator::MemberOf => given().any(|group| person.in_group(group)),
-            Operator::NotMemberOf => !given().any(|group| person.in_group(group)),
+            Operator::MemberOf => !seen.is_empty(),
+            Operator::NotMemberOf => seen.is_empty(),
+            Operator::ReportsTo => given().any(|who| person.line.iter().any(|above| above.reference == who || same(&above.user_name, who))),
         };
         Checked { met, sentence: self.sentence(), attribute: attribute.into(), seen: seen.into_iter().map(Into::into).collect() }
+    }
+
+    /// Whether `checked`, how this condition came out, rests on nothing: the directory says nothing of the attribute. What asks about
+    /// presence itself, and groups, which are always read whole, are never silent.
+    pub fn is_silent(&self, checked: &Checked) -> bool {
+        let asks_presence = matches!(self.operator, Operator::Exists | Operator::NotExists | Operator::MemberOf | Operator::NotMemberOf);
+        !asks_presence && checked.seen.is_empty()
+    }
+
+    /// The condition in words, of anybody: "department is Engineering".
+    pub fn holds_sentence(&self) -> String {
+        let name = self.attribute.replace('_', " ");
+        let values = either(&self.values);
+        match self.operator {
+            Operator::Is | Operator::In => format!("{name} is {values}"),
+            Operator::IsNot | Operator::NotIn => format!("{name} is not {values}"),
+            Operator::Contains => format!("{name} contains {values}"),
+            Operator::StartsWith => format!("{name} starts with {values}"),
+            Operator::Exists => format!("has {} {name}", article(&name)),
+            Operator::NotExists => format!("has no {name}"),
+            Operator::MemberOf => format!("is a member of {values}"),
+            Operator::NotMemberOf => format!("is not a member of {values}"),
+            Operator::ReportsTo => format!("reports to {values}"),
+        }
     }
 
     /// The condition in words, to the person: "You must be in department Engineering".
@@ -127,6 +164,7 @@ impl Condition {
             Operator::NotExists => format!("You must have no {name}"),
             Operator::MemberOf => format!("You must be a member of {values}"),
             Operator::NotMemberOf => format!("You must not be a member of {values}"),
+            Operator::ReportsTo => format!("You must report to {values}, directly or through others"),
         }
     }
 
@@ -143,6 +181,7 @@ impl Condition {
             Operator::NotExists => format!("Kept out: whoever has no {name}"),
             Operator::MemberOf => format!("Kept out: members of {values}"),
             Operator::NotMemberOf => format!("Kept out: whoever is no member of {values}"),
+            Operator::ReportsTo => format!("Kept out: whoever reports to {values}"),
         }
     }
 }

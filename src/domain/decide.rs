@@ -3,10 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::condition::Checked;
+use super::catalog::Risk;
+use super::condition::{Checked, Condition};
 use super::id::{PersonId, PolicyVersionId, RoleId};
 use super::person::PersonSnapshot;
-use super::policy::{AccessPolicy, Effect};
+use super::policy::{AccessPolicy, ApprovalProcedure, AutoRule, Effect, Step, Verdict, When};
+use super::separation::SeparationRule;
 use super::span::Seconds;
 
 /// What is asked for, as far as the decision looks at it.
@@ -18,10 +20,40 @@ pub struct Ask {
     pub beneficiary: PersonId,
     /// Which role.
     pub role: RoleId,
+    /// The role's risk.
+    pub risk: Risk,
     /// None: without end.
     pub duration: Option<Seconds>,
     /// None: as soon as it is approved.
     pub starts_at: Option<DateTime<Utc>>,
+    /// Whether it extends a lease.
+    pub extension: bool,
+    /// Whether it is to begin before anybody is asked.
+    pub emergency: bool,
+    /// Whether a review of an earlier emergency of the beneficiary is still owed.
+    pub review_owed: bool,
+    /// What the requester is to the beneficiary or the role; looked at when they ask for somebody else.
+    pub standing: Standing,
+    /// Roles that the beneficiary holds or has asked for, in order of their ids; only those that a separation rule names.
+    pub held: Vec<RoleId>,
+}
+
+/// What a requester is to whom they ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Manager of the beneficiary, at any depth.
+    pub manages: bool,
+    /// Owner of the role or of its application.
+    pub owns: bool,
+}
+
+/// The rules that an ask is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The policies that may govern the role, first priority first.
+    pub policies: &'a [&'a AccessPolicy],
+    /// Every separation rule that names the role.
+    pub separation: &'a [&'a SeparationRule],
 }
 
 /// What a policy says of an ask.
@@ -68,6 +100,17 @@ pub struct TraceLine {
     pub decisive: bool,
 }
 
+/// A step that the ask goes through: which one of which version of which procedure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// Key of the procedure.
+    pub procedure: String,
+    /// Its version.
+    pub version: i32,
+    /// Which of its steps, counted from 1.
+    pub position: usize,
+}
+
 /// The decision with everything that led to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
@@ -77,117 +120,349 @@ pub struct Decision {
     pub policy: Option<PolicyVersionId>,
     /// The rule that decided, in a few words.
     pub deciding_rule: String,
+    /// The steps it goes through, in order; also those that an emergency skips. None when nobody is asked.
+    pub steps: Vec<PlannedStep>,
+    /// Key and version of each separation rule that it runs against.
+    pub conflicts: Vec<String>,
     /// Every rule looked at, in order.
     pub trace: Vec<TraceLine>,
 }
 
-/// Decides on `ask` by the `policies` that may govern the role, first priority first, for `person` as the directory described
-/// them. `now` only guards against a start in the past. Never fails: whatever cannot be allowed is refused with its reason.
+impl Decision {
+    /// Whether the deciding rule is a separation of duties.
+    pub fn is_separated(&self) -> bool {
+        self.outcome == Outcome::Refused && self.deciding_rule.starts_with("separation ")
+    }
+}
+
+/// The body of a planned step: of the policy's procedure, of the one for its extensions, or of a separation rule.
+pub fn step_of<'a>(policy: &'a AccessPolicy, separation: &[&'a SeparationRule], planned: &PlannedStep) -> Option<(&'a ApprovalProcedure, &'a Step)> {
+    let extension = policy.extension.as_ref().and_then(|rules| rules.procedure.as_ref());
+    let mut all = policy.procedure.iter().chain(extension).chain(separation.iter().filter_map(|rule| rule.procedure.as_ref()));
+    let found = all.find(|procedure| procedure.key == planned.procedure && procedure.version == planned.version)?;
+    Some((found, found.steps.get(planned.position.checked_sub(1)?)?))
+}
+
+/// Decides on `ask` by `rules` for `person` as the directory described them. `now` only guards against a start in the past. Never
+/// fails: whatever cannot be allowed is refused with its reason.
 ///
-/// How rules combine: the first policy whose `applies_to` conditions all hold governs. In its access profile a rule applies when
-/// all its conditions hold; a deny rule that applies refuses, whatever else; otherwise one allow rule that applies suffices;
-/// otherwise the ask is refused. A disabled person is refused before any rule.
-pub fn decide(policies: &[&AccessPolicy], person: &PersonSnapshot, ask: &Ask, now: DateTime<Utc>) -> Decision {
-    let mut trace = Vec::new();
-    let mut line = |rule: String, checked: Checked, decisive: bool| {
-        trace.push(TraceLine {
+/// How rules combine, in this order; the first that refuses ends it:
+///
+/// 1. The person is active, and the start is not past.
+/// 2. The first policy whose conditions all hold governs. A condition on an attribute of which the directory says nothing can
+///    neither be held true nor false: then it is unknown who governs, and the ask is refused.
+/// 3. In its access profile a rule applies when all its conditions hold. A deny rule that applies refuses, whatever else; one that
+///    cannot be ruled out, because the directory says nothing of its attribute, applies. Otherwise one allow rule that applies suffices.
+/// 4. Who asks for somebody else is somebody whom the policy lets.
+/// 5. An emergency needs a path for it, and no review owed.
+/// 6. A separation rule that the person would run against refuses, or adds the steps of its procedure.
+/// 7. An auto rule that denies refuses. Then an emergency is approved at once; then an auto rule that approves does, unless a
+///    separation rule wants its steps.
+/// 8. What is left goes through the steps of the procedure whose conditions hold or cannot be ruled out. A policy without a
+///    procedure approves at once; a procedure of which no step is left refuses.
+///
+/// The order of rules within a profile, of auto rules and of conditions never matters. `exists`, `not_exists` and the group
+/// operators look at absence itself: for them nothing is unknown.
+pub fn decide(rules: Rules<'_>, person: &PersonSnapshot, ask: &Ask, now: DateTime<Utc>) -> Decision {
+    let mut desk = Desk { person, trace: Vec::new(), conflicts: Vec::new(), steps: Vec::new() };
+    match desk.decide(rules, ask, now) {
+        Ok((policy, outcome, deciding_rule)) => desk.close(outcome, Some(policy.id), deciding_rule),
+        Err((policy, deciding_rule)) => desk.close(Outcome::Refused, policy, deciding_rule),
+    }
+}
+
+/// Why it is refused: the policy that governs, if one does, and the rule.
+type Refused = (Option<PolicyVersionId>, String);
+
+struct Desk<'a> {
+    person: &'a PersonSnapshot,
+    trace: Vec<TraceLine>,
+    conflicts: Vec<String>,
+    steps: Vec<PlannedStep>,
+}
+
+impl Desk<'_> {
+    fn close(self, outcome: Outcome, policy: Option<PolicyVersionId>, deciding_rule: String) -> Decision {
+        let steps = if outcome == Outcome::Refused { Vec::new() } else { self.steps };
+        Decision { outcome, policy, deciding_rule, steps, conflicts: self.conflicts, trace: self.trace }
+    }
+
+    fn line(&mut self, rule: String, checked: Checked, decisive: bool) {
+        self.trace.push(TraceLine {
             rule,
             sentence: checked.sentence,
             attribute: Some(checked.attribute).filter(|a| !a.is_empty()),
             seen: checked.seen,
-            source: person.directory.clone(),
-            fetched_at: person.fetched_at,
+            source: self.person.directory.clone(),
+            fetched_at: self.person.fetched_at,
             passed: checked.met,
             decisive,
         });
-    };
-    let plain = |sentence: String, attribute: &str, seen: Vec<String>, met: bool| Checked { met, sentence, attribute: attribute.into(), seen };
-
-    line(
-        "person is active".into(),
-        plain("Your account must be active in the directory".into(), "active", vec![person.active.to_string()], person.active),
-        !person.active,
-    );
-    if !person.active {
-        return Decision { outcome: Outcome::Refused, policy: None, deciding_rule: "person is active".into(), trace };
-    }
-    if let Some(start) = ask.starts_at.filter(|start| *start < now) {
-        line("start is not past".into(), plain("The start must not lie in the past".into(), "", vec![start.to_rfc3339()], false), true);
-        return Decision { outcome: Outcome::Refused, policy: None, deciding_rule: "start is not past".into(), trace };
     }
 
-    let mut governing = None;
-    for policy in policies {
-        let mut all = true;
-        if policy.applies_to.is_empty() {
-            line(format!("policy {} v{}: for whom", policy.key, policy.version), plain("This policy is for everybody".into(), "", vec![], true), false);
+    /// A line about something that is no condition.
+    fn say(&mut self, rule: String, sentence: &str, passed: bool, decisive: bool) {
+        self.line(rule, plain(sentence, passed), decisive);
+    }
+
+    fn decide<'p>(&mut self, rules: Rules<'p>, ask: &Ask, now: DateTime<Utc>) -> Result<(&'p AccessPolicy, Outcome, String), Refused> {
+        let person = self.person;
+        let active = Checked { attribute: "active".into(), seen: vec![person.active.to_string()], ..plain("Your account must be active in the directory", person.active) };
+        self.line("person is active".into(), active, !person.active);
+        if !person.active {
+            return Err((None, "person is active".into()));
         }
-        for (i, condition) in policy.applies_to.iter().enumerate() {
-            let checked = condition.check(person);
-            all &= checked.met;
-            line(format!("policy {} v{}: for whom, condition {}", policy.key, policy.version, i + 1), checked, false);
+        if let Some(start) = ask.starts_at.filter(|start| *start < now) {
+            let past = Checked { seen: vec![start.to_rfc3339()], ..plain("The start must not lie in the past", false) };
+            self.line("start is not past".into(), past, true);
+            return Err((None, "start is not past".into()));
         }
-        if all {
-            governing = Some(*policy);
-            break;
+        let policy = self.governing(rules.policies)?;
+        let id = Some(policy.id);
+        let allowed = self.profile(policy).map_err(|rule| (id, rule))?;
+        self.on_behalf(policy, ask).map_err(|rule| (id, rule))?;
+        self.emergency(policy, ask).map_err(|rule| (id, rule))?;
+        let separated = self.separation(rules.separation, ask).map_err(|rule| (id, rule))?;
+        let auto = self.auto_rules(policy, ask).map_err(|rule| (id, rule))?;
+
+        let extension = policy.extension.as_ref().filter(|_| ask.extension).and_then(|rules| rules.procedure.as_ref());
+        let procedure = extension.or(policy.procedure.as_ref());
+        if let Some(procedure) = procedure {
+            self.steps(procedure, ask);
+            if self.steps.is_empty() && separated.is_empty() && auto.is_none() {
+                let rule = format!("procedure {} v{}: no step applies", procedure.key, procedure.version);
+                self.say(rule.clone(), "A step of the procedure must apply, and none does", false, true);
+                return Err((id, rule));
+            }
+        }
+        for procedure in &separated {
+            self.steps(procedure, ask);
+        }
+        if !separated.is_empty() {
+            return if self.steps.is_empty() {
+                Err((id, "separation of duties: no step applies".into()))
+            } else {
+                Ok((policy, Outcome::NeedsApproval, allowed))
+            };
+        }
+        if ask.emergency {
+            return Ok((policy, Outcome::AutoApproved, format!("policy {} v{}: emergency", policy.key, policy.version)));
+        }
+        if let Some(rule) = auto {
+            self.steps.clear();
+            return Ok((policy, Outcome::AutoApproved, rule));
+        }
+        match procedure {
+            Some(_) => Ok((policy, Outcome::NeedsApproval, allowed)),
+            None => Ok((policy, Outcome::AutoApproved, format!("{allowed}; policy {} v{} asks nobody", policy.key, policy.version))),
         }
     }
-    let Some(policy) = governing else {
-        line("a policy is for you".into(), plain("A policy of this role must be for you".into(), "", vec![], false), true);
-        return Decision { outcome: Outcome::Refused, policy: None, deciding_rule: "no policy is for this person".into(), trace };
-    };
 
-    let profile = &policy.profile;
-    let mut allowed: Option<String> = None;
-    let mut denied: Option<String> = None;
-    let mut allows = Vec::new();
-    for (r, rule) in profile.rules.iter().enumerate() {
-        let name = format!("profile {} v{}: {} rule {}", profile.key, profile.version, if rule.effect == Effect::Allow { "allow" } else { "deny" }, r + 1);
-        let mut applies = true;
-        match rule.effect {
-            Effect::Allow if rule.conditions.is_empty() => allows.push((name.clone(), plain("Everybody may ask".into(), "", vec![], true))),
-            Effect::Deny if rule.conditions.is_empty() => line(name.clone(), plain("Kept out: everybody".into(), "", vec![], false), false),
-            _ => {}
+    fn governing<'p>(&mut self, policies: &[&'p AccessPolicy]) -> Result<&'p AccessPolicy, Refused> {
+        for policy in policies {
+            let name = format!("policy {} v{}: for whom", policy.key, policy.version);
+            if policy.applies_to.is_empty() {
+                self.say(name.clone(), "This policy is for everybody", true, false);
+            }
+            let (mut all, mut unknown, mut fails) = (true, false, false);
+            for (i, condition) in policy.applies_to.iter().enumerate() {
+                let checked = condition.check(self.person);
+                all &= checked.met;
+                let silent = !checked.met && condition.is_silent(&checked);
+                unknown |= silent;
+                fails |= !checked.met && !silent;
+                self.line(format!("{name}, condition {}", i + 1), checked, false);
+            }
+            if all {
+                return Ok(policy);
+            }
+            if unknown && !fails {
+                let rule = format!("{name}: cannot be told");
+                self.say(rule.clone(), &format!("The directory must say what decides whether policy {} is for you", policy.name), false, true);
+                return Err((None, rule));
+            }
         }
-        for (i, condition) in rule.conditions.iter().enumerate() {
-            let checked = condition.check(person);
-            applies &= checked.met;
+        self.say("a policy is for you".into(), "A policy of this role must be for you", false, true);
+        Err((None, "no policy is for this person".into()))
+    }
+
+    /// The allow rule that lets the person in.
+    fn profile(&mut self, policy: &AccessPolicy) -> Result<String, String> {
+        let profile = &policy.profile;
+        let (mut allowed, mut denied): (Option<String>, Option<String>) = (None, None);
+        let mut allows = Vec::new();
+        for (r, rule) in profile.rules.iter().enumerate() {
+            let name = format!("profile {} v{}: {} rule {}", profile.key, profile.version, if rule.effect == Effect::Allow { "allow" } else { "deny" }, r + 1);
+            let mut applies = true;
             match rule.effect {
-                Effect::Allow => allows.push((format!("{name}, condition {}", i + 1), checked)),
-                Effect::Deny => {
-                    let met = checked.met;
-                    let shown = Checked { met: !met, sentence: condition.kept_out_sentence(), ..checked };
-                    line(format!("{name}, condition {}", i + 1), shown, false);
+                Effect::Allow if rule.conditions.is_empty() => allows.push((name.clone(), plain("Everybody may ask", true))),
+                Effect::Deny if rule.conditions.is_empty() => self.say(name.clone(), "Kept out: everybody", false, false),
+                _ => {}
+            }
+            for (i, condition) in rule.conditions.iter().enumerate() {
+                let checked = condition.check(self.person);
+                let name = format!("{name}, condition {}", i + 1);
+                match rule.effect {
+                    Effect::Allow => {
+                        applies &= checked.met;
+                        allows.push((name, checked));
+                    }
+                    Effect::Deny => {
+                        let holds = checked.met || condition.is_silent(&checked);
+                        applies &= holds;
+                        self.line(name, Checked { met: !holds, sentence: condition.kept_out_sentence(), ..checked }, false);
+                    }
+                }
+            }
+            if applies {
+                let slot = if rule.effect == Effect::Allow { &mut allowed } else { &mut denied };
+                slot.get_or_insert(name);
+            }
+        }
+        let name = format!("profile {} v{}", profile.key, profile.version);
+        if allows.is_empty() {
+            self.say(name.clone(), "An allow rule must let somebody in, and there is none", false, denied.is_none());
+        }
+        for (name, checked) in allows {
+            let decisive = allowed.is_none() && denied.is_none() && !checked.met;
+            self.line(name, checked, decisive);
+        }
+        if let Some(rule) = denied {
+            self.say(format!("{rule} applies"), "A deny rule applies; it beats every allow rule", false, true);
+            return Err(rule);
+        }
+        allowed.ok_or_else(|| format!("{name}: no allow rule applies"))
+    }
+
+    fn on_behalf(&mut self, policy: &AccessPolicy, ask: &Ask) -> Result<(), String> {
+        if ask.requester == ask.beneficiary {
+            return Ok(());
+        }
+        let rule = format!("policy {} v{}: for somebody else", policy.key, policy.version);
+        let may = &policy.on_behalf;
+        let sentence = match (may.manager, may.owner) {
+            (true, true) => "Who asks for somebody else must manage them, or own the role or its application",
+            (true, false) => "Who asks for somebody else must manage them",
+            (false, true) => "Who asks for somebody else must own the role or its application",
+            (false, false) => "Everybody asks for themselves; this policy lets nobody ask for others",
+        };
+        let met = (may.manager && ask.standing.manages) || (may.owner && ask.standing.owns);
+        self.say(rule.clone(), sentence, met, !met);
+        if met { Ok(()) } else { Err(rule) }
+    }
+
+    fn emergency(&mut self, policy: &AccessPolicy, ask: &Ask) -> Result<(), String> {
+        if !ask.emergency {
+            return Ok(());
+        }
+        let rule = format!("policy {} v{}: emergency", policy.key, policy.version);
+        for (sentence, met) in [
+            ("The policy must have an emergency path", policy.emergency.is_some()),
+            ("An emergency is asked for by oneself, and is no extension", ask.requester == ask.beneficiary && !ask.extension),
+            ("No review of an earlier emergency may be owed", !ask.review_owed),
+        ] {
+            self.say(rule.clone(), sentence, met, !met);
+            if !met {
+                return Err(rule);
+            }
+        }
+        Ok(())
+    }
+
+    /// The procedures that separation rules add.
+    fn separation<'p>(&mut self, rules: &[&'p SeparationRule], ask: &Ask) -> Result<Vec<&'p ApprovalProcedure>, String> {
+        let mut added = Vec::new();
+        let mut blocked = None;
+        for rule in rules {
+            let name = format!("separation {} v{}", rule.key, rule.version);
+            let against = !rule.conflicts(ask.role, &ask.held).is_empty();
+            let sentence = match (&rule.procedure, ask.emergency) {
+                (None, _) => format!("{}: one person must not hold both", rule.name),
+                (Some(_), true) => format!("{}: holding both needs an approval, in an emergency too", rule.name),
+                (Some(procedure), false) => format!("{}: holding both needs {}", rule.name, procedure.name),
+            };
+            let refuses = against && (rule.procedure.is_none() || ask.emergency);
+            self.say(name.clone(), &sentence, !against, refuses);
+            if against {
+                self.conflicts.push(format!("{} v{}", rule.key, rule.version));
+                match &rule.procedure {
+                    Some(procedure) if !ask.emergency => added.push(procedure),
+                    _ => drop(blocked.get_or_insert(name)),
                 }
             }
         }
-        if applies {
-            let slot = if rule.effect == Effect::Allow { &mut allowed } else { &mut denied };
-            slot.get_or_insert(name);
+        blocked.map_or(Ok(added), Err)
+    }
+
+    /// The auto rule that approves, if one does.
+    fn auto_rules(&mut self, policy: &AccessPolicy, ask: &Ask) -> Result<Option<String>, String> {
+        let (mut approves, mut denies) = (None, None);
+        for rule in &policy.auto_rules {
+            let name = format!("policy {} v{}: auto rule {}", policy.key, policy.version, rule.name);
+            let applies = self.auto_rule(&name, rule, ask);
+            if applies {
+                let slot = if rule.verdict == Verdict::Approve { &mut approves } else { &mut denies };
+                slot.get_or_insert(name);
+            }
+        }
+        match denies {
+            Some(rule) => {
+                self.say(format!("{rule} applies"), "A rule of the policy denies this without asking anybody", false, true);
+                Err(rule)
+            }
+            None => Ok(approves),
         }
     }
-    let refused = denied.is_some() || allowed.is_none();
-    if allows.is_empty() {
-        let name = format!("profile {} v{}", profile.key, profile.version);
-        line(name, plain("An allow rule must let somebody in, and there is none".into(), "", vec![], false), denied.is_none());
-    }
-    for (name, checked) in allows {
-        let decisive = allowed.is_none() && denied.is_none() && !checked.met;
-        line(name, checked, decisive);
-    }
-    if let Some(rule) = &denied {
-        line(format!("{rule} applies"), plain("A deny rule applies; it beats every allow rule".into(), "", vec![], false), true);
-    }
-    let (outcome, deciding_rule) = if refused {
-        (Outcome::Refused, denied.unwrap_or_else(|| format!("profile {} v{}: no allow rule applies", profile.key, profile.version)))
-    } else {
-        let rule = allowed.unwrap_or_default();
-        match policy.procedure {
-            Some(_) => (Outcome::NeedsApproval, rule),
-            None => (Outcome::AutoApproved, format!("{rule}; policy {} v{} asks nobody", policy.key, policy.version)),
+
+    fn auto_rule(&mut self, name: &str, rule: &AutoRule, ask: &Ask) -> bool {
+        // To approve, everything must be known to hold; to deny, nothing may be known not to.
+        let closed = rule.verdict == Verdict::Deny;
+        let mut applies = true;
+        for (i, condition) in rule.conditions.iter().enumerate() {
+            let checked = condition.check(self.person);
+            let holds = checked.met || (closed && condition.is_silent(&checked));
+            applies &= holds;
+            self.line(format!("{name}, condition {}", i + 1), Checked { sentence: condition.holds_sentence(), met: holds != closed, ..checked }, false);
         }
-    };
-    Decision { outcome, policy: Some(policy.id), deciding_rule, trace }
+        let short = rule.at_most.is_none_or(|most| ask.duration.is_some_and(|d| d <= most));
+        let long = rule.longer_than.is_none_or(|least| ask.duration.is_none_or(|d| d > least));
+        let risk = rule.risks.is_empty() || rule.risks.contains(&ask.risk);
+        applies &= short && long && risk;
+        let what = if closed { "Denied" } else { "Approved" };
+        self.say(name.into(), &format!("{what} without asking anybody: {}", rule.sentence()), applies != closed, false);
+        applies
+    }
+
+    fn steps(&mut self, procedure: &ApprovalProcedure, ask: &Ask) {
+        for (step, position) in procedure.steps.iter().zip(1..) {
+            if self.step_applies(procedure, step, position, ask) {
+                self.steps.push(PlannedStep { procedure: procedure.key.clone(), version: procedure.version, position });
+            }
+        }
+    }
+
+    fn step_applies(&mut self, procedure: &ApprovalProcedure, step: &Step, position: usize, ask: &Ask) -> bool {
+        let When { conditions, risks, longer_than } = &step.when;
+        if step.when.is_always() {
+            return true;
+        }
+        let name = format!("procedure {} v{}: step {position}", procedure.key, procedure.version);
+        let mut applies = risks.is_empty() || risks.contains(&ask.risk);
+        applies &= longer_than.is_none_or(|least| ask.duration.is_none_or(|d| d > least));
+        for (i, condition) in conditions.iter().enumerate() {
+            let checked = condition.check(self.person);
+            let holds = checked.met || condition.is_silent(&checked);
+            applies &= holds;
+            self.line(format!("{name}, condition {}", i + 1), Checked { sentence: condition.holds_sentence(), met: holds, ..checked }, false);
+        }
+        let said = if applies { "is part of this" } else { "is left out" };
+        self.say(name, &format!("Step {} {said}: {}", step.name, step.when.sentence()), true, false);
+        applies
+    }
+}
+
+fn plain(sentence: &str, met: bool) -> Checked {
+    Checked { met, sentence: sentence.into(), attribute: String::new(), seen: Vec::new() }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::decide::Outcome;
 use super::id::{ApplicationId, GrantId, PersonId, PolicyVersionId, RequestId, RoleId, TokenId};
@@ -165,6 +166,221 @@ pub enum Fact {
     RequestClosed {
         /// Why.
         reason: String,
+    },
+    /// The beneficiary confirmed what somebody else asked for them.
+    #[serde(rename = "request.confirmed")]
+    RequestConfirmed {},
+    /// The rules, the role or its target changed: asked for again, under what holds now.
+    #[serde(rename = "request.superseded")]
+    RequestSuperseded {
+        /// The request that took its place.
+        by: RequestId,
+        /// What had changed, line by line.
+        changes: Vec<String>,
+    },
+    /// Who was asked and has not answered was reminded.
+    #[serde(rename = "request.reminded")]
+    RequestReminded {
+        /// Counted from 1.
+        step_no: usize,
+        /// Who was reminded.
+        people: Vec<Named>,
+    },
+    /// The requester asked those who are asked to look.
+    #[serde(rename = "request.nudged")]
+    RequestNudged {
+        /// Counted from 1.
+        step_no: usize,
+        /// Who was told.
+        people: Vec<Named>,
+    },
+    /// A step waited too long: others were asked too.
+    #[serde(rename = "request.escalated")]
+    RequestEscalated {
+        /// Counted from 1.
+        step_no: usize,
+        /// Its name.
+        step: String,
+        /// Who is asked besides.
+        asked: Vec<Named>,
+        /// When it times out; none: it waits.
+        due_at: Option<DateTime<Utc>>,
+    },
+    /// Who was asked can no longer answer: the next source of the slot was asked.
+    #[serde(rename = "request.fallback_asked")]
+    RequestFallbackAsked {
+        /// Counted from 1.
+        step_no: usize,
+        /// Counted from 1.
+        slot_no: usize,
+        /// Who can no longer answer.
+        instead_of: Vec<Named>,
+        /// Who is asked now.
+        asked: Vec<Named>,
+    },
+    /// An approver asked the requester something; the step waits.
+    #[serde(rename = "request.question_asked")]
+    QuestionAsked {
+        /// Counted from 1.
+        step_no: usize,
+        /// What they wrote.
+        question: String,
+    },
+    /// The question was answered; the step goes on.
+    #[serde(rename = "request.question_answered")]
+    QuestionAnswered {
+        /// Counted from 1.
+        step_no: usize,
+        /// What they wrote.
+        answer: String,
+    },
+    /// A sign-off given elsewhere was noted; it counts for nothing.
+    #[serde(rename = "request.sign_off_noted")]
+    SignOffNoted {
+        /// Who gave it, as written.
+        given_by: String,
+        /// When, as written by whoever noted it.
+        given_at: DateTime<Utc>,
+        /// Where it can be looked up.
+        reference: String,
+        /// What was said.
+        note: Option<String>,
+    },
+    /// An approver handed their place to somebody else.
+    #[serde(rename = "approval.reassigned")]
+    ApprovalReassigned {
+        /// Counted from 1.
+        step_no: usize,
+        /// Counted from 1.
+        slot_no: usize,
+        /// Who handed it on.
+        from: Named,
+        /// Who is asked now.
+        to: Named,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Whoever stands in for an approver who is away was asked too.
+    #[serde(rename = "approval.delegated")]
+    ApprovalDelegated {
+        /// Counted from 1.
+        step_no: usize,
+        /// Counted from 1.
+        slot_no: usize,
+        /// Who is away.
+        from: Named,
+        /// Who stands in.
+        to: Named,
+    },
+    /// Access began before anybody was asked: a review is owed.
+    #[serde(rename = "emergency.review_owed")]
+    EmergencyReviewOwed {
+        /// Why it could not wait.
+        reason: String,
+        /// By when.
+        due_at: DateTime<Utc>,
+        /// Who would have been asked; each was told.
+        skipped: Vec<Named>,
+    },
+    /// The review was not made in time.
+    #[serde(rename = "emergency.review_overdue")]
+    EmergencyReviewOverdue {
+        /// By when it was owed.
+        due_at: DateTime<Utc>,
+    },
+    /// Somebody who was skipped looked at the emergency.
+    #[serde(rename = "emergency.reviewed")]
+    EmergencyReviewed {
+        /// `justified` or `not_justified`.
+        verdict: String,
+        /// What they wrote.
+        comment: Option<String>,
+    },
+    /// Somebody is to stand in while somebody is away.
+    #[serde(rename = "delegation.created")]
+    DelegationCreated {
+        /// Who is away.
+        from: Named,
+        /// Who stands in.
+        to: Named,
+        /// From when.
+        starts_at: DateTime<Utc>,
+        /// Until when.
+        ends_at: DateTime<Utc>,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A delegation was ended before its time.
+    #[serde(rename = "delegation.ended")]
+    DelegationEnded {
+        /// Who was away.
+        from: Named,
+        /// Who stood in.
+        to: Named,
+    },
+    /// The holder said that the lease is not to be extended, or took that back.
+    #[serde(rename = "grant.extension_declined")]
+    ExtensionDeclined {
+        /// False when taken back.
+        declined: bool,
+    },
+    /// Two grants of one person that a separation rule keeps apart.
+    #[serde(rename = "separation.found")]
+    SeparationFound {
+        /// Key and version of the rule.
+        rule: String,
+        /// One grant.
+        grant_a: GrantId,
+        /// The other.
+        grant_b: GrantId,
+    },
+    /// The two are no longer held together.
+    #[serde(rename = "separation.resolved")]
+    SeparationResolved {
+        /// Key and version of the rule.
+        rule: String,
+        /// One grant.
+        grant_a: GrantId,
+        /// The other.
+        grant_b: GrantId,
+    },
+    /// A change of the rules was proposed.
+    #[serde(rename = "policy_change.proposed")]
+    PolicyChangeProposed {
+        /// Which.
+        change: Uuid,
+        /// The file, or the page, that it came from.
+        source: String,
+        /// SHA-256 of the whole set as it is to be, hex.
+        digest: String,
+        /// Each change as a line.
+        changes: Vec<String>,
+    },
+    /// Another administrator approved it.
+    #[serde(rename = "policy_change.approved")]
+    PolicyChangeApproved {
+        /// Which.
+        change: Uuid,
+        /// When it takes effect.
+        effective_at: DateTime<Utc>,
+    },
+    /// It was turned down, or taken back by its author.
+    #[serde(rename = "policy_change.rejected")]
+    PolicyChangeRejected {
+        /// Which.
+        change: Uuid,
+        /// `rejected` or `withdrawn`.
+        how: String,
+        /// Why.
+        comment: Option<String>,
+    },
+    /// It could not take effect: what it was made from had changed, or it has faults by now.
+    #[serde(rename = "policy_change.failed")]
+    PolicyChangeFailed {
+        /// Which.
+        change: Uuid,
+        /// Why.
+        error: String,
     },
     /// A lease was made.
     #[serde(rename = "grant.created")]
@@ -343,6 +559,9 @@ pub enum Fact {
         digest: String,
         /// Each change as a line.
         changes: Vec<String>,
+        /// The proposal that it carries out.
+        #[serde(default)]
+        change: Option<Uuid>,
     },
     /// Somebody took evidence away.
     #[serde(rename = "evidence.exported")]
@@ -415,6 +634,18 @@ pub struct Submitted {
     pub inputs_digest: String,
     /// What an approval authorises.
     pub ask_digest: String,
+    /// Whether it begins before anybody is asked.
+    #[serde(default)]
+    pub emergency: bool,
+    /// Key and version of each separation rule that it runs against.
+    #[serde(default)]
+    pub conflicts: Vec<String>,
+    /// The lease it extends.
+    #[serde(default)]
+    pub extension_of: Option<GrantId>,
+    /// The request whose place it takes.
+    #[serde(default)]
+    pub supersedes: Option<RequestId>,
 }
 
 /// The payload of an approval or denial.
@@ -434,4 +665,7 @@ pub struct Given {
     pub ask_digest: String,
     /// Digest of the attributes seen at that moment.
     pub inputs_digest: String,
+    /// `self`, `escalation`, `reassigned`, `fallback`, or `delegate_of:` and the id of who is away.
+    #[serde(default)]
+    pub acting_as: String,
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::id::{GrantId, PersonId};
+use super::policy::Extension;
 use super::refusal::Refusal;
 use super::span::Seconds;
 
@@ -163,25 +164,43 @@ pub fn end(lease: &Lease, by: PersonId, is_owner_or_administrator: bool, revoke:
     }
 }
 
-/// Whether a lease may be extended at `now`: active, with an end, where the policy allows it and the second half of its time has begun.
+/// What has happened to a lease as far as extending it goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extended {
+    /// An extension of it is asked for or follows it.
+    pub already: bool,
+    /// How many leases it extends in a row.
+    pub times: u32,
+    /// The holder said that it is not to be extended.
+    pub declined: bool,
+}
+
+/// Whether a lease may be extended at `now`: active, with an end, where the policy allows it and the last part of its time has begun.
 ///
 /// # Errors
 /// Says why not.
-pub fn extend(lease: &Lease, allowed: bool, already: bool, now: DateTime<Utc>) -> Result<(), Refusal> {
+pub fn extend(lease: &Lease, rules: Option<&Extension>, extended: Extended, now: DateTime<Utc>) -> Result<(), Refusal> {
     let Some(end) = lease.ends_at else {
-        return Err(Refusal::NotExtendable("it has no end"));
+        return Err(Refusal::NotExtendable("it has no end".into()));
     };
     if lease.status != GrantStatus::Active || end <= now {
-        return Err(Refusal::NotExtendable("it is not active"));
+        return Err(Refusal::NotExtendable("it is not active".into()));
     }
-    if !allowed {
-        return Err(Refusal::NotExtendable("its policy does not allow extensions"));
+    let Some(rules) = rules else {
+        return Err(Refusal::NotExtendable("its policy does not allow extensions".into()));
+    };
+    if extended.already {
+        return Err(Refusal::NotExtendable("it has been extended already".into()));
     }
-    if already {
-        return Err(Refusal::NotExtendable("it has been extended already"));
+    if extended.declined {
+        return Err(Refusal::NotExtendable("its holder said that it is not to be extended".into()));
     }
-    if now < lease.starts_at + (end - lease.starts_at) / 2 {
-        return Err(Refusal::NotExtendable("the second half of its time has not begun"));
+    if let Some(most) = rules.most.filter(|most| extended.times >= *most) {
+        return Err(Refusal::NotExtendable(format!("it was extended {most} time{} in a row, and the policy allows no more", if most == 1 { "" } else { "s" })));
+    }
+    let opens = end - (end - lease.starts_at) * rules.last_percent.clamp(1, 100) as i32 / 100;
+    if now < opens {
+        return Err(Refusal::NotExtendable(format!("the last {} % of its time has not begun", rules.last_percent)));
     }
     Ok(())
 }

@@ -17,5 +17,6 @@ pub mod request;
 pub mod samples;
 pub mod scope;
 pub mod secret;
+pub mod separation;
 pub mod span;
 pub mod story;

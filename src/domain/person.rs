@@ -39,8 +39,20 @@ pub struct PersonSnapshot {
     pub attributes: BTreeMap<String, Vec<String>>,
     /// Groups the person is a direct member of.
     pub groups: Vec<GroupRef>,
+    /// Everybody above, nearest first; only read when a condition looks at it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub line: Vec<Above>,
     /// When the directory was asked.
     pub fetched_at: DateTime<Utc>,
+}
+
+/// Somebody above a person in the line of managers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Above {
+    /// The immutable id in the directory.
+    pub reference: String,
+    /// The login name when it was read.
+    pub user_name: String,
 }
 
 impl PersonSnapshot {
@@ -66,7 +78,7 @@ impl PersonSnapshot {
 
 /// Whether two texts are the same but for case.
 pub fn same(a: &str, b: &str) -> bool {
-    a == b || a.to_lowercase() == b.to_lowercase()
+    a.eq_ignore_ascii_case(b) || (!(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase())
 }
 
 /// A person to show or to write into the log: the name as it is now, the id that stays.

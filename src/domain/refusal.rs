@@ -55,7 +55,7 @@ pub enum Refusal {
     AlreadyHeld(String),
     /// The grant cannot be extended.
     #[error("This access cannot be extended: {0}.")]
-    NotExtendable(&'static str),
+    NotExtendable(String),
     /// Nobody could approve it.
     #[error("Nobody could approve this: {0}. The role's owner has to mend its approval procedure.")]
     NobodyCanApprove(String),

@@ -9,6 +9,8 @@ use super::refusal::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestStatus {
+    /// Waiting until the beneficiary confirms what somebody else asked for them.
+    Submitted,
     /// Waiting for approvals.
     Pending,
     /// Waiting for an answer of the requester.
@@ -27,7 +29,8 @@ pub enum RequestStatus {
 
 impl RequestStatus {
     /// Every status with its word.
-    pub const ALL: [(RequestStatus, &'static str); 7] = [
+    pub const ALL: [(RequestStatus, &'static str); 8] = [
+        (Self::Submitted, "submitted"),
         (Self::Pending, "pending"),
         (Self::NeedsInfo, "needs_info"),
         (Self::Approved, "approved"),
@@ -49,7 +52,7 @@ impl RequestStatus {
 
     /// Whether something can still happen to it.
     pub fn is_open(self) -> bool {
-        matches!(self, Self::Pending | Self::NeedsInfo)
+        matches!(self, Self::Submitted | Self::Pending | Self::NeedsInfo)
     }
 }
 
@@ -76,7 +79,7 @@ mod tests {
     fn a_request_is_withdrawn_by_who_made_it_or_whom_it_is_for_while_it_is_open() {
         let (requester, beneficiary, other) = (someone(0), someone(1), someone(2));
         for (status, word) in RequestStatus::ALL {
-            let open = matches!(status, RequestStatus::Pending | RequestStatus::NeedsInfo);
+            let open = matches!(status, RequestStatus::Submitted | RequestStatus::Pending | RequestStatus::NeedsInfo);
             assert_eq!(status.is_open(), open);
             for by in [requester, beneficiary] {
                 assert_eq!(withdraw(status, requester, beneficiary, by), if open { Ok(()) } else { Err(Refusal::Closed(word)) });
@@ -90,6 +93,6 @@ mod tests {
         for (status, word) in RequestStatus::ALL {
             assert_eq!((status.word(), RequestStatus::parse(word)), (word, Some(status)));
         }
-        assert_eq!(RequestStatus::parse("submitted"), None);
+        assert_eq!(RequestStatus::parse("open"), None);
     }
 }

@@ -24,7 +24,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("worker", &["domain", "clock", "service"]),
 ];
 /// Crates of the first floor.
-const PLAIN: [&str; 4] = ["chrono", "uuid", "serde", "thiserror"];
+const PLAIN: [&str; 5] = ["chrono", "uuid", "serde", "thiserror", "regex"];
 /// What the rules may not reach in the standard library.
 const WORLD: [&str; 9] = ["std::fs", "std::io", "std::net", "std::process", "std::thread", "std::env", "std::time", "std::sync", "async fn"];
 /// The database's ways to say now.
