@@ -683,6 +683,7 @@ create table countersign.access_grant (
   ended_by          uuid references countersign.person,
   end_comment       text check (end_comment <> ''),
   extension_of      uuid references countersign.access_grant,
+  extension_no      int not null default 0 check (extension_no >= 0),
   attempts          int not null default 0,
   last_error        text,
   no_extension      boolean not null default false,
@@ -752,6 +753,11 @@ comment on column countersign.request.inputs is 'Canonical JSON of everything th
 comment on column countersign.request.ask_digest is 'SHA-256 over beneficiary, role, duration and policy version: what an approval authorises.';
 comment on column countersign.request.granted_s is 'The shortest duration an approver chose, in seconds; null: as asked.';
 comment on column countersign.audit_event.txid is 'The writing transaction; lets a change be held against its event.';
+comment on column countersign.access_grant.extension_no is 'How many leases it extends in a row.';
+comment on column countersign.access_grant.no_extension is 'The holder said that it is not to be extended.';
+comment on column countersign.request.step_left_s is 'What is left of the step''s limit while a question pauses it.';
+comment on column countersign.request.fields is 'Values of the policy''s own fields, canonical JSON.';
+comment on column countersign.request_step.procedure_step is 'Position of the step in its procedure version; steps whose conditions did not hold are left out.';
 comment on column countersign.target.wanted is 'Whether a lease covered this moment when gen was last raised. A hint for order only; recomputed before every call.';
 comment on column countersign.target.gen is 'Raised by every business transaction that may change what is wanted; work is owed while done_gen is lower.';
 comment on column countersign.target.owed_since is 'When the oldest unfinished change became owed.';

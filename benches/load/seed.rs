@@ -14,6 +14,7 @@ use countersign::service::ctx::{Access, Ctx, Provisioning};
 use countersign::service::sync;
 use countersign::store::db::{Db, Settings};
 use countersign::store::policy::Policies;
+use countersign::store::separation::Separations;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::Notify;
 
@@ -54,6 +55,7 @@ pub async fn services(database: &str, scim_base: &str, clock: &Clock, connection
     Ok(Ctx {
         db,
         policies: Policies::default(),
+        separation: Separations::default(),
         directories: Arc::new(BTreeMap::from([(DIRECTORY.to_owned(), Directory::Scim(scim))])),
         clock: clock.clone(),
         provisioning: Arc::new(Provisioning::default()),

@@ -18,6 +18,7 @@ use countersign::store::db::{self, Db};
 use countersign::store::local::{self, LocalPostgres};
 use countersign::store::local_error::Error::InUse;
 use countersign::store::policy::Policies;
+use countersign::store::separation::Separations;
 use tokio::sync::Notify;
 
 use super::failure::Failure;
@@ -79,6 +80,7 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
     let ctx = Ctx {
         db,
         policies: Policies::default(),
+        separation: Separations::default(),
         directories: Arc::new(directories),
         clock,
         provisioning: Arc::new(Provisioning {

@@ -207,7 +207,11 @@ impl Desk<'_> {
 
     fn decide<'p>(&mut self, rules: Rules<'p>, ask: &Ask, now: DateTime<Utc>) -> Result<(&'p AccessPolicy, Outcome, String), Refused> {
         let person = self.person;
-        let active = Checked { attribute: "active".into(), seen: vec![person.active.to_string()], ..plain("Your account must be active in the directory", person.active) };
+        let active = Checked {
+            attribute: "active".into(),
+            seen: vec![person.active.to_string()],
+            ..plain("Your account must be active in the directory", person.active)
+        };
         self.line("person is active".into(), active, !person.active);
         if !person.active {
             return Err((None, "person is active".into()));

@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Risk;
-use super::condition::Condition;
+use super::condition::{Condition, Operator};
 use super::id::{PersonId, PolicyVersionId};
 use super::span::{Seconds, sentence};
 
@@ -448,6 +448,16 @@ pub const LONGEST_TEXT: usize = 4_000;
 pub const SHORTEST_EMERGENCY_REASON: usize = 10;
 
 impl AccessPolicy {
+    /// Whether some condition of it looks at who is above a person.
+    pub fn looks_up(&self) -> bool {
+        let steps = |procedure: &Option<ApprovalProcedure>| procedure.iter().flat_map(|p| &p.steps).any(|step| looks_up(&step.when.conditions));
+        looks_up(&self.applies_to)
+            || self.profile.rules.iter().any(|rule| looks_up(&rule.conditions))
+            || self.auto_rules.iter().any(|rule| looks_up(&rule.conditions))
+            || steps(&self.procedure)
+            || self.extension.as_ref().is_some_and(|rules| steps(&rules.procedure))
+    }
+
     /// The longest that may be asked for, in this way.
     pub fn maximum(&self, extension: bool, emergency: bool) -> Seconds {
         let most = self.durations.maximum;
@@ -489,7 +499,10 @@ impl AccessPolicy {
             if self.emergency.is_none() {
                 fault("emergency_reason", "This policy has no emergency path; ask in the ordinary way.".into());
             } else if length < SHORTEST_EMERGENCY_REASON {
-                fault("emergency_reason", format!("Say why it cannot wait for an approval: at least {SHORTEST_EMERGENCY_REASON} characters; you wrote {length}."));
+                fault(
+                    "emergency_reason",
+                    format!("Say why it cannot wait for an approval: at least {SHORTEST_EMERGENCY_REASON} characters; you wrote {length}."),
+                );
             } else if length > LONGEST_TEXT {
                 fault("emergency_reason", format!("At most {LONGEST_TEXT} characters; you wrote {length}."));
             }
@@ -512,6 +525,10 @@ impl AccessPolicy {
         let or = if limits.indefinite { format!(", or {}", sentence(None)) } else { String::new() };
         format!("{} to {}{or}", limits.minimum, limits.maximum)
     }
+}
+
+fn looks_up(conditions: &[Condition]) -> bool {
+    conditions.iter().any(|condition| condition.operator == Operator::ReportsTo)
 }
 
 fn text_faults(rule: &TextRule, field: &str, text: Option<&str>, longest: usize, missing: &str, fault: &mut impl FnMut(&str, String)) {
@@ -540,9 +557,7 @@ impl CustomField {
                 let length = value.chars().count();
                 (length > *maximum as usize).then(|| format!("At most {maximum} characters; you wrote {length}."))
             }
-            FieldKind::Choice { choices } => {
-                (!choices.iter().any(|choice| choice == value)).then(|| format!("Choose one of these: {}.", choices.join(", ")))
-            }
+            FieldKind::Choice { choices } => (!choices.iter().any(|choice| choice == value)).then(|| format!("Choose one of these: {}.", choices.join(", "))),
             FieldKind::Date => NaiveDate::parse_from_str(value, "%Y-%m-%d").is_err().then(|| "Write a day as year-month-day, like 2026-03-31.".into()),
             FieldKind::Number { minimum, maximum } => match value.parse::<i64>() {
                 Err(_) => Some("Write a whole number in digits.".into()),

@@ -71,6 +71,9 @@ pub enum Refusal {
     /// The grant has ended before.
     #[error("This access has already ended.")]
     AlreadyEnded,
+    /// Somebody has reviewed the emergency before.
+    #[error("This emergency has been reviewed already; nothing was changed.")]
+    AlreadyReviewed,
     /// The role was retired.
     #[error("This role is no longer offered.")]
     RoleRetired,
@@ -107,6 +110,7 @@ impl Refusal {
             Self::AlreadyHeld(_) => "already-held",
             Self::NotExtendable(_) => "not-extendable",
             Self::NobodyCanApprove(_) => "nobody-can-approve",
+            Self::AlreadyReviewed => "already-reviewed",
             Self::NotYours => "not-yours",
             Self::NotHolder => "not-holder",
             Self::NotOwner => "not-owner",

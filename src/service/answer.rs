@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::clock::new_id;
 use crate::domain::approval::{Answer, Deciding, Next, answer as may_answer};
 use crate::domain::catalog::Role;
-use crate::domain::decide::{Ask, Outcome, decide};
+use crate::domain::decide::{Ask, Outcome, Rules, Standing, decide};
 use crate::domain::event::{Event, Fact, Given};
 use crate::domain::id::RequestId;
 use crate::domain::person::PersonSnapshot;
@@ -24,7 +24,7 @@ use super::ask::tidy;
 use super::commit::{self, Approved};
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
-use super::fetch;
+use super::{fetch, stand_in};
 
 /// What an answer came to.
 #[derive(Clone, Debug, Serialize)]
@@ -54,9 +54,12 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
     let (beneficiary, approver) = (row_of(found.beneficiary_id)?, row_of(by.person.0)?);
     let policy_id = found.policy_version_id.ok_or(ServiceError::Refused(Refusal::Closed("refused")))?;
     let policy = ctx.policies.version(&ctx.db, policy_id.into()).await?;
-    let (beneficiary_now, approver_now) = tokio::try_join!(fetch::person(ctx, beneficiary), fetch::person(ctx, approver))?;
+    let (mut beneficiary_now, approver_now) = tokio::try_join!(fetch::person(ctx, beneficiary), fetch::person(ctx, approver))?;
     if !approver_now.active {
         return Err(Refusal::NotActive.into());
+    }
+    if policy.looks_up() {
+        beneficiary_now.line = fetch::line(ctx, &beneficiary_now).await?;
     }
 
     // From here on one connection only: a second one asked for under lock could wait for ever.
@@ -110,6 +113,7 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
         comment: comment.clone(),
         ask_digest: row.ask_digest.clone(),
         inputs_digest,
+        acting_as: "self".into(),
     };
     let event = |fact| Event { actor: by.actor(), channel: by.channel, subject: commit::about(&row), fact };
     let shortened = answered.granted.map(|g| g.0).filter(|_| row.granted_s.is_some() || granted_s.is_some());
@@ -127,10 +131,12 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
         Next::Step(next) => {
             let opens = steps.get(next - 1).ok_or_else(|| StoreError::Broken("a step is missing".into()))?;
             let due_at = opens.time_limit_s.and_then(|limit| Seconds(limit).after(now));
-            request::open_step(&mut tx, id, next as i32, due_at, shortened, deciding.distinct_people, now).await?;
+            let remind_at = opens.remind_every_s.and_then(|every| Seconds(every).after(now));
+            request::open_step(&mut tx, id, next as i32, due_at, remind_at, shortened, deciding.distinct_people, now).await?;
             let asked = person::names(&mut tx, &opens.slots.iter().flat_map(|slot| slot.asked.iter().map(|p| p.0)).collect::<Vec<_>>()).await?;
             event::append(&mut tx, &[event(Fact::ApprovalGiven(payload)), event(Fact::StepOpened { step_no: next, step: opens.name.clone(), asked, due_at })])
                 .await?;
+            stand_in::ask_delegates(&mut tx, &row, next as i32, now).await?;
             AnswerDone { status: RequestStatus::Pending, step_no: Some(next) }
         }
         Next::Approved => {
@@ -162,11 +168,29 @@ pub fn deciding(row: &RequestRow, steps: &[StepRow], policy: &AccessPolicy) -> D
         status: RequestStatus::parse(&row.status).unwrap_or(RequestStatus::Refused),
         step_no: row.step_no.unwrap_or_default().max(0) as usize,
         steps: steps.iter().map(|step| step.slots.clone()).collect(),
-        distinct_people: policy.procedure.as_ref().is_none_or(|p| p.distinct_people),
+        distinct_people: row.distinct_people,
         comment_to_deny: policy.comment_to_deny,
         duration: row.duration_s.map(Seconds),
         granted: row.granted_s.map(Seconds),
-        minimum: policy.durations.minimum,
+        minimum: policy.durations.minimum.min(policy.maximum(row.extension_of.is_some(), row.emergency_reason.is_some())),
+    }
+}
+
+/// The ask of a request as it is held against its policy again: who asks, and what they are to whom they ask for, was settled when it
+/// was made.
+pub fn again(row: &RequestRow, role: &Role) -> Ask {
+    Ask {
+        requester: row.requester_id.into(),
+        beneficiary: row.beneficiary_id.into(),
+        role: role.id,
+        risk: role.risk,
+        duration: row.duration_s.map(Seconds),
+        starts_at: None,
+        extension: row.extension_of.is_some(),
+        emergency: false,
+        review_owed: false,
+        standing: Standing { manages: true, owns: true },
+        held: vec![],
     }
 }
 
@@ -189,14 +213,7 @@ pub fn still_right(
     if !person.active {
         return Err(Refusal::BeneficiaryNotActive(person.display_name.clone()).into());
     }
-    let ask = Ask {
-        requester: row.requester_id.into(),
-        beneficiary: row.beneficiary_id.into(),
-        role: role.id,
-        duration: row.duration_s.map(Seconds),
-        starts_at: None,
-    };
-    let again = decide(&[policy], person, &ask, now);
+    let again = decide(Rules { policies: &[policy], separation: &[] }, person, &again(row, &role), now);
     if again.outcome == Outcome::Refused {
         return Err(Refusal::NoLongerEligible(person.display_name.clone(), again.deciding_rule).into());
     }

@@ -63,7 +63,7 @@ pub async fn run(
         return Ok(Applied { plan, event: None });
     }
     write(&mut tx, &plan.writes, actor.person(), now).await?;
-    let fact = Fact::CatalogApplied { source: source.to_owned(), digest: canonical::digest(text), changes: plan.lines() };
+    let fact = Fact::CatalogApplied { source: source.to_owned(), digest: canonical::digest(text), changes: plan.lines(), change: None };
     let ids = event::append(&mut tx, &[Event { actor, channel, subject: Subject::default(), fact }]).await?;
     commit(tx).await?;
     Ok(Applied { plan, event: ids.first().copied() })

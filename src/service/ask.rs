@@ -1,11 +1,15 @@
 //! A person asks for a role.
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::clock::new_id;
 use crate::domain::catalog::Role;
-use crate::domain::decide::{Ask, Decision, Outcome, TraceLine, decide};
+use crate::domain::decide::{Ask, Decision, Outcome, Rules, Standing, TraceLine, decide};
 use crate::domain::event::{Event, Fact, Submitted};
 use crate::domain::grant::extend;
 use crate::domain::id::{GrantId, PersonId, PolicyVersionId, RequestId, RoleId};
@@ -13,22 +17,20 @@ use crate::domain::person::PersonSnapshot;
 use crate::domain::policy::{AccessPolicy, FieldFault, LONGEST_TEXT, Wanted};
 use crate::domain::refusal::Refusal;
 use crate::domain::request::RequestStatus;
+use crate::domain::separation::SeparationRule;
 use crate::domain::span::Seconds;
 use crate::evidence::canonical::{canonical, digest};
 use crate::store::error::StoreError;
 use crate::store::grounds::{self, Asking};
 use crate::store::person::PersonRow;
 use crate::store::request::{NewRequest, NewSlot, NewStep, RequestRow};
-use crate::store::{event, grant, request};
+use crate::store::{emergency, event, grant, notice, request};
 
 use super::commit::{self, Approved};
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
-use super::fetch;
 use super::resolve::{self, ResolvedStep};
-
-/// How far ahead a start may lie.
-const LATEST_START: TimeDelta = TimeDelta::days(365);
+use super::{emergency_review, fetch, reevaluate, stand_in};
 
 /// What the form or the API sends.
 #[derive(Clone, Debug)]
@@ -45,8 +47,32 @@ pub struct AskFor {
     pub justification: Option<String>,
     /// Ticket.
     pub ticket_reference: Option<String>,
+    /// Values of the policy's own fields by key.
+    pub fields: BTreeMap<String, String>,
+    /// Why it cannot wait for an approval; none: it can.
+    pub emergency: Option<String>,
     /// The lease to extend.
     pub extension_of: Option<GrantId>,
+    /// The request whose place this one takes; closed in the same transaction.
+    pub supersedes: Option<RequestId>,
+}
+
+impl AskFor {
+    /// An ask for oneself, without end, as soon as approved.
+    pub fn new(role: RoleId) -> Self {
+        Self {
+            role,
+            beneficiary: None,
+            duration: None,
+            starts_at: None,
+            justification: None,
+            ticket_reference: None,
+            fields: BTreeMap::new(),
+            emergency: None,
+            extension_of: None,
+            supersedes: None,
+        }
+    }
 }
 
 /// What came of it.
@@ -71,11 +97,15 @@ pub struct Considered {
     pub snapshot: PersonSnapshot,
     /// Row of the beneficiary.
     pub beneficiary: PersonRow,
+    /// What was decided on.
+    pub ask: Ask,
     /// What the policies say.
     pub decision: Decision,
     /// The version that governs.
-    pub policy: Option<std::sync::Arc<AccessPolicy>>,
-    /// Whom it would ask.
+    pub policy: Option<Arc<AccessPolicy>>,
+    /// The separation rules that name the role.
+    pub separation: Vec<Arc<SeparationRule>>,
+    /// Whom it would ask, or would have asked.
     pub steps: Vec<ResolvedStep>,
     /// What it was decided from.
     inputs: String,
@@ -84,21 +114,35 @@ pub struct Considered {
 }
 
 /// What a decision was made from; stored with the request so that it can be made again.
-#[derive(Serialize)]
-struct Inputs<'a> {
-    v: u32,
-    decided_at: DateTime<Utc>,
-    policies: Vec<Cited<'a>>,
-    person: &'a PersonSnapshot,
-    ask: &'a Ask,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Inputs {
+    /// The form of this record: 2.
+    pub v: u32,
+    /// When it was decided.
+    pub decided_at: DateTime<Utc>,
+    /// The policies that may govern, in the order in which they are tried.
+    pub policies: Vec<Cited>,
+    /// The separation rules that name the role.
+    pub separation: Vec<Cited>,
+    /// The person as the directory described them.
+    pub person: PersonSnapshot,
+    /// What was asked for.
+    pub ask: Ask,
+    /// Whether it was refused because nobody could approve it: that depends on who was there, not on the rules.
+    pub dead_end: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Cited<'a> {
-    id: PolicyVersionId,
-    key: &'a str,
-    version: i32,
-    digest: &'a str,
+/// A version that a decision was made under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cited {
+    /// Its id.
+    pub id: Uuid,
+    /// Its key.
+    pub key: String,
+    /// Its version.
+    pub version: i32,
+    /// SHA-256 of its canonical form, hex.
+    pub digest: String,
 }
 
 /// What an approval authorises, and nothing else.
@@ -118,58 +162,115 @@ struct Authorised<'a> {
 /// Looks an ask over: who, what the directory says now, what the policies say, whom it would ask. Writes nothing.
 ///
 /// # Errors
-/// [`ServiceError::Missing`] for a role that is not there; [`Refusal::RoleRetired`]; [`ServiceError::Unavailable`] when the directory
-/// does not answer.
+/// [`ServiceError::Missing`] for a role or a beneficiary that is not there; [`Refusal::RoleRetired`]; [`ServiceError::Unavailable`]
+/// when the directory does not answer.
 pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered, ServiceError> {
-    if ask_for.beneficiary.is_some_and(|b| b != by.person) {
-        return Err(Refusal::NotForOthers.into());
-    }
-    let Asking { role, retired, governing, people } = grounds::of_asking(&ctx.db, ask_for.role, by.person).await?.ok_or(ServiceError::Missing)?;
+    let for_whom = ask_for.beneficiary.unwrap_or(by.person);
+    let Asking { role, retired, governing, separation, people } =
+        grounds::of_asking(&ctx.db, ask_for.role, for_whom, by.person).await?.ok_or(ServiceError::Missing)?;
     if retired {
         return Err(Refusal::RoleRetired.into());
     }
     let policies = ctx.policies.versions(&ctx.db, &governing).await?;
-    let requester = people.iter().find(|row| row.id == by.person.0).cloned().ok_or(ServiceError::Missing)?;
-    let beneficiary = requester.clone();
-    let snapshot = fetch::person(ctx, &beneficiary).await?;
+    let separation = ctx.separation.versions(&ctx.db, &separation).await?;
+    let row_of = |id: PersonId| people.iter().find(|row| row.id == id.0).cloned().ok_or(ServiceError::Missing);
+    let (requester, beneficiary) = (row_of(by.person)?, row_of(for_whom)?);
+    let mut snapshot = fetch::person(ctx, &beneficiary).await?;
+    let for_other = requester.id != beneficiary.id;
+    if for_other || policies.iter().any(|policy| policy.looks_up()) {
+        snapshot.line = fetch::line(ctx, &snapshot).await?;
+    }
     let now = ctx.clock.now();
-    let ask = Ask { requester: by.person, beneficiary: PersonId(beneficiary.id), role: role.id, duration: ask_for.duration, starts_at: ask_for.starts_at };
+    let ask = Ask {
+        requester: by.person,
+        beneficiary: for_whom,
+        role: role.id,
+        risk: role.risk,
+        duration: ask_for.duration,
+        starts_at: ask_for.starts_at,
+        extension: ask_for.extension_of.is_some(),
+        emergency: ask_for.emergency.is_some(),
+        review_owed: ask_for.emergency.is_some() && emergency::is_owed(&ctx.db, for_whom).await?,
+        standing: Standing {
+            manages: for_other && requester.directory == snapshot.directory && snapshot.line.iter().any(|above| above.reference == requester.reference),
+            owns: role.owner == by.person || role.application_owner == by.person,
+        },
+        held: held(ctx, for_whom, &role, &separation).await?,
+    };
     let tried: Vec<&AccessPolicy> = policies.iter().map(|policy| &**policy).collect();
-    let mut decision = decide(&tried, &snapshot, &ask, now);
+    let kept_apart: Vec<&SeparationRule> = separation.iter().map(|rule| &**rule).collect();
+    let mut decision = decide(Rules { policies: &tried, separation: &kept_apart }, &snapshot, &ask, now);
     let policy = policies.iter().find(|policy| Some(policy.id) == decision.policy).cloned();
+    let mut steps = Vec::new();
+    let mut dead_end = None;
+    if let Some(policy) = policy.as_ref().filter(|_| !decision.steps.is_empty()) {
+        let about = resolve::About { role: &role, requester: by.person, beneficiary: &snapshot, at_hand: &people };
+        steps = resolve::steps(ctx, &decision.steps, policy, &kept_apart, about).await?;
+        let distinct = resolve::distinct_people(&decision.steps, policy, &kept_apart);
+        dead_end = resolve::dead_end(&steps, distinct, by.person, for_whom).filter(|_| decision.outcome == Outcome::NeedsApproval);
+    }
+    if let Some(why) = &dead_end {
+        decision.outcome = Outcome::Refused;
+        decision.deciding_rule = "nobody could approve".into();
+        decision.trace.push(TraceLine {
+            rule: decision.deciding_rule.clone(),
+            sentence: format!("Somebody must be able to approve: {why}"),
+            attribute: None,
+            seen: vec![],
+            source: role.directory.clone(),
+            fetched_at: now,
+            passed: false,
+            decisive: true,
+        });
+    }
     let inputs = Inputs {
-        v: 1,
+        v: 2,
         decided_at: now,
-        policies: policies.iter().map(|p| Cited { id: p.id, key: &p.key, version: p.version, digest: &p.digest }).collect(),
-        person: &snapshot,
-        ask: &ask,
+        policies: policies.iter().map(|p| Cited { id: p.id.0, key: p.key.clone(), version: p.version, digest: p.digest.clone() }).collect(),
+        separation: separation.iter().map(|r| Cited { id: r.id, key: r.key.clone(), version: r.version, digest: r.digest.clone() }).collect(),
+        person: snapshot.clone(),
+        ask: ask.clone(),
+        dead_end,
     };
     let inputs = canonical(&inputs).map_err(|error| StoreError::Broken(error.to_string()))?;
-    let mut steps = Vec::new();
-    if decision.outcome == Outcome::NeedsApproval
-        && let Some(procedure) = policy.as_ref().and_then(|policy| policy.procedure.as_ref())
-    {
-        steps = resolve::steps(ctx, procedure, &role, &requester, &snapshot, &people).await?;
-        if let Some(why) = resolve::dead_end(&steps, procedure, &requester, &snapshot) {
-            decision.outcome = Outcome::Refused;
-            decision.deciding_rule = format!("procedure {} v{}: nobody could approve", procedure.key, procedure.version);
-            decision.trace.push(TraceLine {
-                rule: decision.deciding_rule.clone(),
-                sentence: format!("Somebody must be able to approve: {why}"),
-                attribute: None,
-                seen: vec![],
-                source: role.directory.clone(),
-                fetched_at: now,
-                passed: false,
-                decisive: true,
-            });
-        }
-    }
-    Ok(Considered { role, requester, snapshot, beneficiary, decision, policy, steps, inputs, now })
+    Ok(Considered { role, requester, snapshot, beneficiary, ask, decision, policy, separation, steps, inputs, now })
 }
 
-/// Makes the request: refused, approved at once, or on its way to the approvers. Each is written with its events in one
-/// transaction.
+/// The roles that `person` holds or has asked for, of those that the rules keep apart from `role`, in order.
+async fn held(ctx: &Ctx, person: PersonId, role: &Role, rules: &[Arc<SeparationRule>]) -> Result<Vec<RoleId>, ServiceError> {
+    let mut apart: Vec<uuid::Uuid> =
+        rules.iter().flat_map(|rule| rule.a.iter().chain(&rule.b)).filter(|other| **other != role.id).map(|other| other.0).collect();
+    apart.sort_unstable();
+    apart.dedup();
+    if apart.is_empty() {
+        return Ok(vec![]);
+    }
+    Ok(grant::held_or_asked(&ctx.db, person, &apart).await?)
+}
+
+impl Considered {
+    /// Everything that the governing policy does not allow of what was sent; empty when all is well, and when it is refused anyway.
+    pub fn faults(&self, ask_for: &AskFor) -> Vec<FieldFault> {
+        let Some(policy) = self.policy.as_ref().filter(|_| self.decision.outcome != Outcome::Refused) else { return vec![] };
+        policy.faults(Wanted {
+            duration: ask_for.duration,
+            starts_in: ask_for.starts_at.map(|start| (start - self.now).num_seconds()),
+            justification: ask_for.justification.as_deref(),
+            ticket_reference: ask_for.ticket_reference.as_deref(),
+            fields: &ask_for.fields,
+            extension: ask_for.extension_of.is_some(),
+            emergency: ask_for.emergency.as_deref(),
+        })
+    }
+
+    /// Whether the beneficiary must confirm before anything else happens.
+    pub fn must_be_confirmed(&self) -> bool {
+        self.requester.id != self.beneficiary.id && self.policy.as_ref().is_some_and(|policy| policy.on_behalf.confirm)
+    }
+}
+
+/// Makes the request: refused, approved at once, or on its way to the beneficiary or the approvers. Each is written with its events
+/// in one transaction.
 ///
 /// # Errors
 /// A [`Refusal`] when a field is not acceptable, when one for the same role is open, when the role is held already, or when a lease
@@ -177,33 +278,36 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
 pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, ServiceError> {
     // Postgres keeps microseconds; what is digested must read back the same.
     ask_for.starts_at = ask_for.starts_at.map(|start| start.trunc_subsecs(6));
-    if ask_for.starts_at.is_some_and(|start| start > ctx.clock.now() + LATEST_START) {
-        let sentence = "At most a year ahead; leave it empty to begin as soon as it is approved.".into();
-        return Err(Refusal::Faults(vec![FieldFault { field: "starts_at".into(), sentence }]).into());
+    ask_for.justification = tidy(ask_for.justification.as_deref(), "justification")?;
+    ask_for.ticket_reference = tidy(ask_for.ticket_reference.as_deref(), "ticket_reference")?;
+    if let Some(reason) = &ask_for.emergency {
+        // An emergency without a reason is still one: the policy says what is missing.
+        ask_for.emergency = Some(tidy(Some(reason), "emergency_reason")?.unwrap_or_default());
     }
-    let justification = tidy(ask_for.justification.as_deref(), "justification")?;
-    let ticket_reference = tidy(ask_for.ticket_reference.as_deref(), "ticket_reference")?;
+    for (key, value) in &mut ask_for.fields {
+        *value = tidy(Some(value), &format!("field_{key}"))?.unwrap_or_default();
+    }
+    ask_for.fields.retain(|_, value| !value.is_empty());
     let considered = consider(ctx, by, &ask_for).await?;
-    let Considered { role, requester, beneficiary, decision, policy, steps, inputs, now, .. } = considered;
-    if decision.outcome != Outcome::Refused
-        && let Some(policy) = &policy
-    {
-        let faults =
-            policy.faults(Wanted { duration: ask_for.duration, justification: justification.as_deref(), ticket_reference: ticket_reference.as_deref() });
-        if !faults.is_empty() {
-            return Err(Refusal::Faults(faults).into());
-        }
+    let faults = considered.faults(&ask_for);
+    if !faults.is_empty() {
+        return Err(Refusal::Faults(faults).into());
     }
+    let confirm = considered.must_be_confirmed();
+    let Considered { role, requester, beneficiary, ask, decision, policy, separation, steps, inputs, now, .. } = considered;
     let extends_until = match ask_for.extension_of {
-        Some(id) => Some(extendable(ctx, by, id, &role, policy.as_deref(), now).await?),
+        Some(id) => Some(extendable(ctx, beneficiary.id.into(), id, &role, policy.as_deref(), now).await?),
         None => None,
     };
     let broken = |error: crate::evidence::canonical::Error| StoreError::Broken(error.to_string());
     let status = match decision.outcome {
         Outcome::Refused => RequestStatus::Refused,
+        _ if confirm => RequestStatus::Submitted,
         Outcome::AutoApproved => RequestStatus::Approved,
         Outcome::NeedsApproval => RequestStatus::Pending,
     };
+    let kept_apart: Vec<&SeparationRule> = separation.iter().map(|rule| &**rule).collect();
+    let fields = if ask_for.fields.is_empty() { None } else { Some(canonical(&ask_for.fields).map_err(broken)?) };
     let mut new = NewRequest {
         id: RequestId(new_id()),
         requester: by.person,
@@ -218,14 +322,19 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
         inputs,
         trace: canonical(&decision.trace).map_err(broken)?,
         ask_digest: String::new(),
-        justification,
-        ticket_reference,
+        justification: ask_for.justification,
+        ticket_reference: ask_for.ticket_reference,
         duration_s: ask_for.duration.map(|d| d.0),
         wanted_start: ask_for.starts_at,
         extension_of: ask_for.extension_of,
+        fields,
+        emergency_reason: ask_for.emergency.filter(|reason| !reason.is_empty()),
+        conflicts: decision.conflicts.clone(),
+        supersedes: ask_for.supersedes,
+        distinct_people: policy.as_ref().is_none_or(|policy| resolve::distinct_people(&decision.steps, policy, &kept_apart)),
         channel: by.channel,
         created_at: now,
-        steps: if status == RequestStatus::Pending { steps.iter().map(to_write).collect() } else { vec![] },
+        steps: if decision.outcome == Outcome::NeedsApproval { steps.iter().map(to_write).collect() } else { vec![] },
     };
     let mut row = as_row(&new);
     row.ask_digest = match &policy {
@@ -246,10 +355,24 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
         deciding_rule: decision.deciding_rule.clone(),
         inputs_digest: new.inputs_digest.clone(),
         ask_digest: new.ask_digest.clone(),
+        emergency: ask.emergency,
+        conflicts: decision.conflicts.clone(),
+        extension_of: new.extension_of,
+        supersedes: new.supersedes,
     };
     let event = |fact| Event { actor: by.actor(), channel: by.channel, subject: commit::about(&row), fact };
 
     let mut tx = ctx.db.begin().await?;
+    if !separation.is_empty() {
+        // Of two roles that are kept apart, asked for at once, the second must see the first.
+        grant::lock_person(&mut tx, ask.beneficiary).await?;
+        if held(ctx, ask.beneficiary, &role, &separation).await? != ask.held {
+            return Err(StoreError::Again("what the beneficiary holds changed meanwhile".into()).into());
+        }
+    }
+    if let Some(old) = ask_for.supersedes {
+        reevaluate::give_way(&mut tx, by, old, new.id, now).await?;
+    }
     request::insert(&mut tx, &new).await.map_err(|error| match error.constraint() {
         Some("request_one_open") => ServiceError::Refused(Refusal::AlreadyOpen),
         // Other rules were applied since they were read.
@@ -278,10 +401,20 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
                 channel: by.channel,
             };
             commit::lease(&mut tx, &approved, vec![event(Fact::RequestAutoApproved(submitted))], now).await?;
+            if let Some(path) = policy.as_ref().and_then(|policy| policy.emergency.as_ref()).filter(|_| ask.emergency) {
+                let due_at = path.review_within.after(now).unwrap_or(now);
+                emergency_review::owe(&mut tx, by, &row, &beneficiary, &steps, due_at, now).await?;
+            }
+        }
+        RequestStatus::Submitted => {
+            event::append(&mut tx, &[event(Fact::RequestSubmitted(submitted))]).await?;
+            let told = format!("{} asked for {} for you. Confirm it, or withdraw it.", requester.display_name, role.title());
+            notice::tell(&mut tx, &[PersonId(beneficiary.id)], "confirm", Some(new.id), &told, now).await?;
         }
         _ => {
             let opened = step_opened(&steps, 1, now);
             event::append(&mut tx, &[event(Fact::RequestSubmitted(submitted)), event(opened)]).await?;
+            stand_in::ask_delegates(&mut tx, &row, 1, now).await?;
         }
     }
     commit::commit(tx).await?;
@@ -310,22 +443,22 @@ pub fn ask_digest(row: &RequestRow, role: &Role, policy: &AccessPolicy) -> Resul
     Ok(digest(&canonical(&authorised).map_err(|error| StoreError::Broken(error.to_string()))?))
 }
 
-/// The end of the lease that `by` wants to extend, if they may.
+/// The end of the lease that `holder` wants extended, if it may be.
 ///
 /// # Errors
 /// [`ServiceError::Missing`] for a lease that is none of theirs; a refusal with the reason why not.
 pub async fn extendable(
     ctx: &Ctx,
-    by: &By,
+    holder: PersonId,
     id: GrantId,
     role: &Role,
     policy: Option<&AccessPolicy>,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, ServiceError> {
-    let held = grant::by_id(&ctx.db, id).await?.filter(|g| g.beneficiary_id == by.person.0 && g.role_id == role.id.0).ok_or(ServiceError::Missing)?;
-    let already = grant::is_extended(&ctx.db, id).await?;
-    extend(&held.lease(), policy.is_some_and(|p| p.extension), already, now)?;
-    held.ends_at.ok_or(Refusal::NotExtendable("it has no end").into())
+    let held = grant::by_id(&ctx.db, id).await?.filter(|g| g.beneficiary_id == holder.0 && g.role_id == role.id.0).ok_or(ServiceError::Missing)?;
+    let extended = held.extended(grant::is_extended(&ctx.db, id).await?);
+    extend(&held.lease(), policy.and_then(|p| p.extension.as_ref()), extended, now)?;
+    held.ends_at.ok_or(Refusal::NotExtendable("it has no end".into()).into())
 }
 
 /// Text as it is kept: trimmed; none when nothing is left.
@@ -349,6 +482,10 @@ fn to_write(step: &ResolvedStep) -> NewStep {
     NewStep {
         name: step.name.clone(),
         time_limit_s: step.time_limit_s,
+        remind_every_s: step.remind_every_s,
+        procedure: step.planned.procedure.clone(),
+        version: step.planned.version,
+        position: i32::try_from(step.planned.position).unwrap_or(i32::MAX),
         slots: step
             .slots
             .iter()
@@ -362,7 +499,8 @@ fn to_write(step: &ResolvedStep) -> NewStep {
     }
 }
 
-fn step_opened(steps: &[ResolvedStep], step_no: usize, now: DateTime<Utc>) -> Fact {
+/// The event of a step that opens.
+pub fn step_opened(steps: &[ResolvedStep], step_no: usize, now: DateTime<Utc>) -> Fact {
     let step = steps.get(step_no - 1);
     let mut asked: Vec<_> = step.into_iter().flat_map(|s| &s.slots).flat_map(|slot| slot.asked.iter().map(PersonRow::named)).collect();
     asked.sort();
@@ -383,13 +521,21 @@ fn as_row(new: &NewRequest) -> RequestRow {
         role_id: new.role.0,
         application_id: new.application,
         status: new.status.word().into(),
-        step_no: new.status.is_open().then_some(1),
+        step_no: (new.status == RequestStatus::Pending).then_some(1),
         policy_version_id: new.policy_version.map(|id| id.0),
         ask_digest: new.ask_digest.clone(),
         duration_s: new.duration_s,
         granted_s: None,
         wanted_start: new.wanted_start,
         extension_of: new.extension_of.map(|id| id.0),
+        emergency_reason: new.emergency_reason.clone(),
+        decision: new.decision.word().into(),
+        distinct_people: new.distinct_people,
+        step_left_s: None,
+        step_due_at: None,
+        remind_at: None,
+        escalated: false,
+        nudged_at: None,
         created_at: new.created_at,
     }
 }

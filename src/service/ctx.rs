@@ -12,6 +12,7 @@ use crate::domain::event::{Actor, Channel};
 use crate::domain::id::{PersonId, TokenId};
 use crate::store::db::Db;
 use crate::store::policy::Policies;
+use crate::store::separation::Separations;
 
 use super::recent::Recent;
 
@@ -50,6 +51,8 @@ pub struct Ctx {
     pub db: Db,
     /// Immutable policy versions, read once.
     pub policies: Policies,
+    /// Immutable versions of separation rules, read once.
+    pub separation: Separations,
     /// The directories by key.
     pub directories: Arc<BTreeMap<String, Directory>>,
     /// The one clock.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::clock::new_id;
 use crate::directory::facts::WriteResult;
-use crate::domain::decide::{Ask, Outcome, decide};
+use crate::domain::decide::{Ask, Outcome, Rules, Standing, decide};
 use crate::domain::event::{Event, Fact, Subject};
 use crate::domain::grant::{EndReason, GrantStatus, wanted};
 use crate::domain::id::{PersonId, TargetId};
@@ -19,7 +19,7 @@ use crate::domain::plan::{Change, backoff, plan};
 use crate::domain::span::Seconds;
 use crate::store::grant::{self, GrantRow};
 use crate::store::target::{self, TargetRow, Visit};
-use crate::store::{db::Tx, event, person};
+use crate::store::{catalog, db::Tx, event, person};
 
 use super::commit::{self, about_grant, by_system};
 use super::ctx::Ctx;
@@ -114,7 +114,7 @@ async fn visit(ctx: &Ctx, row: &TargetRow, token: Uuid) -> Result<(), ServiceErr
 /// disabled or no longer eligible meanwhile gets nothing. Returns how many were ended.
 async fn stop_what_lost_its_reason(ctx: &Ctx, row: &TargetRow, fresh: &[GrantRow]) -> Result<usize, ServiceError> {
     let holder = person::by_id(&ctx.db, PersonId(row.person_id)).await?.ok_or(ServiceError::Missing)?;
-    let snapshot = fetch::person(ctx, &holder).await?;
+    let mut snapshot = fetch::person(ctx, &holder).await?;
     let mut stopped = Vec::new();
     for lease in fresh {
         if !snapshot.active {
@@ -122,14 +122,24 @@ async fn stop_what_lost_its_reason(ctx: &Ctx, row: &TargetRow, fresh: &[GrantRow
             continue;
         }
         let policy = ctx.policies.version(&ctx.db, lease.policy_version_id.into()).await?;
+        let Some(role) = catalog::role(&ctx.db, lease.role_id.into()).await? else { continue };
+        if policy.looks_up() && snapshot.line.is_empty() {
+            snapshot.line = fetch::line(ctx, &snapshot).await?;
+        }
         let ask = Ask {
             requester: snapshot.person,
             beneficiary: snapshot.person,
-            role: lease.role_id.into(),
+            role: role.id,
+            risk: role.risk,
             duration: lease.duration_s.map(Seconds),
             starts_at: None,
+            extension: lease.extension_of.is_some(),
+            emergency: false,
+            review_owed: false,
+            standing: Standing::default(),
+            held: vec![],
         };
-        let again = decide(&[&policy], &snapshot, &ask, ctx.clock.now());
+        let again = decide(Rules { policies: &[&policy], separation: &[] }, &snapshot, &ask, ctx.clock.now());
         if again.outcome == Outcome::Refused {
             stopped.push((lease, EndReason::EligibilityLost, Fact::GrantEligibilityLost { rule: again.deciding_rule }));
         }

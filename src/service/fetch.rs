@@ -6,7 +6,7 @@ use crate::clock::new_id;
 use crate::directory::facts::PersonFacts;
 use crate::directory::port::Directory;
 use crate::domain::id::PersonId;
-use crate::domain::person::PersonSnapshot;
+use crate::domain::person::{Above, PersonSnapshot};
 use crate::store::db::Tx;
 use crate::store::person::{self, PersonRow, Seen, Upserted};
 
@@ -56,9 +56,37 @@ pub async fn person(ctx: &Ctx, row: &PersonRow) -> Result<PersonSnapshot, Servic
             manager: None,
             attributes: Default::default(),
             groups: Vec::new(),
+            line: Vec::new(),
             fetched_at: now,
         }),
     }
+}
+
+/// The longest line of managers that is followed.
+const LONGEST_LINE: usize = 20;
+
+/// Everybody above `person`, nearest first, asked of the directory now; ends at somebody it does not know, and where the line bites
+/// its own tail.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] when the directory does not answer.
+pub async fn line(ctx: &Ctx, person: &PersonSnapshot) -> Result<Vec<Above>, ServiceError> {
+    let directory = directory(ctx, &person.directory)?;
+    let mut line: Vec<Above> = Vec::new();
+    let mut next = person.manager.clone();
+    while let Some(reference) = next.filter(|reference| !reference.is_empty()) {
+        if line.len() >= LONGEST_LINE || reference == person.reference || line.iter().any(|above| above.reference == reference) {
+            break;
+        }
+        let facts = directory
+            .person(&reference)
+            .await
+            .map_err(|error| ServiceError::Unavailable(format!("{error} Nothing was decided; what you entered is kept. Try again in a moment.")))?;
+        let Some(facts) = facts else { break };
+        next = facts.manager;
+        line.push(Above { reference: facts.reference, user_name: facts.user_name });
+    }
+    Ok(line)
 }
 
 /// A directory's facts as the decision wants them.
@@ -74,6 +102,7 @@ pub fn snapshot(person: PersonId, directory: &str, facts: PersonFacts, now: Date
         manager: facts.manager,
         attributes: facts.attributes,
         groups: facts.groups,
+        line: Vec::new(),
         fetched_at: now,
     }
 }

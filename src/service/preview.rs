@@ -1,6 +1,5 @@
 //! Says what asking would do, and writes nothing.
 
-use crate::domain::policy::Wanted;
 use crate::domain::refusal::Refusal;
 
 use super::ask::{AskFor, Considered, consider};
@@ -13,17 +12,7 @@ use super::error::ServiceError;
 /// As [`consider`].
 pub async fn preview(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<(Considered, Option<Refusal>), ServiceError> {
     let considered = consider(ctx, by, ask_for).await?;
-    let faults = considered
-        .policy
-        .as_ref()
-        .map(|policy| {
-            policy.faults(Wanted {
-                duration: ask_for.duration,
-                justification: ask_for.justification.as_deref(),
-                ticket_reference: ask_for.ticket_reference.as_deref(),
-            })
-        })
-        .unwrap_or_default();
+    let faults = considered.faults(ask_for);
     let refusal = (!faults.is_empty()).then_some(Refusal::Faults(faults));
     Ok((considered, refusal))
 }

@@ -2,8 +2,12 @@
 
 use crate::domain::approval::{SlotState, unfillable};
 use crate::domain::catalog::Role;
+use crate::domain::decide::{PlannedStep, step_of};
+use crate::domain::id::PersonId;
 use crate::domain::person::PersonSnapshot;
-use crate::domain::policy::{ApprovalProcedure, ApproverSource};
+use crate::domain::policy::{AccessPolicy, ApproverSource, Slot};
+use crate::domain::separation::SeparationRule;
+use crate::store::error::StoreError;
 use crate::store::person::{self, PersonRow};
 
 use super::ctx::Ctx;
@@ -15,9 +19,9 @@ use super::fetch;
 pub struct ResolvedSlot {
     /// How many approvals.
     pub approvals: u32,
-    /// The source that counts: the slot's own, or its fallback.
+    /// The source that counts: the first of the slot's that resolves to somebody.
     pub source: ApproverSource,
-    /// Whether the fallback stands in.
+    /// Whether that is not the slot's first.
     pub is_fallback: bool,
     /// Who is asked, by name.
     pub asked: Vec<PersonRow>,
@@ -26,10 +30,16 @@ pub struct ResolvedSlot {
 /// A step with the people it asks.
 #[derive(Clone, Debug)]
 pub struct ResolvedStep {
+    /// Which step of which procedure it is.
+    pub planned: PlannedStep,
     /// Its name.
     pub name: String,
     /// Its limit in seconds.
     pub time_limit_s: Option<i64>,
+    /// How often who has not answered is reminded, in seconds.
+    pub remind_every_s: Option<i64>,
+    /// Whom it escalates to when the limit passes; empty when it is denied by time then.
+    pub escalates_to: Vec<ApproverSource>,
     /// Its slots.
     pub slots: Vec<ResolvedSlot>,
 }
@@ -37,46 +47,78 @@ pub struct ResolvedStep {
 /// Groups with more members than this are asked in part only, the first by name.
 const MOST_ASKED: usize = 200;
 
-/// Every step of `procedure` with the people who would be asked for `beneficiary`, live from the directory. Disabled people, the
-/// requester and the beneficiary are never asked. `at_hand` are rows just read: nobody among them is read again.
+/// Whom a request is about, as far as resolving needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// The role.
+    pub role: &'a Role,
+    /// Who asks.
+    pub requester: PersonId,
+    /// For whom.
+    pub beneficiary: &'a PersonSnapshot,
+    /// Rows just read: nobody among them is read again.
+    pub at_hand: &'a [PersonRow],
+}
+
+/// The `planned` steps with the people who would be asked, live from the directory. Disabled people, the requester and the
+/// beneficiary are never asked.
 ///
 /// # Errors
 /// [`ServiceError::Unavailable`] when the directory does not answer.
 pub async fn steps(
     ctx: &Ctx,
-    procedure: &ApprovalProcedure,
-    role: &Role,
-    requester: &PersonRow,
-    beneficiary: &PersonSnapshot,
-    at_hand: &[PersonRow],
+    planned: &[PlannedStep],
+    policy: &AccessPolicy,
+    separation: &[&SeparationRule],
+    about: About<'_>,
 ) -> Result<Vec<ResolvedStep>, ServiceError> {
-    let mut resolved = Vec::with_capacity(procedure.steps.len());
-    for step in &procedure.steps {
+    let mut resolved = Vec::with_capacity(planned.len());
+    for planned in planned {
+        let Some((_, step)) = step_of(policy, separation, planned) else {
+            return Err(StoreError::Broken(format!("procedure {} v{} has no step {}", planned.procedure, planned.version, planned.position)).into());
+        };
         let mut slots = Vec::with_capacity(step.slots.len());
         for slot in &step.slots {
-            let mut asked = people(ctx, &slot.source, role, beneficiary, at_hand).await?;
-            let may = |p: &PersonRow| p.is_active() && p.id != requester.id && p.id != beneficiary.person.0;
-            asked.retain(may);
-            let mut source = slot.source.clone();
-            let mut is_fallback = false;
-            if asked.is_empty()
-                && let Some(fallback) = &slot.fallback
-            {
-                asked = people(ctx, fallback, role, beneficiary, at_hand).await?;
-                asked.retain(may);
-                source = fallback.clone();
-                is_fallback = true;
-            }
-            asked.truncate(MOST_ASKED);
-            slots.push(ResolvedSlot { approvals: slot.approvals, source, is_fallback, asked });
+            slots.push(self::slot(ctx, slot, about).await?);
         }
-        resolved.push(ResolvedStep { name: step.name.clone(), time_limit_s: step.time_limit.map(|limit| limit.0), slots });
+        resolved.push(ResolvedStep {
+            planned: planned.clone(),
+            name: step.name.clone(),
+            time_limit_s: step.time_limit.map(|limit| limit.0),
+            remind_every_s: step.remind_every.map(|every| every.0),
+            escalates_to: step.escalation.as_ref().map(|escalation| escalation.sources.clone()).unwrap_or_default(),
+            slots,
+        });
     }
     Ok(resolved)
 }
 
+async fn slot(ctx: &Ctx, slot: &Slot, about: About<'_>) -> Result<ResolvedSlot, ServiceError> {
+    let found = first(ctx, &slot.sources, about, &[]).await?;
+    let (at, asked) = found.unwrap_or_default();
+    let source = slot.sources.get(at).cloned().unwrap_or(ApproverSource::ApplicationOwner);
+    Ok(ResolvedSlot { approvals: slot.approvals, source, is_fallback: at > 0, asked })
+}
+
+/// The first of `sources` that resolves to somebody who may be asked and is none of `without`: its place in the list, from 0, and who
+/// they are. None when no source does.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] when the directory does not answer.
+pub async fn first(ctx: &Ctx, sources: &[ApproverSource], about: About<'_>, without: &[PersonId]) -> Result<Option<(usize, Vec<PersonRow>)>, ServiceError> {
+    for (at, source) in sources.iter().enumerate() {
+        let mut asked = people(ctx, source, about.role, about.beneficiary, about.at_hand).await?;
+        asked.retain(|p| p.is_active() && p.id != about.requester.0 && p.id != about.beneficiary.person.0 && !without.contains(&p.id.into()));
+        if !asked.is_empty() {
+            asked.truncate(MOST_ASKED);
+            return Ok(Some((at, asked)));
+        }
+    }
+    Ok(None)
+}
+
 /// Why nobody could approve, as a sentence; none when people enough exist.
-pub fn dead_end(steps: &[ResolvedStep], procedure: &ApprovalProcedure, requester: &PersonRow, beneficiary: &PersonSnapshot) -> Option<String> {
+pub fn dead_end(steps: &[ResolvedStep], distinct_people: bool, requester: PersonId, beneficiary: PersonId) -> Option<String> {
     let states: Vec<Vec<SlotState>> = steps
         .iter()
         .map(|step| {
@@ -86,13 +128,18 @@ pub fn dead_end(steps: &[ResolvedStep], procedure: &ApprovalProcedure, requester
                 .collect()
         })
         .collect();
-    let (step, slot) = unfillable(&states, requester.id.into(), beneficiary.person, procedure.distinct_people)?;
+    let (step, slot) = unfillable(&states, requester, beneficiary, distinct_people)?;
     let slot = steps.get(step - 1)?.slots.get(slot - 1)?;
     let who = slot.source.label();
     Some(match slot.asked.len() {
         0 => format!("step {step} asks {who}, and there is nobody who may answer"),
         n => format!("step {step} needs {} approvals from {who}, and only {n} may answer or are not needed elsewhere", slot.approvals),
     })
+}
+
+/// Whether one person may decide only once, going through `planned`: when one of their procedures says so.
+pub fn distinct_people(planned: &[PlannedStep], policy: &AccessPolicy, separation: &[&SeparationRule]) -> bool {
+    planned.iter().any(|planned| step_of(policy, separation, planned).is_none_or(|(procedure, _)| procedure.distinct_people))
 }
 
 async fn people(ctx: &Ctx, source: &ApproverSource, role: &Role, beneficiary: &PersonSnapshot, at_hand: &[PersonRow]) -> Result<Vec<PersonRow>, ServiceError> {
@@ -117,7 +164,7 @@ async fn people(ctx: &Ctx, source: &ApproverSource, role: &Role, beneficiary: &P
     }
 }
 
-async fn by_id(ctx: &Ctx, id: crate::domain::id::PersonId, at_hand: &[PersonRow]) -> Result<Vec<PersonRow>, ServiceError> {
+async fn by_id(ctx: &Ctx, id: PersonId, at_hand: &[PersonRow]) -> Result<Vec<PersonRow>, ServiceError> {
     if let Some(row) = at_hand.iter().find(|row| row.id == id.0) {
         return Ok(vec![row.clone()]);
     }

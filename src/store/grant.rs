@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::domain::grant::{EndReason, GrantStatus, Lease};
+use crate::domain::grant::{EndReason, Extended, GrantStatus, Lease};
 use crate::domain::id::{GrantId, PersonId, RoleId, TargetId};
 use crate::domain::span::Seconds;
 
@@ -92,6 +92,10 @@ pub struct GrantRow {
     pub end_reason: Option<String>,
     /// The lease it extends.
     pub extension_of: Option<Uuid>,
+    /// How many leases it extends in a row.
+    pub extension_no: i32,
+    /// Whether the holder said that it is not to be extended.
+    pub no_extension: bool,
     /// Attempts so far.
     pub attempts: i32,
     /// The last error.
@@ -101,6 +105,11 @@ pub struct GrantRow {
 }
 
 impl GrantRow {
+    /// What has happened to it as far as extending it goes; `already` whether an extension is asked for or follows it.
+    pub fn extended(&self, already: bool) -> Extended {
+        Extended { already, times: self.extension_no.unsigned_abs(), declined: self.no_extension }
+    }
+
     /// As the rules know it.
     pub fn lease(&self) -> Lease {
         Lease {
@@ -120,7 +129,7 @@ macro_rules! grants {
     ($rest:literal) => {
         concat!(
             "select g.id, g.request_id, g.beneficiary_id, g.role_id, g.application_id, g.target_id, g.status, g.approved_at, g.duration_s, g.starts_at, g.ends_at, ",
-            "g.provisioning_started_at, g.granted_at, g.verified_at, g.ended_at, g.end_reason, g.extension_of, g.attempts, g.last_error, r.policy_version_id ",
+            "g.provisioning_started_at, g.granted_at, g.verified_at, g.ended_at, g.end_reason, g.extension_of, g.extension_no, g.no_extension, g.attempts, g.last_error, r.policy_version_id ",
             "from access_grant g join request r on r.id = g.request_id ",
             $rest
         )
@@ -136,8 +145,9 @@ macro_rules! leases {
             " on conflict (directory, person_reference, group_reference) do update set ",
             $conflict,
             " returning id)
-             insert into access_grant (id, request_id, approval_event_id, beneficiary_id, role_id, application_id, target_id, status, approved_at, duration_s, starts_at, ends_at, extension_of)
-             select $5, $6, $7, $3, $8, $9, t.id, $10, $11, $12, $13, $14, $15 from t"
+             insert into access_grant (id, request_id, approval_event_id, beneficiary_id, role_id, application_id, target_id, status, approved_at, duration_s, starts_at, ends_at, extension_of, extension_no)
+             select $5, $6, $7, $3, $8, $9, t.id, $10, $11, $12, $13, $14, $15,
+               case when $15 is null then 0 else (select e.extension_no + 1 from access_grant e where e.id = $15) end from t"
         )
     };
 }
@@ -253,6 +263,31 @@ pub async fn held(tx: &mut Tx, person: PersonId, role: RoleId) -> Result<Vec<Uui
         .bind(role.0)
         .fetch_all(&mut **tx)
         .await?)
+}
+
+/// Makes every other transaction that asks for the same wait until this one ends: what a person holds is weighed one ask at a time.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_person(tx: &mut Tx, person: PersonId) -> Result<(), StoreError> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('holds ' || $1::text, 0))").bind(person.0).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Those of `roles` that a person holds or has asked for, in order.
+///
+/// # Errors
+/// When the database fails.
+pub async fn held_or_asked(db: &Db, person: PersonId, roles: &[Uuid]) -> Result<Vec<RoleId>, StoreError> {
+    let found: Vec<Uuid> = sqlx::query_scalar(
+        "select role_id from access_grant where beneficiary_id = $1 and role_id = any($2) and status not in ('ended', 'failed', 'revoking')
+         union select role_id from request where beneficiary_id = $1 and role_id = any($2) and status in ('submitted', 'pending', 'needs_info') order by 1",
+    )
+    .bind(person.0)
+    .bind(roles)
+    .fetch_all(&db.pool)
+    .await?;
+    Ok(found.into_iter().map(RoleId).collect())
 }
 
 /// Whether a lease has a live extension.

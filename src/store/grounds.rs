@@ -14,6 +14,7 @@ use super::error::StoreError;
 use super::person::{self, PersonRow};
 use super::policy;
 use super::request::{self, RequestRow};
+use super::separation;
 
 /// What asking for a role starts from.
 #[derive(Clone, Debug)]
@@ -24,7 +25,9 @@ pub struct Asking {
     pub retired: bool,
     /// What may govern it, as [`policy::Policies::of_role`] finds it.
     pub governing: Vec<PolicyVersionId>,
-    /// The person, the owners of role and application, and the manager as last seen; some may be missing, some there twice.
+    /// The latest versions of the separation rules that name it.
+    pub separation: Vec<Uuid>,
+    /// The person, the requester, the owners of role and application, and the manager as last seen; some may be missing, some there twice.
     pub people: Vec<PersonRow>,
 }
 
@@ -33,23 +36,32 @@ struct AskingRow {
     #[sqlx(flatten)]
     role: RoleRow,
     governing: Vec<Uuid>,
+    separation: Vec<Uuid>,
 }
 
-/// What `person` asking for `role` starts from; none when there is no such role.
+/// What asking for `role` for `person` by `requester` starts from; none when there is no such role.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn of_asking(db: &Db, role: RoleId, person: PersonId) -> Result<Option<Asking>, StoreError> {
+pub async fn of_asking(db: &Db, role: RoleId, person: PersonId, requester: PersonId) -> Result<Option<Asking>, StoreError> {
     let mut pooled = db.pool.acquire().await?;
     let connection = pooled.acquire().await?;
-    let found: Option<AskingRow> = sqlx::query_as(concat!(catalog::roles!(columns), ", ", policy::governing!(), " as governing", catalog::roles!(rest)))
-        .bind(role.0)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(AskingRow { role, governing }) = found else { return Ok(None) };
+    let found: Option<AskingRow> = sqlx::query_as(concat!(
+        catalog::roles!(columns),
+        ", ",
+        policy::governing!(),
+        " as governing, ",
+        separation::naming!(),
+        " as separation",
+        catalog::roles!(rest)
+    ))
+    .bind(role.0)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(AskingRow { role, governing, separation }) = found else { return Ok(None) };
     let (role, retired) = role.role()?;
-    let people = person::around(connection, person, &[role.owner.0, role.application_owner.0]).await?;
-    Ok(Some(Asking { role, retired, governing: governing.into_iter().map(PolicyVersionId).collect(), people }))
+    let people = person::around(connection, person, &[role.owner.0, role.application_owner.0, requester.0]).await?;
+    Ok(Some(Asking { role, retired, governing: governing.into_iter().map(PolicyVersionId).collect(), separation, people }))
 }
 
 /// What answering a request starts from.

@@ -9,6 +9,7 @@ use crate::domain::decide::Outcome;
 use crate::domain::event::Channel;
 use crate::domain::id::{GrantId, PersonId, PolicyVersionId, RequestId, RoleId};
 use crate::domain::request::RequestStatus;
+use crate::domain::span::Seconds;
 
 use super::db::{Db, Tx};
 use super::error::StoreError;
@@ -52,6 +53,16 @@ pub struct NewRequest {
     pub wanted_start: Option<DateTime<Utc>>,
     /// The lease to extend.
     pub extension_of: Option<GrantId>,
+    /// Values of the policy's own fields, canonical JSON.
+    pub fields: Option<String>,
+    /// Why it cannot wait, of an emergency.
+    pub emergency_reason: Option<String>,
+    /// Key and version of each separation rule that it runs against.
+    pub conflicts: Vec<String>,
+    /// The request whose place it takes.
+    pub supersedes: Option<RequestId>,
+    /// Whether one person may decide only once.
+    pub distinct_people: bool,
     /// The door.
     pub channel: Channel,
     /// When.
@@ -67,6 +78,14 @@ pub struct NewStep {
     pub name: String,
     /// Its limit in seconds.
     pub time_limit_s: Option<i64>,
+    /// How often who has not answered is reminded, in seconds.
+    pub remind_every_s: Option<i64>,
+    /// The procedure's key.
+    pub procedure: String,
+    /// Its version.
+    pub version: i32,
+    /// Which of its steps, counted from 1.
+    pub position: i32,
     /// Its slots.
     pub slots: Vec<NewSlot>,
 }
@@ -89,14 +108,19 @@ pub struct NewSlot {
 /// # Errors
 /// [`StoreError::Refused`] with constraint `request_one_open` when one for the same role is open.
 pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<(), StoreError> {
-    let open = new.status.is_open();
+    let open = new.status == RequestStatus::Pending;
+    let closed = !new.status.is_open();
     let (mut step_no, mut step_name, mut step_limit) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut step_procedure, mut step_version, mut step_position) = (Vec::new(), Vec::new(), Vec::new());
     let (mut slot_step, mut slot_no, mut slot_approvals, mut slot_source, mut slot_label) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut asked_step, mut asked_slot, mut asked_person) = (Vec::new(), Vec::new(), Vec::new());
     for (s, step) in (1i32..).zip(&new.steps) {
         step_no.push(s);
         step_name.push(step.name.clone());
         step_limit.push(step.time_limit_s);
+        step_procedure.push(step.procedure.clone());
+        step_version.push(step.version);
+        step_position.push(step.position);
         for (l, slot) in (1i32..).zip(&step.slots) {
             slot_step.push(s);
             slot_no.push(l);
@@ -110,21 +134,27 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<(), StoreError> {
             }
         }
     }
-    let due = new.steps.first().filter(|_| open).and_then(|step| step.time_limit_s).map(|s| new.created_at + chrono::Duration::seconds(s));
+    let first = new.steps.first().filter(|_| open);
+    let after = |seconds: i64| Seconds(seconds).after(new.created_at);
+    let due = first.and_then(|step| step.time_limit_s).and_then(after);
+    let remind = first.and_then(|step| step.remind_every_s).and_then(after);
     sqlx::query(
         "with r as (
            insert into request (id, requester_id, beneficiary_id, role_id, application_id, status, step_no, steps, step_due_at, decision, deciding_rule, policy_version_id,
-             inputs, inputs_digest, trace, ask_digest, justification, ticket_reference, duration_s, wanted_start, extension_of, channel, created_at, closed_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+             inputs, inputs_digest, trace, ask_digest, justification, ticket_reference, duration_s, wanted_start, extension_of, channel, created_at, closed_at,
+             fields, emergency_reason, conflicts, supersedes, distinct_people, remind_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $36, $37, $38, $39, $40, $41)
          ), st as (
-           insert into request_step (request_id, step_no, name, time_limit_s, opened_at)
-           select $1, n, name, lim, case when n = 1 then $23 end from unnest($25::int[], $26::text[], $27::bigint[]) as t(n, name, lim)
+           insert into request_step (request_id, step_no, name, time_limit_s, opened_at, procedure_version_id, procedure_step)
+           select $1, t.n, t.name, t.lim, case when t.n = 1 and $45 then $23 end, v.id, t.pos
+           from unnest($25::int[], $26::text[], $27::bigint[], $42::text[], $43::int[], $44::int[]) as t(n, name, lim, key, ver, pos)
+           join approval_procedure p on p.key = t.key join approval_procedure_version v on v.procedure_id = p.id and v.version = t.ver
          ), sl as (
-           insert into request_slot (request_id, step_no, slot_no, approvals, source, source_label)
-           select $1, s, l, a, src, label from unnest($28::int[], $29::int[], $30::int[], $31::text[], $32::text[]) as t(s, l, a, src, label)
+           insert into request_slot (request_id, step_no, slot_no, approvals, procedure_slot, source, source_label)
+           select $1, s, l, a, l, src, label from unnest($28::int[], $29::int[], $30::int[], $31::text[], $32::text[]) as t(s, l, a, src, label)
          )
          insert into assignment (request_id, step_no, slot_no, person_id, assigned_at, open)
-         select $1, s, l, p, case when s = 1 then $23 end, s = 1 from unnest($33::int[], $34::int[], $35::uuid[]) as t(s, l, p)",
+         select $1, s, l, p, case when s = 1 and $45 then $23 end, s = 1 and $45 from unnest($33::int[], $34::int[], $35::uuid[]) as t(s, l, p)",
     )
     .bind(new.id.0)
     .bind(new.requester.0)
@@ -149,7 +179,7 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<(), StoreError> {
     .bind(new.extension_of.map(|id| id.0))
     .bind(new.channel.word())
     .bind(new.created_at)
-    .bind((!open).then_some(new.created_at))
+    .bind(closed.then_some(new.created_at))
     .bind(step_no)
     .bind(step_name)
     .bind(step_limit)
@@ -161,6 +191,16 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<(), StoreError> {
     .bind(asked_step)
     .bind(asked_slot)
     .bind(asked_person)
+    .bind(&new.fields)
+    .bind(&new.emergency_reason)
+    .bind(&new.conflicts)
+    .bind(new.supersedes.map(|id| id.0))
+    .bind(new.distinct_people)
+    .bind(remind)
+    .bind(step_procedure)
+    .bind(step_version)
+    .bind(step_position)
+    .bind(open)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -195,6 +235,22 @@ pub struct RequestRow {
     pub wanted_start: Option<DateTime<Utc>>,
     /// The lease to extend.
     pub extension_of: Option<Uuid>,
+    /// Why it could not wait, of an emergency.
+    pub emergency_reason: Option<String>,
+    /// What was decided before anybody was asked: `refused`, `auto_approved` or `needs_approval`.
+    pub decision: String,
+    /// Whether one person may decide only once.
+    pub distinct_people: bool,
+    /// What is left of the open step's limit while a question pauses it, in seconds.
+    pub step_left_s: Option<i64>,
+    /// When the open step times out or escalates.
+    pub step_due_at: Option<DateTime<Utc>>,
+    /// When who has not answered is reminded next.
+    pub remind_at: Option<DateTime<Utc>>,
+    /// Whether the open step has escalated.
+    pub escalated: bool,
+    /// When the requester last asked the approvers to look.
+    pub nudged_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
@@ -203,7 +259,8 @@ pub struct RequestRow {
 macro_rules! requests {
     ($rest:literal) => {
         concat!(
-            "select id, requester_id, beneficiary_id, role_id, application_id, status, step_no, policy_version_id, ask_digest, duration_s, granted_s, wanted_start, extension_of, created_at ",
+            "select id, requester_id, beneficiary_id, role_id, application_id, status, step_no, policy_version_id, ask_digest, duration_s, granted_s, wanted_start, extension_of, emergency_reason, ",
+            "decision, distinct_people, step_left_s, step_due_at, remind_at, escalated, nudged_at, created_at ",
             "from request ",
             $rest
         )
@@ -241,6 +298,8 @@ pub struct StepRow {
     pub name: String,
     /// Its limit in seconds.
     pub time_limit_s: Option<i64>,
+    /// How often who has not answered is reminded, in seconds.
+    pub remind_every_s: Option<i64>,
     /// Its slots in order.
     pub slots: Vec<SlotState>,
 }
@@ -250,6 +309,7 @@ struct SlotLine {
     step_no: i32,
     name: String,
     time_limit_s: Option<i64>,
+    remind_every_s: Option<i64>,
     approvals: i32,
     asked: Vec<Uuid>,
     approved_by: Vec<Uuid>,
@@ -273,10 +333,11 @@ pub async fn was_asked(connection: &mut PgConnection, id: RequestId, person: Per
 /// When the database fails.
 pub async fn steps(tx: &mut Tx, id: RequestId) -> Result<Vec<StepRow>, StoreError> {
     let lines: Vec<SlotLine> = sqlx::query_as(
-        "select st.step_no, st.name, st.time_limit_s, sl.approvals,
+        "select st.step_no, st.name, st.time_limit_s, p.remind_every_s, sl.approvals,
            array(select a.person_id from assignment a where a.request_id = $1 and a.step_no = sl.step_no and a.slot_no = sl.slot_no order by a.person_id) as asked,
            array(select p.decided_by from approval p where p.request_id = $1 and p.step_no = sl.step_no and p.slot_no = sl.slot_no and p.verdict = 'approve' order by p.decided_at) as approved_by
          from request_step st join request_slot sl on sl.request_id = st.request_id and sl.step_no = st.step_no
+         join approval_procedure_step p on (p.procedure_version_id, p.position) = (st.procedure_version_id, st.procedure_step)
          where st.request_id = $1 order by sl.step_no, sl.slot_no",
     )
     .bind(id.0)
@@ -285,7 +346,7 @@ pub async fn steps(tx: &mut Tx, id: RequestId) -> Result<Vec<StepRow>, StoreErro
     let mut steps: Vec<StepRow> = Vec::new();
     for line in lines {
         if steps.len() < line.step_no as usize {
-            steps.push(StepRow { name: line.name, time_limit_s: line.time_limit_s, slots: Vec::new() });
+            steps.push(StepRow { name: line.name, time_limit_s: line.time_limit_s, remind_every_s: line.remind_every_s, slots: Vec::new() });
         }
         if let Some(step) = steps.last_mut() {
             step.slots.push(SlotState {
@@ -363,11 +424,13 @@ pub async fn decide(tx: &mut Tx, new: &NewApproval<'_>) -> Result<(), StoreError
 ///
 /// # Errors
 /// When the database fails.
+#[allow(clippy::too_many_arguments, reason = "each is a column")]
 pub async fn open_step(
     tx: &mut Tx,
     id: RequestId,
     step_no: i32,
     due_at: Option<DateTime<Utc>>,
+    remind_at: Option<DateTime<Utc>>,
     granted_s: Option<i64>,
     distinct_people: bool,
     now: DateTime<Utc>,
@@ -377,7 +440,7 @@ pub async fn open_step(
               opened as (update request_step set opened_at = $3 where request_id = $1 and step_no = $2),
               asked as (update assignment a set open = true, assigned_at = $3 where request_id = $1 and step_no = $2
                 and not ($6 and exists (select 1 from approval p where p.request_id = $1 and p.decided_by = a.person_id)))
-         update request set step_no = $2, step_due_at = $4, granted_s = $5 where id = $1",
+         update request set status = 'pending', step_no = $2, step_due_at = $4, remind_at = $7, escalated = false, granted_s = $5 where id = $1",
     )
     .bind(id.0)
     .bind(step_no)
@@ -385,6 +448,7 @@ pub async fn open_step(
     .bind(due_at)
     .bind(granted_s)
     .bind(distinct_people)
+    .bind(remind_at)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -407,7 +471,7 @@ pub async fn close(tx: &mut Tx, id: RequestId, status: RequestStatus, granted_s:
     sqlx::query(
         "with asked as (update assignment set open = false where request_id = $1 and open),
               step as (update request_step set done_at = $3 where request_id = $1 and opened_at is not null and done_at is null)
-         update request set status = $2, closed_at = $3, step_no = null, step_due_at = null, granted_s = $4 where id = $1",
+         update request set status = $2, closed_at = $3, step_no = null, step_due_at = null, step_left_s = null, remind_at = null, granted_s = $4 where id = $1",
     )
     .bind(id.0)
     .bind(status.word())
@@ -449,5 +513,8 @@ pub async fn lock_overdue(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result
 /// # Errors
 /// When the database fails.
 pub async fn lock_open_of(tx: &mut Tx, person: PersonId) -> Result<Vec<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where beneficiary_id = $1 and status in ('pending', 'needs_info') for update")).bind(person.0).fetch_all(&mut **tx).await?)
+    Ok(sqlx::query_as(requests!("where beneficiary_id = $1 and status in ('submitted', 'pending', 'needs_info') for update"))
+        .bind(person.0)
+        .fetch_all(&mut **tx)
+        .await?)
 }

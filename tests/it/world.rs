@@ -18,6 +18,7 @@ use countersign::service::ctx::{Access, By, Ctx, Provisioning};
 use countersign::service::error::ServiceError;
 use countersign::store::db::{self, Db};
 use countersign::store::policy::Policies;
+use countersign::store::separation::Separations;
 use countersign::worker::step;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection};
@@ -141,6 +142,7 @@ impl World {
         let ctx = Ctx {
             db,
             policies: Policies::default(),
+            separation: Separations::default(),
             directories: Arc::new(BTreeMap::from([("main".to_owned(), Directory::Scim(scim))])),
             clock,
             provisioning: Arc::new(Provisioning::default()),

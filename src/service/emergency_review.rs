@@ -1,0 +1,81 @@
+//! The debt of an emergency: a review, by somebody who was skipped.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::event::{Event, Fact};
+use crate::domain::id::{PersonId, RequestId};
+use crate::domain::refusal::Refusal;
+use crate::store::db::Tx;
+use crate::store::person::PersonRow;
+use crate::store::request::RequestRow;
+use crate::store::{emergency, event, notice, request};
+
+use super::ask::tidy;
+use super::commit;
+use super::ctx::{By, Ctx};
+use super::error::ServiceError;
+use super::resolve::ResolvedStep;
+
+/// Writes the debt: who was skipped is told, and a review is owed by `due_at`.
+///
+/// # Errors
+/// [`Refusal::NobodyCanApprove`] when nobody was skipped: then nobody could review it.
+pub async fn owe(
+    tx: &mut Tx,
+    by: &By,
+    row: &RequestRow,
+    beneficiary: &PersonRow,
+    steps: &[ResolvedStep],
+    due_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<(), ServiceError> {
+    let mut skipped: Vec<_> = steps.iter().flat_map(|step| &step.slots).flat_map(|slot| slot.asked.iter().map(PersonRow::named)).collect();
+    skipped.sort();
+    skipped.dedup();
+    if skipped.is_empty() {
+        return Err(Refusal::NobodyCanApprove("nobody is there who could review the emergency afterwards".into()).into());
+    }
+    let people: Vec<PersonId> = skipped.iter().map(|person| person.id).collect();
+    let ids: Vec<_> = people.iter().map(|person| person.0).collect();
+    let reason = row.emergency_reason.clone().unwrap_or_default();
+    let fact = Fact::EmergencyReviewOwed { reason, due_at, skipped };
+    event::append(tx, &[Event { actor: by.actor(), channel: by.channel, subject: commit::about(row), fact }]).await?;
+    emergency::owe(tx, row.id.into(), row.beneficiary_id.into(), due_at, &ids).await?;
+    let told = format!("{} took emergency access without asking you. A review is owed: look at it.", beneficiary.display_name);
+    notice::tell(tx, &people, "skipped", Some(row.id.into()), &told, now).await?;
+    Ok(())
+}
+
+/// Takes the review of `by`: whether the emergency was justified. Beneficiary and requester never review.
+///
+/// # Errors
+/// [`ServiceError::Missing`] when the request is none that `by` may review and they do not read everything; a refusal when it was
+/// reviewed before, or when not justified goes without a comment.
+pub async fn review(ctx: &Ctx, by: &By, id: RequestId, justified: bool, comment: Option<&str>) -> Result<(), ServiceError> {
+    let comment = tidy(comment, "comment")?;
+    let mut tx = ctx.db.begin().await?;
+    let row = request::lock(&mut tx, id).await?.ok_or(ServiceError::Missing)?;
+    let owed = emergency::lock(&mut tx, id).await?.ok_or(ServiceError::Missing)?;
+    let theirs = [row.requester_id, row.beneficiary_id].contains(&by.person.0);
+    if !owed.reviewers.contains(&by.person.0) || theirs {
+        return Err(match theirs {
+            true => Refusal::OwnRequest.into(),
+            false if by.reads_everything() => Refusal::NotAsked.into(),
+            false => ServiceError::Missing,
+        });
+    }
+    if owed.reviewed_at.is_some() {
+        return Err(Refusal::AlreadyReviewed.into());
+    }
+    if !justified && comment.is_none() {
+        return Err(Refusal::ReasonRequired.into());
+    }
+    let now = ctx.clock.now();
+    let verdict = if justified { "justified" } else { "not_justified" };
+    emergency::review(&mut tx, id, by.person, verdict, comment.as_deref(), now).await?;
+    let fact = Fact::EmergencyReviewed { verdict: verdict.into(), comment };
+    event::append(&mut tx, &[Event { actor: by.actor(), channel: by.channel, subject: commit::about(&row), fact }]).await?;
+    let told = format!("{} reviewed your emergency access: {}.", by.name, verdict.replace('_', " "));
+    notice::tell(&mut tx, &[row.beneficiary_id.into()], "reviewed", Some(id), &told, now).await?;
+    commit::commit(tx).await
+}
