@@ -433,6 +433,7 @@ create index request_by_role on countersign.request (role_id, id);
 create index request_by_application on countersign.request (application_id, id);
 create index request_by_created on countersign.request (created_at, id);
 create index request_remind on countersign.request (remind_at) where remind_at is not null;
+create unique index request_by_superseded on countersign.request (supersedes) where supersedes is not null;
 create index request_by_policy on countersign.request (policy_version_id, id);
 create index request_due on countersign.request (step_due_at) where step_due_at is not null;
 

@@ -448,6 +448,58 @@ pub const LONGEST_TEXT: usize = 4_000;
 pub const SHORTEST_EMERGENCY_REASON: usize = 10;
 
 impl AccessPolicy {
+    /// What it asks for and offers besides who decides and how long, each as a sentence.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let text = |rule: &TextRule, what: &str| {
+            let pattern = rule.pattern.as_ref().map(|pattern| format!(" {}", pattern.says)).unwrap_or_default();
+            match (rule.required, rule.minimum) {
+                (true, 0 | 1) => Some(format!("A {what} is required.{pattern}")),
+                (true, least) => Some(format!("A {what} of at least {least} characters is required.{pattern}")),
+                (false, _) if rule.pattern.is_some() => Some(format!("A {what} may be given.{pattern}")),
+                (false, _) => None,
+            }
+        };
+        notes.extend(text(&self.justification, "justification"));
+        notes.extend(text(&self.ticket, "ticket"));
+        for field in &self.fields {
+            notes.push(format!("The form also asks for {}{}.", field.label, if field.required { "" } else { ", if there is something to say" }));
+        }
+        for rule in &self.auto_rules {
+            let what = if rule.verdict == Verdict::Approve { "Approved" } else { "Denied" };
+            notes.push(format!("{what} without asking anybody {} ({}).", rule.sentence(), rule.name));
+        }
+        notes.push(match &self.extension {
+            None => "It is not extended; it is asked for again when it has ended.".into(),
+            Some(rules) => {
+                let most = rules.maximum.map(|most| format!(", for {most} at most")).unwrap_or_default();
+                let times = rules.most.map(|times| format!(", {times} time{} in a row", if times == 1 { "" } else { "s" })).unwrap_or_default();
+                let how = rules.procedure.as_ref().map(|procedure| format!("; that asks {}", procedure.name)).unwrap_or_default();
+                format!("More time may be asked for in the last {} % of it{most}{times}{how}.", rules.last_percent)
+            }
+        });
+        match (self.on_behalf.manager, self.on_behalf.owner) {
+            (false, false) => {}
+            (manager, owner) => {
+                let who = match (manager, owner) {
+                    (true, true) => "A manager, or the owner,",
+                    (true, false) => "A manager",
+                    _ => "The owner",
+                };
+                let confirm = if self.on_behalf.confirm { ", who must confirm it" } else { "" };
+                notes.push(format!("{who} may ask for somebody else{confirm}."));
+            }
+        }
+        if let Some(path) = &self.emergency {
+            notes.push(format!("In an emergency access begins at once, for at most {}; a review is owed within {}.", path.maximum, path.review_within));
+        }
+        match self.future_start {
+            None => notes.push("It begins as soon as it is approved; a later start is not offered.".into()),
+            Some(most) => notes.push(format!("A start may be chosen up to {most} ahead.")),
+        }
+        notes
+    }
+
     /// Whether some condition of it looks at who is above a person.
     pub fn looks_up(&self) -> bool {
         let steps = |procedure: &Option<ApprovalProcedure>| procedure.iter().flat_map(|p| &p.steps).any(|step| looks_up(&step.when.conditions));

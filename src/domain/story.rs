@@ -23,6 +23,39 @@ impl Fact {
             Self::RequestWithdrawn { reason } => format!("withdrew the request{}", because(reason.as_deref())),
             Self::RequestTimedOut { step_no } => format!("closed the request: nobody answered step {step_no} in time"),
             Self::RequestClosed { reason } => format!("closed the request: {reason}"),
+            Self::RequestConfirmed {} => "confirmed what was asked for them".into(),
+            Self::RequestSuperseded { changes, .. } if changes.is_empty() => "closed it, and asked again under the rules that hold now".into(),
+            Self::RequestSuperseded { changes, .. } => format!("closed it, and asked again under what changed: {}", changes.join("; ")),
+            Self::RequestReminded { step_no, people } => format!("reminded {} of step {step_no}", names(people)),
+            Self::RequestNudged { step_no, people } => format!("asked {} to look at step {step_no}", names(people)),
+            Self::RequestEscalated { step_no, step, asked, .. } => format!("waited too long at step {step_no}, {step}: {} asked too", verb(asked)),
+            Self::RequestFallbackAsked { step_no, instead_of, asked, .. } => {
+                format!("asked others at step {step_no} instead of {}: {} asked", names(instead_of), verb(asked))
+            }
+            Self::QuestionAsked { step_no, question } => format!("asked a question at step {step_no}, which waits: {question}"),
+            Self::QuestionAnswered { step_no, answer } => format!("answered, and step {step_no} goes on: {answer}"),
+            Self::SignOffNoted { given_by, reference, .. } => format!("noted a sign-off by {given_by}, which counts for nothing here: {reference}"),
+            Self::ApprovalReassigned { step_no, to, reason, .. } => format!("handed step {step_no} to {}{}", to.name, because(reason.as_deref())),
+            Self::ApprovalDelegated { step_no, from, to, .. } => format!("asked {} at step {step_no} for {}, who is away", to.name, from.name),
+            Self::EmergencyReviewOwed { reason, skipped, .. } => {
+                format!("took emergency access without asking {}; a review is owed: {reason}", names(skipped))
+            }
+            Self::EmergencyReviewOverdue { .. } => "waits for the review of the emergency longer than allowed".into(),
+            Self::EmergencyReviewed { verdict, comment } => {
+                format!("reviewed the emergency: {}{}", verdict.replace('_', " "), because(comment.as_deref()))
+            }
+            Self::DelegationCreated { from, to, reason, .. } => format!("let {} stand in for {}{}", to.name, from.name, because(reason.as_deref())),
+            Self::DelegationEnded { from, to } => format!("ended that {} stands in for {}", to.name, from.name),
+            Self::ExtensionDeclined { declined: true } => "said that it is not to be extended".into(),
+            Self::ExtensionDeclined { declined: false } => "took back that it is not to be extended".into(),
+            Self::SeparationFound { rule, .. } => format!("found two grants held together against {rule}"),
+            Self::SeparationResolved { rule, .. } => format!("found that {rule} is kept again"),
+            Self::PolicyChangeProposed { source, changes, .. } => {
+                format!("proposed {source}: {} change{}", changes.len(), if changes.len() == 1 { "" } else { "s" })
+            }
+            Self::PolicyChangeApproved { effective_at, .. } => format!("approved a change of the rules, from {} on", effective_at.format("%Y-%m-%d %H:%M UTC")),
+            Self::PolicyChangeRejected { how, comment, .. } => format!("{how} a change of the rules{}", because(comment.as_deref())),
+            Self::PolicyChangeFailed { error, .. } => format!("could not carry out a change of the rules: {error}"),
             Self::GrantCreated { duration_s, extension_of, .. } => {
                 let kind = if extension_of.is_some() { "an extension" } else { "a grant" };
                 format!("so caused {kind} for {}", length(*duration_s))
@@ -65,6 +98,17 @@ impl Fact {
             Self::PersonChanged { old, new } => format!("noticed that the directory calls the person {new}, no longer {old}"),
             Self::ClockJumped { by_ms } => format!("noticed that the clocks differ by {by_ms} ms"),
         }
+    }
+}
+
+/// "Mara Voss and Hana Sato"; of many the first few.
+fn names(people: &[Named]) -> String {
+    match people {
+        [] => "nobody".into(),
+        [one] => one.name.clone(),
+        [first, second] => format!("{} and {}", first.name, second.name),
+        [first, second, third] => format!("{}, {} and {}", first.name, second.name, third.name),
+        [first, second, rest @ ..] => format!("{}, {} and {} others", first.name, second.name, rest.len()),
     }
 }
 

@@ -92,6 +92,28 @@ pub struct WholeRow {
     pub wanted_start: Option<DateTime<Utc>>,
     /// The lease it extends.
     pub extension_of: Option<Uuid>,
+    /// Values of the policy's own fields, canonical JSON.
+    pub fields: Option<String>,
+    /// Why it could not wait, of an emergency.
+    pub emergency_reason: Option<String>,
+    /// Key and version of each separation rule that it runs against.
+    pub conflicts: Vec<String>,
+    /// The request whose place it took.
+    pub supersedes: Option<Uuid>,
+    /// The request that took its place.
+    pub superseded_by: Option<Uuid>,
+    /// Whether one person may decide only once.
+    pub distinct_people: bool,
+    /// What is left of the open step's limit while a question pauses it, in seconds.
+    pub step_left_s: Option<i64>,
+    /// When who has not answered is reminded next.
+    pub remind_at: Option<DateTime<Utc>>,
+    /// Whether the open step has escalated.
+    pub escalated: bool,
+    /// When the requester last asked the approvers to look.
+    pub nudged_at: Option<DateTime<Utc>>,
+    /// When the beneficiary confirmed it.
+    pub confirmed_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was settled.
@@ -126,6 +148,10 @@ pub struct WholeRow {
     pub confirmed: Option<String>,
     /// Whether another lease extends it.
     pub extended: bool,
+    /// How many leases it extends in a row.
+    pub extension_no: Option<i32>,
+    /// Whether the holder said that it is not to be extended.
+    pub no_extension: Option<bool>,
     /// Everybody asked.
     pub asked: Json<Vec<Asked>>,
     /// What happened, oldest first.
@@ -159,6 +185,12 @@ pub struct Asked {
     pub person: Option<String>,
     /// Whether it still waits for them.
     pub open: Option<bool>,
+    /// `self`, `delegate`, `escalation`, `reassigned` or `fallback`.
+    pub acting_as: Option<String>,
+    /// Whom they stand in for.
+    pub acting_for: Option<Uuid>,
+    /// Their name.
+    pub acting_for_name: Option<String>,
     /// When they first looked.
     pub first_viewed_at: Option<DateTime<Utc>>,
     /// `approve` or `deny`.
@@ -198,11 +230,14 @@ pub async fn whole(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<Option<Who
            b.title as beneficiary_title, b.department as beneficiary_department, r.application_id, a.name as application, a.owner_id as application_owner, r.role_id, o.name as role,
            o.owner_id as role_owner, o.risk, o.method, o.directory, coalesce(o.group_name, o.group_reference) as \"group\", r.status, r.step_no, r.steps, r.step_due_at, r.decision,
            r.deciding_rule, r.policy_version_id, v.policy_id, v.name as policy, v.version as policy_version, r.inputs, r.trace, r.ask_digest, r.justification, r.ticket_reference,
-           r.duration_s, r.granted_s, r.wanted_start, r.extension_of, r.created_at, r.closed_at, g.id as grant_id, g.status as grant_status, g.duration_s as grant_s, g.starts_at,
+           r.duration_s, r.granted_s, r.wanted_start, r.extension_of, r.fields, r.emergency_reason, r.conflicts, r.supersedes,
+           (select n.id from request n where n.supersedes = r.id limit 1) as superseded_by, r.distinct_people, r.step_left_s, r.remind_at, r.escalated, r.nudged_at, r.confirmed_at,
+           r.created_at, r.closed_at, g.id as grant_id, g.status as grant_status, g.duration_s as grant_s, g.starts_at,
            g.ends_at, g.verified_at, g.ended_at, g.end_verified_at, g.end_reason, g.end_comment, g.attempts, coalesce(g.last_error, t.last_error) as last_error, t.next_at as next_try_at,
-           g.confirmed, exists (select 1 from access_grant e where e.extension_of = g.id and e.status not in ('ended', 'failed')) as extended,
+           g.extension_no, g.no_extension, g.confirmed, exists (select 1 from access_grant e where e.extension_of = g.id and e.status not in ('ended', 'failed')) as extended,
            (select coalesce(json_agg(json_build_object('step_no', st.step_no, 'step', st.name, 'time_limit_s', st.time_limit_s, 'opened_at', st.opened_at, 'done_at', st.done_at,
                'slot_no', sl.slot_no, 'approvals', sl.approvals, 'source', sl.source, 'source_label', sl.source_label, 'person_id', w.person_id, 'person', n.display_name, 'open', w.open,
+               'acting_as', w.acting_as, 'acting_for', w.acting_for, 'acting_for_name', (select f.display_name from person f where f.id = w.acting_for),
                'first_viewed_at', w.first_viewed_at, 'verdict', d.verdict, 'comment', d.comment, 'granted_s', d.granted_s, 'decided_at', d.decided_at)
                order by st.step_no, sl.slot_no, d.decided_at, n.display_name, n.id), '[]')
             from request_step st join request_slot sl on sl.request_id = st.request_id and sl.step_no = st.step_no

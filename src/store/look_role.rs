@@ -29,6 +29,10 @@ pub struct HasRow {
     pub request_id: Option<Uuid>,
     /// When it was made.
     pub asked_at: Option<DateTime<Utc>>,
+    /// How many leases it extends in a row.
+    pub extension_no: Option<i32>,
+    /// Whether the holder said that it is not to be extended.
+    pub no_extension: Option<bool>,
 }
 
 /// Every lease that has not ended, of one role the one that ends last first, and every open request of `viewer`.
@@ -37,7 +41,7 @@ pub struct HasRow {
 /// When the database fails.
 pub async fn has(db: &Db, viewer: Uuid) -> Result<Vec<HasRow>, StoreError> {
     Ok(sqlx::query_as(
-        "(select role_id, id as grant_id, status as grant_status, starts_at, ends_at, verified_at, null::uuid as request_id, null::timestamptz as asked_at from access_grant
+        "(select role_id, id as grant_id, status as grant_status, starts_at, ends_at, verified_at, null::uuid as request_id, null::timestamptz as asked_at, extension_no, no_extension from access_grant
           where beneficiary_id = $1 and status not in ('ended', 'failed') and status <> 'revoking' order by ends_at desc nulls first)
          union all
          select role_id, null, null, null, null, null, id, created_at from request where beneficiary_id = $1 and status in ('pending', 'needs_info')",

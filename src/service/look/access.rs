@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::grant::{GrantStatus, Lease, end, extend};
+use crate::domain::grant::{Extended, GrantStatus, Lease, end, extend};
 use crate::domain::id::{GrantId, PersonId};
+use crate::domain::policy::Extension;
 use crate::domain::span::Seconds;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
@@ -97,9 +98,17 @@ pub fn access_row(row: MineRow, viewer: PersonId, now: DateTime<Utc>) -> Option<
         ends_at: row.ends_at,
         verified_at: row.verified_at,
     };
+    let rules = row.extension.unwrap_or(false).then(|| Extension {
+        maximum: None,
+        last_percent: row.extension_last_percent.unwrap_or(100).unsigned_abs(),
+        most: row.extension_most.map(i32::unsigned_abs),
+        procedure: None,
+    });
+    let times = row.extension_no.unwrap_or_default().unsigned_abs();
+    let extended = Extended { already: row.extended, times, declined: row.no_extension.unwrap_or_default() };
     let can = CanGrant {
         give_back: end(&lease, viewer, false, false).is_ok(),
-        extend: extend(&lease, row.extension.unwrap_or(false), row.extended, now).is_ok(),
+        extend: extend(&lease, rules.as_ref(), extended, now).is_ok(),
         revoke: false,
         confirm: false,
     };

@@ -99,8 +99,8 @@ pub struct Plan {
     pub justification: String,
     /// `required`, `optional` or `none`.
     pub ticket: String,
-    /// How a ticket's number begins.
-    pub ticket_prefix: Option<String>,
+    /// What a ticket's reference must be, as a sentence.
+    pub ticket_says: Option<String>,
     /// The steps; empty when approval is automatic.
     pub steps: Vec<PlannedStep>,
     /// `idp_group`, `app_api`, `workflow` or `manual`.
@@ -154,7 +154,7 @@ pub async fn form(ctx: &Ctx, by: &By, key: Uuid, role: RoleId, extends: Option<G
     if let (Some(open), None) = (already, &typed) {
         return Ok(Form::AlreadyOpen(open.into()));
     }
-    let ask_for = AskFor { role, beneficiary: None, duration: None, starts_at: None, justification: None, ticket_reference: None, extension_of: extends };
+    let ask_for = AskFor { extension_of: extends, ..AskFor::new(role) };
     let mut suggestion = Typed { duration: "other".into(), other_unit: "hours".into(), ..Typed::default() };
     let outlook = match preview(ctx, by, &ask_for).await {
         Ok((considered, _)) => {
@@ -162,7 +162,7 @@ pub async fn form(ctx: &Ctx, by: &By, key: Uuid, role: RoleId, extends: Option<G
                 || Outlook::Refused { reason: why::reason(&considered.decision, !row.versions.is_empty()), trace: trace::rules(&considered.decision) };
             match (considered.decision.outcome, extends) {
                 (Outcome::Refused, _) => refused(),
-                (_, Some(grant)) => match extendable(ctx, by, grant, &considered.role, considered.policy.as_deref(), considered.now).await {
+                (_, Some(grant)) => match extendable(ctx, by.person, grant, &considered.role, considered.policy.as_deref(), considered.now).await {
                     Ok(_) => open(ctx, &considered, &about, &mut suggestion).await?,
                     Err(ServiceError::Refused(refusal)) => Outlook::Refused { reason: refusal.to_string(), trace: vec![] },
                     Err(other) => return Err(other),
@@ -210,19 +210,19 @@ async fn open(ctx: &Ctx, considered: &Considered, about: &AboutRow, suggestion: 
         min_s: policy.durations.minimum.0,
         max_s: policy.durations.maximum.0,
         indefinite: policy.durations.indefinite,
-        justification: if policy.justification_required { "required" } else { "optional" }.into(),
-        ticket: match (policy.ticket_required, &policy.ticket_prefix) {
+        justification: if policy.justification.required { "required" } else { "optional" }.into(),
+        ticket: match (policy.ticket.required, &policy.ticket.pattern) {
             (true, _) => "required",
             (false, Some(_)) => "optional",
             (false, None) => "none",
         }
         .into(),
-        ticket_prefix: policy.ticket_prefix.clone(),
+        ticket_says: policy.ticket.pattern.as_ref().map(|pattern| pattern.says.clone()),
         steps: steps::of_resolved(&considered.steps, &usual),
         method: about.method.clone(),
         target: super::role::target(about.group_name.as_deref().or(about.group_reference.as_deref()), about.directory.as_deref()),
         usual_grant_s: usual.iter().find(|row| row.step_no == 0).map(|row| row.median_s),
-        extendable: policy.extension,
+        extendable: policy.extension.is_some(),
     })))
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::domain::approval::{Deciding, SlotState, may_answer};
 use crate::domain::decide::{Decision, Outcome, TraceLine};
 use crate::domain::event::Fact;
-use crate::domain::grant::{GrantStatus, Lease, end, extend};
+use crate::domain::grant::{Extended, GrantStatus, Lease, end, extend};
 use crate::domain::id::{GrantId, PersonId, RequestId};
 use crate::domain::person::PersonSnapshot;
 use crate::domain::policy::AccessPolicy;
@@ -126,6 +126,8 @@ fn decision(row: &WholeRow) -> Result<Decision, ServiceError> {
         outcome: outcome.ok_or_else(|| unreadable("decision", &row.decision))?,
         policy: row.policy_version_id.map(Into::into),
         deciding_rule: row.deciding_rule.clone(),
+        steps: vec![],
+        conflicts: row.conflicts.clone(),
         trace,
     })
 }
@@ -150,6 +152,14 @@ fn flat(row: &WholeRow) -> RequestRow {
         granted_s: row.granted_s,
         wanted_start: row.wanted_start,
         extension_of: row.extension_of,
+        emergency_reason: row.emergency_reason.clone(),
+        decision: row.decision.clone(),
+        distinct_people: row.distinct_people,
+        step_left_s: row.step_left_s,
+        step_due_at: row.step_due_at,
+        remind_at: row.remind_at,
+        escalated: row.escalated,
+        nudged_at: row.nudged_at,
         created_at: row.created_at,
     }
 }
@@ -160,7 +170,7 @@ fn step_states(asked: &[Asked]) -> Vec<request::StepRow> {
     for slot in slots(asked) {
         let Some(first) = slot.first() else { continue };
         if steps.len() < first.step_no as usize {
-            steps.push(request::StepRow { name: first.step.clone(), time_limit_s: first.time_limit_s, slots: vec![] });
+            steps.push(request::StepRow { name: first.step.clone(), time_limit_s: first.time_limit_s, remind_every_s: None, slots: vec![] });
         }
         if let Some(step) = steps.last_mut() {
             step.slots.push(SlotState {
@@ -282,9 +292,11 @@ fn can_grant(row: &WholeRow, by: &By, policy: Option<&AccessPolicy>, now: DateTi
     let Some(lease) = lease(row) else { return CanGrant::default() };
     let owns = row.role_owner == by.person.0 || row.application_owner == by.person.0 || by.is_administrator;
     let holds = lease.beneficiary == by.person;
+    let times = row.extension_no.unwrap_or_default().unsigned_abs();
+    let extended = Extended { already: row.extended, times, declined: row.no_extension.unwrap_or_default() };
     CanGrant {
         give_back: end(&lease, by.person, owns, false).is_ok(),
-        extend: holds && extend(&lease, policy.is_some_and(|p| p.extension), row.extended, now).is_ok(),
+        extend: holds && extend(&lease, policy.and_then(|p| p.extension.as_ref()), extended, now).is_ok(),
         // Who holds it returns it; revoking is for others.
         revoke: !holds && end(&lease, by.person, owns, true).is_ok(),
         confirm: false,

@@ -176,6 +176,7 @@ fn fits(condition: &Condition) -> String {
         Operator::NotExists => format!("there is no {name}"),
         Operator::MemberOf => format!("member of {values}"),
         Operator::NotMemberOf => format!("not a member of {values}"),
+        Operator::ReportsTo => format!("reports to {values}"),
     })
 }
 
@@ -193,10 +194,7 @@ fn summary(policy: &AccessPolicy) -> String {
         None => "approved at once".into(),
         Some(procedure) => {
             let step = |step: &crate::domain::policy::Step| {
-                let slots = step
-                    .slots
-                    .iter()
-                    .map(|slot| if slot.approvals > 1 { format!("{} of {}", slot.approvals, slot.source.label()) } else { slot.source.label() });
+                let slots = step.slots.iter().map(|slot| if slot.approvals > 1 { format!("{} of {}", slot.approvals, slot.label()) } else { slot.label() });
                 slots.collect::<Vec<_>>().join(" and ")
             };
             format!("asks {}", procedure.steps.iter().map(step).collect::<Vec<_>>().join(", then "))
@@ -208,20 +206,7 @@ fn summary(policy: &AccessPolicy) -> String {
 /// What else the policy says.
 fn notes(policy: &AccessPolicy) -> Vec<String> {
     let mut notes = Vec::new();
-    match (policy.justification_required, policy.justification_minimum) {
-        (true, 0 | 1) => notes.push("A justification is required.".into()),
-        (true, least) => notes.push(format!("A justification of at least {least} characters is required.")),
-        (false, _) => notes.push("A justification may be given.".into()),
-    }
-    match (policy.ticket_required, &policy.ticket_prefix) {
-        (true, Some(prefix)) => notes.push(format!("A ticket is required; its number begins with {prefix}.")),
-        (true, None) => notes.push("A ticket is required.".into()),
-        (false, _) => {}
-    }
-    notes.push(
-        if policy.extension { "More time may be asked for in the second half of it." } else { "It is not extended; it is asked for again when it has ended." }
-            .into(),
-    );
+    notes.extend(policy.notes());
     if policy.procedure.is_some() {
         notes.push(if policy.comment_to_deny { "A denial must give a reason." } else { "A denial need not give a reason." }.into());
         if let Some(procedure) = &policy.procedure {

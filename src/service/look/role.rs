@@ -207,18 +207,6 @@ fn notes(policy: &AccessPolicy) -> Vec<String> {
     if policy.durations.indefinite {
         notes.push("May be asked for without end.".into());
     }
-    match (policy.justification_required, policy.justification_minimum) {
-        (true, 0 | 1) => notes.push("A justification is required.".into()),
-        (true, least) => notes.push(format!("A justification of at least {least} characters is required.")),
-        (false, _) => {}
-    }
-    match (policy.ticket_required, &policy.ticket_prefix) {
-        (true, Some(prefix)) => notes.push(format!("A ticket is required; its number begins with {prefix}.")),
-        (true, None) => notes.push("A ticket is required.".into()),
-        (false, _) => {}
-    }
-    notes.push(
-        if policy.extension { "More time may be asked for in the second half of it." } else { "It is not extended; ask again when it has ended." }.into(),
-    );
+    notes.extend(policy.notes());
     notes
 }

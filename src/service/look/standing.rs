@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::decide::{Ask, Decision, Outcome, decide};
-use crate::domain::grant::{GrantStatus, Lease, extend};
+use crate::domain::catalog::Risk;
+use crate::domain::decide::{Ask, Decision, Outcome, Rules, Standing as Stands, decide};
+use crate::domain::grant::{Extended, GrantStatus, Lease, extend};
 use crate::domain::id::{GrantId, PersonId, PolicyVersionId};
 use crate::domain::person::PersonSnapshot;
 use crate::domain::policy::AccessPolicy;
@@ -40,17 +41,32 @@ pub async fn cards(ctx: &Ctx, person: PersonId, snapshot: Option<&PersonSnapshot
     let bodies: HashMap<PolicyVersionId, Arc<AccessPolicy>> =
         ctx.policies.versions(&ctx.db, &wanted).await?.into_iter().map(|policy| (policy.id, policy)).collect();
     let now = ctx.clock.now();
-    let mut decided: HashMap<Vec<uuid::Uuid>, Arc<Decision>> = HashMap::new();
+    let mut decided: HashMap<(Vec<uuid::Uuid>, String), Arc<Decision>> = HashMap::new();
     let mut cards = Vec::with_capacity(rows.len());
     for row in rows {
         let policies: Vec<Arc<AccessPolicy>> = row.versions.iter().filter_map(|id| bodies.get(&PolicyVersionId(*id)).cloned()).collect();
+        let risk = Risk::parse(&row.risk).unwrap_or(Risk::Critical);
         let decision = snapshot.map(|snapshot| {
             let make = || {
                 let tried: Vec<&AccessPolicy> = policies.iter().map(|policy| &**policy).collect();
-                let ask = Ask { requester: person, beneficiary: person, role: row.id.into(), duration: None, starts_at: None };
-                Arc::new(decide(&tried, snapshot, &ask, now))
+                // Whether one may ask at all does not hang on the length: the shortest that is offered is weighed.
+                let shortest = policies.iter().map(|policy| policy.durations.minimum).min();
+                let ask = Ask {
+                    requester: person,
+                    beneficiary: person,
+                    role: row.id.into(),
+                    risk,
+                    duration: shortest,
+                    starts_at: None,
+                    extension: false,
+                    emergency: false,
+                    review_owed: false,
+                    standing: Stands::default(),
+                    held: vec![],
+                };
+                Arc::new(decide(Rules { policies: &tried, separation: &[] }, snapshot, &ask, now))
             };
-            decided.entry(row.versions.clone()).or_insert_with(make).clone()
+            decided.entry((row.versions.clone(), row.risk.clone())).or_insert_with(make).clone()
         });
         let governing = decision.as_ref().and_then(|d| d.policy).and_then(|id| bodies.get(&id).cloned());
         let standing = standing(&of_role(row.id, has), person, decision.as_deref(), governing.as_deref(), !policies.is_empty(), now);
@@ -92,7 +108,8 @@ fn standing(
             verified_at: row.verified_at,
         };
         // The lease that ends last is the one that nothing extends. A request for the extension may be open.
-        let may_extend = open.is_none() && extend(&lease, governing.is_some_and(|p| p.extension), false, now).is_ok();
+        let extended = Extended { already: false, times: row.extension_no.unwrap_or_default().unsigned_abs(), declined: row.no_extension.unwrap_or_default() };
+        let may_extend = open.is_none() && extend(&lease, governing.and_then(|p| p.extension.as_ref()), extended, now).is_ok();
         return Standing::Holds { grant, until: row.ends_at, may_extend };
     }
     if let Some((request, since)) = open.and_then(|row| row.request_id.zip(row.asked_at)) {

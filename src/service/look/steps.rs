@@ -19,18 +19,10 @@ pub fn of_procedure(procedure: &ApprovalProcedure) -> Vec<PlannedStep> {
             slots: step
                 .slots
                 .iter()
-                .map(|slot| PlannedSlot {
-                    needed: slot.approvals as i32,
-                    source: match &slot.fallback {
-                        Some(fallback) => format!("{}, or else {}", capital(&slot.source.label()), fallback.label()),
-                        None => capital(&slot.source.label()),
-                    },
-                    people: vec![],
-                    more: 0,
-                })
+                .map(|slot| PlannedSlot { needed: slot.approvals as i32, source: capital(&slot.label()), people: vec![], more: 0 })
                 .collect(),
             limit_s: step.time_limit.map(|limit| limit.0),
-            after_limit: step.time_limit.map(|_| "the request times out".into()),
+            after_limit: step.time_limit.map(|_| after_limit(step.escalation.as_ref().map_or(&[], |e| &e.sources))),
             usual_s: None,
         })
         .collect()
@@ -57,7 +49,7 @@ pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow]) -> Vec<PlannedSte
                 })
                 .collect(),
             limit_s: step.time_limit_s,
-            after_limit: step.time_limit_s.map(|_| "the request times out".into()),
+            after_limit: step.time_limit_s.map(|_| after_limit(&step.escalates_to)),
             usual_s: usual.iter().find(|row| row.step_no == no).map(|row| row.median_s),
         })
         .collect()
@@ -70,14 +62,23 @@ pub fn decided_by(policy: &AccessPolicy) -> Option<String> {
         let slots: Vec<String> = step
             .slots
             .iter()
-            .map(|slot| match (&slot.source, slot.approvals) {
-                (ApproverSource::Group { name, .. }, n) if n > 1 => format!("{n} members of {name}"),
-                (source, _) => yours(source),
+            .map(|slot| match (slot.sources.first(), slot.approvals) {
+                (Some(ApproverSource::Group { name, .. }), n) if n > 1 => format!("{n} members of {name}"),
+                (Some(source), _) => yours(source),
+                (None, _) => "nobody".into(),
             })
             .collect();
         slots.join(" and ")
     });
     Some(steps.collect::<Vec<_>>().join(", then "))
+}
+
+/// What happens when the limit of a step passes.
+fn after_limit(escalates_to: &[ApproverSource]) -> String {
+    match escalates_to {
+        [] => "the request times out".into(),
+        sources => format!("{} is asked too", sources.iter().map(yours).collect::<Vec<_>>().join(", or else ")),
+    }
 }
 
 /// A source to the person whose request it would answer.

@@ -74,9 +74,9 @@ impl From<&AccessPolicy> for PolicyOut {
             maximum_s: policy.durations.maximum.0,
             recommended_s: policy.durations.recommended.map(|length| length.0),
             indefinite: policy.durations.indefinite,
-            justification_required: policy.justification_required,
-            ticket_required: policy.ticket_required,
-            extension: policy.extension,
+            justification_required: policy.justification.required,
+            ticket_required: policy.ticket.required,
+            extension: policy.extension.is_some(),
         }
     }
 }

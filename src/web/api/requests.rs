@@ -54,7 +54,7 @@ pub fn asked_for(mut body: Fields) -> Result<AskFor, Problem> {
     let starts_at = body.time("starts_at");
     let extension_of = body.id("extension_of").map(GrantId);
     let role = body.done_with("role", role)?;
-    Ok(AskFor { role: RoleId(role), beneficiary: None, duration, starts_at, justification, ticket_reference, extension_of })
+    Ok(AskFor { duration, starts_at, justification, ticket_reference, extension_of, ..AskFor::new(RoleId(role)) })
 }
 
 /// Where a request stands after an act.

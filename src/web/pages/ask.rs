@@ -94,13 +94,12 @@ pub async fn post(State(app): State<App>, SignedIn(viewer): SignedIn, Sent(sent)
     });
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.trim().is_empty());
     let ask_for = AskFor {
-        role,
-        beneficiary: None,
         duration,
         starts_at,
         justification: text(&sent.justification),
         ticket_reference: text(&sent.ticket),
         extension_of: lease(&sent.extend)?,
+        ..AskFor::new(role)
     };
     if !faults.is_empty() {
         // What else is wrong is said at the same time.
