@@ -84,8 +84,17 @@ pub struct Acting {
     pub nudged_at: Option<DateTime<Utc>>,
     /// Whether its policy, role or target is no longer what it was asked for under.
     pub changed: bool,
-    /// Of an emergency whose review is still owed: who may make it.
-    pub reviewers: Option<Vec<PersonId>>,
+    /// Of an emergency: its review.
+    pub review: Option<Review>,
+}
+
+/// The review that an emergency owes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Review {
+    /// Who was skipped, and so may make it.
+    pub reviewers: Vec<PersonId>,
+    /// Whether it has been made.
+    pub made: bool,
 }
 
 /// Whether `by` may do `act` now, as far as it does not depend on what they write or whom they choose: pages ask here which acts to
@@ -110,7 +119,7 @@ pub fn may(act: Act, request: &Acting, by: Doer, now: DateTime<Utc>) -> Result<(
         Act::Escalate => Err(Refusal::OnlyTheClock),
         Act::NoteSignOff => may_note_sign_off(&request.deciding, id, oversees),
         Act::Reevaluate => may_reevaluate(&request.deciding, id, oversees, request.changed),
-        Act::ReviewEmergency => may_review(&request.deciding, id, request.reviewers.as_deref()),
+        Act::ReviewEmergency => may_review(&request.deciding, id, request.review.as_ref()),
     }
 }
 
@@ -236,17 +245,20 @@ pub fn may_reevaluate(request: &Deciding, by: PersonId, oversees: bool, changed:
     if changed { Ok(()) } else { Err(Refusal::NothingChanged) }
 }
 
-/// Whether `by` may review the emergency: who was skipped, while a review is owed. Of no emergency, or one that is reviewed,
-/// `reviewers` is none.
+/// Whether `by` may review the emergency: who was skipped, never who asked, once. Of what was no emergency `review` is none.
 ///
 /// # Errors
 /// Says why not.
-pub fn may_review(request: &Deciding, by: PersonId, reviewers: Option<&[PersonId]>) -> Result<(), Refusal> {
+pub fn may_review(request: &Deciding, by: PersonId, review: Option<&Review>) -> Result<(), Refusal> {
     if is_party(request, by) {
         return Err(Refusal::OwnRequest);
     }
-    let reviewers = reviewers.filter(|_| request.status == RequestStatus::Approved).ok_or(Refusal::NoReviewOwed)?;
-    if reviewers.contains(&by) { Ok(()) } else { Err(Refusal::NotReviewer) }
+    match review {
+        None => Err(Refusal::NoReviewOwed),
+        Some(review) if !review.reviewers.contains(&by) => Err(Refusal::NotReviewer),
+        Some(review) if review.made => Err(Refusal::AlreadyReviewed),
+        Some(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]

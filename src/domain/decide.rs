@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Risk;
-use super::condition::{Checked, Condition};
+use super::condition::Checked;
 use super::id::{PersonId, PolicyVersionId, RoleId};
 use super::person::PersonSnapshot;
 use super::policy::{AccessPolicy, ApprovalProcedure, AutoRule, Effect, Step, Verdict, When};

@@ -74,8 +74,8 @@ pub enum Refusal {
     /// Nothing changed since it was asked for.
     #[error("The rules of this role are those it was asked for under; there is nothing to evaluate again.")]
     NothingChanged,
-    /// There is no emergency to review, or it is reviewed.
-    #[error("No review of this request is owed.")]
+    /// There is no emergency to review.
+    #[error("This was no emergency, so no review of it is owed.")]
     NoReviewOwed,
     /// Only who was skipped reviews.
     #[error("Only those who were skipped in this emergency can review it.")]
@@ -217,7 +217,7 @@ impl Refusal {
                 | Self::NothingToConfirm
                 | Self::AskedAlready
                 | Self::NothingChanged
-                | Self::NoReviewOwed
+                | Self::AlreadyReviewed
                 | Self::AlreadyOpen
                 | Self::AlreadyEnded
                 | Self::RulesChanged
