@@ -1,29 +1,11 @@
 //! Who may decide, and what a decision does.
 
-use serde::{Deserialize, Serialize};
-
 use super::id::PersonId;
 use super::refusal::Refusal;
 use super::request::RequestStatus;
 use super::span::Seconds;
 
-/// A slot of a request: whom it asked and who has approved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SlotState {
-    /// How many approvals it needs.
-    pub approvals: u32,
-    /// Who was asked.
-    pub asked: Vec<PersonId>,
-    /// Who has approved.
-    pub approved_by: Vec<PersonId>,
-}
-
-impl SlotState {
-    /// Whether it has its count.
-    pub fn is_done(&self) -> bool {
-        self.approved_by.len() >= self.approvals as usize
-    }
-}
+pub use super::slot::{ActingAs, Seat, SlotState, unfillable};
 
 /// A request as far as deciding needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,18 +115,23 @@ pub fn answer(request: &Deciding, by: PersonId, answer: &Answer, comment: Option
 /// The slot of the open step, counted from 0, that an answer of `by` would fill: of several, the first that leaves people enough
 /// for the rest. The page and the act both ask here.
 ///
+/// Nobody answers what they made or what is for them, nor in the place of somebody who made it or whom it is for. Of a place, as of
+/// one who is away and their delegate, one person answers in a slot.
+///
 /// # Errors
 /// As [`answer`], as far as it does not depend on what is answered. Who was never asked learns nothing else.
 pub fn may_answer(request: &Deciding, by: PersonId) -> Result<usize, Refusal> {
     if by == request.requester || by == request.beneficiary {
         return Err(Refusal::OwnRequest);
     }
-    if !request.steps.iter().flatten().any(|slot| slot.asked.contains(&by)) {
+    let seats = |from: usize| request.steps.iter().skip(from).flatten().filter_map(|slot| slot.seat(by));
+    if seats(0).next().is_none() {
         return Err(Refusal::NotAsked);
     }
-    if request.status != RequestStatus::Pending {
-        return Err(Refusal::Closed(request.status.word()));
+    if seats(0).all(|seat| seat.ended) {
+        return Err(Refusal::NoLongerAsked);
     }
+    pending(request.status)?;
     let Some(step) = request.step_no.checked_sub(1).and_then(|i| request.steps.get(i)) else {
         return Err(Refusal::MovedOn);
     };
@@ -153,9 +140,38 @@ pub fn may_answer(request: &Deciding, by: PersonId) -> Result<usize, Refusal> {
     if decided_here || (request.distinct_people && decided_before) {
         return Err(Refusal::AlreadyDecided);
     }
-    let free = |i: &usize| step[*i].asked.contains(&by) && !step[*i].is_done();
+    let sits = |i: &usize| step[*i].seat(by).filter(|seat| !seat.ended);
+    if !(0..step.len()).any(|i| sits(&i).is_some()) {
+        let later = seats(request.step_no).any(|seat| !seat.ended);
+        return Err(if later { Refusal::NotYet } else { Refusal::MovedOn });
+    }
+    let partial = |i: &usize| sits(i).is_some_and(|seat| !seat.is_impartial(request.requester, request.beneficiary));
+    let taken = |i: &usize| sits(i).is_some_and(|seat| step[*i].is_taken(seat.place()));
+    let free = |i: &usize| sits(i).is_some() && !step[*i].is_done() && !partial(i) && !taken(i);
     let good = (0..step.len()).filter(free).find(|slot| leaves_enough(request, by, *slot));
-    good.or_else(|| (0..step.len()).find(free)).ok_or(Refusal::MovedOn)
+    good.or_else(|| (0..step.len()).find(free)).ok_or_else(|| {
+        let any = |holds: &dyn Fn(&usize) -> bool| (0..step.len()).any(|i| !step[i].is_done() && holds(&i));
+        if any(&partial) {
+            Refusal::InPlaceOfOwn
+        } else if any(&taken) {
+            Refusal::PlaceTaken
+        } else {
+            Refusal::MovedOn
+        }
+    })
+}
+
+/// Whether the request takes answers at all now.
+///
+/// # Errors
+/// Says what it waits for, or how it was closed.
+pub fn pending(status: RequestStatus) -> Result<(), Refusal> {
+    match status {
+        RequestStatus::Pending => Ok(()),
+        RequestStatus::Submitted => Err(Refusal::Unconfirmed),
+        RequestStatus::NeedsInfo => Err(Refusal::QuestionOpen),
+        closed => Err(Refusal::Closed(closed.word())),
+    }
 }
 
 /// The slot of the open step, counted from 0, that an approval of `by` would fill.
@@ -173,78 +189,32 @@ pub fn may_approve(request: &Deciding, by: PersonId) -> Result<usize, Refusal> {
 /// Whether people enough remain for everything that is still to be approved once `by` has approved in `slot` of the open step.
 fn leaves_enough(request: &Deciding, by: PersonId, slot: usize) -> bool {
     let last = if request.distinct_people { request.steps.len() } else { request.step_no };
-    let mut asked_in = request.steps[request.step_no - 1..last].iter().flatten().filter(|slot| slot.asked.contains(&by));
-    // Who is asked once only is of no use elsewhere.
-    asked_in.nth(1).is_none() || open_seats(request, Some((by, slot))).is_none()
+    let mut sits_in = request.steps[request.step_no - 1..last].iter().flatten().filter(|slot| slot.seat(by).is_some_and(|seat| !seat.ended));
+    // Who sits in one slot only is of no use elsewhere.
+    let alone = sits_in.nth(1).is_none();
+    alone || open_seats(request, Some((by, slot))).is_none()
 }
 
 /// The first slot that cannot be filled from the open step on, with an approval of one more person in a slot of it.
-fn open_seats(request: &Deciding, with: Option<(PersonId, usize)>) -> Option<(usize, usize)> {
-    let open = request.step_no - 1;
-    let used = |step: usize, person: &PersonId| {
+pub(super) fn open_seats(request: &Deciding, with: Option<(PersonId, usize)>) -> Option<(usize, usize)> {
+    let open = request.step_no.checked_sub(1)?;
+    let used = |step: usize, person: PersonId| {
         let slots = request.steps.iter().enumerate().filter(|(s, _)| request.distinct_people || *s == step).map(|(_, slots)| slots);
-        let now = with.is_some_and(|(by, _)| by == *person && (request.distinct_people || step == open));
-        now || slots.flatten().any(|slot| slot.approved_by.contains(person))
+        let now = with.is_some_and(|(by, _)| by == person && (request.distinct_people || step == open));
+        now || slots.flatten().any(|slot| slot.approved_by.contains(&person))
     };
-    let rest = |s: usize, l: usize, slot: &SlotState| SlotState {
-        approvals: slot.approvals.saturating_sub(slot.approved_by.len() as u32 + u32::from(s == open && with.is_some_and(|(_, filled)| filled == l))),
-        asked: slot.asked.iter().filter(|person| !used(s, person)).copied().collect(),
-        approved_by: vec![],
+    let rest = |s: usize, l: usize, slot: &SlotState| {
+        let one_more = with.filter(|(_, filled)| s == open && *filled == l).and_then(|(by, _)| slot.seat(by));
+        let taken = |place: PersonId| slot.is_taken(place) || one_more.is_some_and(|seat| seat.place() == place);
+        SlotState {
+            approvals: slot.approvals.saturating_sub(slot.approved_by.len() as u32 + u32::from(one_more.is_some())),
+            asked: slot.asked.iter().filter(|seat| !used(s, seat.person) && !taken(seat.place())).cloned().collect(),
+            approved_by: Vec::new(),
+        }
     };
-    let steps: Vec<Vec<SlotState>> =
-        (open..request.steps.len()).map(|s| request.steps[s].iter().enumerate().map(|(l, slot)| rest(s, l, slot)).collect()).collect();
+    let ahead = request.steps.iter().enumerate().skip(open);
+    let steps: Vec<Vec<SlotState>> = ahead.map(|(s, slots)| slots.iter().enumerate().map(|(l, slot)| rest(s, l, slot)).collect()).collect();
     unfillable(&steps, request.requester, request.beneficiary, request.distinct_people)
-}
-
-/// Whether people enough exist for every slot, given who may be asked in each: the requester and the beneficiary never count,
-/// and with `distinct_people` nobody is counted in two slots. Returns the first slot, (step, slot) counted from 1, that cannot
-/// be filled.
-pub fn unfillable(steps: &[Vec<SlotState>], requester: PersonId, beneficiary: PersonId, distinct_people: bool) -> Option<(usize, usize)> {
-    // Bipartite matching of needed approvals to people, by augmenting paths; within a step people are always distinct.
-    let may = |person: &PersonId| *person != requester && *person != beneficiary;
-    let mut taken: Vec<(PersonId, usize)> = Vec::new();
-    let mut seats: Vec<(usize, usize, &SlotState)> = Vec::new();
-    for (s, step) in steps.iter().enumerate() {
-        if !distinct_people {
-            taken.clear();
-            seats.clear();
-        }
-        for (l, slot) in step.iter().enumerate() {
-            if slot.asked.iter().filter(|p| may(p)).count() < slot.approvals as usize {
-                return Some((s + 1, l + 1));
-            }
-            for _ in 0..slot.approvals {
-                seats.push((s + 1, l + 1, slot));
-                let seat = seats.len() - 1;
-                if !seated(seat, &seats, &mut taken, &mut Vec::new(), &may) {
-                    return Some((s + 1, l + 1));
-                }
-            }
-        }
-    }
-    None
-}
-
-fn seated(
-    seat: usize,
-    seats: &[(usize, usize, &SlotState)],
-    taken: &mut Vec<(PersonId, usize)>,
-    tried: &mut Vec<PersonId>,
-    may: &impl Fn(&PersonId) -> bool,
-) -> bool {
-    for person in seats[seat].2.asked.iter().filter(|p| may(p)) {
-        if tried.contains(person) {
-            continue;
-        }
-        tried.push(*person);
-        let holder = taken.iter().find(|(p, _)| p == person).map(|(_, s)| *s);
-        if holder.is_none_or(|other| seated(other, seats, taken, tried, may)) {
-            taken.retain(|(p, s)| p != person && *s != seat);
-            taken.push((*person, seat));
-            return true;
-        }
-    }
-    false
 }
 
 #[cfg(test)]

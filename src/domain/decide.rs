@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Risk;
-use super::condition::{Checked, Condition};
+use super::condition::Checked;
 use super::id::{PersonId, PolicyVersionId, RoleId};
 use super::person::PersonSnapshot;
 use super::policy::{AccessPolicy, ApprovalProcedure, AutoRule, Effect, Step, Verdict, When};
@@ -146,7 +146,7 @@ pub fn step_of<'a>(policy: &'a AccessPolicy, separation: &[&'a SeparationRule], 
 /// Decides on `ask` by `rules` for `person` as the directory described them. `now` only guards against a start in the past. Never
 /// fails: whatever cannot be allowed is refused with its reason.
 ///
-/// How rules combine, in this order; the first that refuses ends it:
+/// How rules combine, in this order; the first that refuses ends it. `docs/rules.md` says the same for people, point by point:
 ///
 /// 1. The person is active, and the start is not past.
 /// 2. The first policy whose conditions all hold governs. A condition on an attribute of which the directory says nothing can
@@ -154,12 +154,13 @@ pub fn step_of<'a>(policy: &'a AccessPolicy, separation: &[&'a SeparationRule], 
 /// 3. In its access profile a rule applies when all its conditions hold. A deny rule that applies refuses, whatever else; one that
 ///    cannot be ruled out, because the directory says nothing of its attribute, applies. Otherwise one allow rule that applies suffices.
 /// 4. Who asks for somebody else is somebody whom the policy lets.
-/// 5. An emergency needs a path for it, and no review owed.
-/// 6. A separation rule that the person would run against refuses, or adds the steps of its procedure.
-/// 7. An auto rule that denies refuses. Then an emergency is approved at once; then an auto rule that approves does, unless a
-///    separation rule wants its steps.
-/// 8. What is left goes through the steps of the procedure whose conditions hold or cannot be ruled out. A policy without a
-///    procedure approves at once; a procedure of which no step is left refuses.
+/// 5. An emergency needs a path for it, is asked for by oneself and is no extension; and no review is owed.
+/// 6. A separation rule that the person would run against refuses, or adds the steps of its procedure; an emergency it refuses always.
+/// 7. An auto rule that denies refuses, also when it cannot be ruled out. One that approves must surely apply.
+/// 8. A step is part of the procedure when its conditions hold or cannot be ruled out. Of the policy's procedure, unless an auto rule
+///    approves, and of each that a separation rule adds, a step must be sure to apply; else the ask is refused.
+/// 9. What a separation rule adds steps to goes through all of them. Otherwise an emergency is approved at once; then, what an auto
+///    rule approves; then, what a policy without a procedure governs. What is left goes through the steps.
 ///
 /// The order of rules within a profile, of auto rules and of conditions never matters. `exists`, `not_exists` and the group
 /// operators look at absence itself: for them nothing is unknown.
@@ -232,22 +233,18 @@ impl Desk<'_> {
         let extension = policy.extension.as_ref().filter(|_| ask.extension).and_then(|rules| rules.procedure.as_ref());
         let procedure = extension.or(policy.procedure.as_ref());
         if let Some(procedure) = procedure {
-            self.steps(procedure, ask);
-            if self.steps.is_empty() && separated.is_empty() && auto.is_none() {
-                let rule = format!("procedure {} v{}: no step applies", procedure.key, procedure.version);
-                self.say(rule.clone(), "A step of the procedure must apply, and none does", false, true);
-                return Err((id, rule));
+            let sure = self.steps(procedure, ask);
+            if !sure && auto.is_none() {
+                return Err((id, self.no_step(format!("procedure {} v{}", procedure.key, procedure.version))));
             }
         }
-        for procedure in &separated {
-            self.steps(procedure, ask);
+        for (rule, procedure) in &separated {
+            if !self.steps(procedure, ask) {
+                return Err((id, self.no_step(rule.clone())));
+            }
         }
         if !separated.is_empty() {
-            return if self.steps.is_empty() {
-                Err((id, "separation of duties: no step applies".into()))
-            } else {
-                Ok((policy, Outcome::NeedsApproval, allowed))
-            };
+            return Ok((policy, Outcome::NeedsApproval, allowed));
         }
         if ask.emergency {
             return Ok((policy, Outcome::AutoApproved, format!("policy {} v{}: emergency", policy.key, policy.version)));
@@ -373,8 +370,8 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// The procedures that separation rules add.
-    fn separation<'p>(&mut self, rules: &[&'p SeparationRule], ask: &Ask) -> Result<Vec<&'p ApprovalProcedure>, String> {
+    /// The procedures that separation rules add, each with its rule.
+    fn separation<'p>(&mut self, rules: &[&'p SeparationRule], ask: &Ask) -> Result<Vec<(String, &'p ApprovalProcedure)>, String> {
         let mut added = Vec::new();
         let mut blocked = None;
         for rule in rules {
@@ -390,7 +387,7 @@ impl Desk<'_> {
             if against {
                 self.conflicts.push(format!("{} v{}", rule.key, rule.version));
                 match &rule.procedure {
-                    Some(procedure) if !ask.emergency => added.push(procedure),
+                    Some(procedure) if !ask.emergency => added.push((name, procedure)),
                     _ => drop(blocked.get_or_insert(name)),
                 }
             }
@@ -437,31 +434,46 @@ impl Desk<'_> {
         applies
     }
 
-    fn steps(&mut self, procedure: &ApprovalProcedure, ask: &Ask) {
+    /// Adds the steps of `procedure` that are part of this; whether one of them surely is.
+    fn steps(&mut self, procedure: &ApprovalProcedure, ask: &Ask) -> bool {
+        let mut sure = false;
         for (step, position) in procedure.steps.iter().zip(1..) {
-            if self.step_applies(procedure, step, position, ask) {
+            let (applies, known) = self.step_applies(procedure, step, position, ask);
+            sure |= applies && known;
+            if applies {
                 self.steps.push(PlannedStep { procedure: procedure.key.clone(), version: procedure.version, position });
             }
         }
+        sure
     }
 
-    fn step_applies(&mut self, procedure: &ApprovalProcedure, step: &Step, position: usize, ask: &Ask) -> bool {
+    /// Refuses by `rule`, of whose procedure no step surely applies.
+    fn no_step(&mut self, rule: String) -> String {
+        let rule = format!("{rule}: no step applies");
+        self.say(rule.clone(), "A step of the procedure must be sure to apply, and none is", false, true);
+        rule
+    }
+
+    /// Whether the step is part of this, and whether that is known: a condition on what the directory does not say leaves it open.
+    fn step_applies(&mut self, procedure: &ApprovalProcedure, step: &Step, position: usize, ask: &Ask) -> (bool, bool) {
         let When { conditions, risks, longer_than } = &step.when;
         if step.when.is_always() {
-            return true;
+            return (true, true);
         }
         let name = format!("procedure {} v{}: step {position}", procedure.key, procedure.version);
         let mut applies = risks.is_empty() || risks.contains(&ask.risk);
         applies &= longer_than.is_none_or(|least| ask.duration.is_none_or(|d| d > least));
+        let mut known = true;
         for (i, condition) in conditions.iter().enumerate() {
             let checked = condition.check(self.person);
             let holds = checked.met || condition.is_silent(&checked);
+            known &= checked.met || !holds;
             applies &= holds;
             self.line(format!("{name}, condition {}", i + 1), Checked { sentence: condition.holds_sentence(), met: holds, ..checked }, false);
         }
         let said = if applies { "is part of this" } else { "is left out" };
         self.say(name, &format!("Step {} {said}: {}", step.name, step.when.sentence()), true, false);
-        applies
+        (applies, known)
     }
 }
 

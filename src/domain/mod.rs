@@ -1,8 +1,11 @@
 //! The rules, pure.
+pub mod act;
 pub mod approval;
 pub mod catalog;
 pub mod condition;
+pub mod deadline;
 pub mod decide;
+pub mod delegation;
 pub mod event;
 pub mod grant;
 pub mod id;
@@ -18,5 +21,6 @@ pub mod samples;
 pub mod scope;
 pub mod secret;
 pub mod separation;
+pub mod slot;
 pub mod span;
 pub mod story;

@@ -11,15 +11,75 @@ pub enum Refusal {
     /// The requester or beneficiary tried to decide.
     #[error("Nobody decides on a request that they made or that is for them.")]
     OwnRequest,
+    /// The decider acts for the requester or beneficiary.
+    #[error("The place you would answer in belongs to who made this request, or whom it is for; nobody decides in their stead.")]
+    InPlaceOfOwn,
     /// The decider was not asked.
     #[error("You were not asked to decide on this request, so you cannot.")]
     NotAsked,
+    /// The decider handed it on, or somebody else was asked instead.
+    #[error("You are no longer asked here: it was handed on, or your time of standing in is over.")]
+    NoLongerAsked,
+    /// The decider's step comes later.
+    #[error("Your step of this request has not opened yet; you are told when it does.")]
+    NotYet,
+    /// A delegate, or the one who is away, or who handed it on, has answered already.
+    #[error("Somebody has answered in your place, or you would answer in the place of somebody who has; it counts once.")]
+    PlaceTaken,
     /// The same person twice.
     #[error("You have already decided on this request; one person counts once.")]
     AlreadyDecided,
     /// Somebody was faster, or it was withdrawn.
     #[error("This request is already {}; nothing was changed.", .0.replace('_', " "))]
     Closed(&'static str),
+    /// The beneficiary has not confirmed it yet.
+    #[error("This was asked for by somebody else, and waits until the person it is for confirms it.")]
+    Unconfirmed,
+    /// A question waits for its answer.
+    #[error("A question about this request is open; it goes on when that is answered.")]
+    QuestionOpen,
+    /// There is no question to answer.
+    #[error("No question about this request is open.")]
+    NoQuestion,
+    /// Only requester and beneficiary do this.
+    #[error("Only who made this request, or whom it is for, can do this.")]
+    NotParty,
+    /// Only the beneficiary confirms.
+    #[error("Only the person it is for can confirm this request.")]
+    NotBeneficiary,
+    /// It is confirmed, or needed no confirmation.
+    #[error("This request does not wait for a confirmation.")]
+    NothingToConfirm,
+    /// The procedure keeps those who are asked.
+    #[error("The approval procedure does not let this be handed on. Say no, or ask an owner of the role.")]
+    NotReassignable,
+    /// The new person may not decide.
+    #[error("It cannot be handed on to who made this request, or whom it is for.")]
+    ReassignToOwn,
+    /// The new person is asked already, or has decided already.
+    #[error("They are asked already, or have decided on this request before; choose somebody else.")]
+    AskedAlready,
+    /// Somebody would be missing elsewhere.
+    #[error("If they took this over, nobody would be left for another part of the procedure; choose somebody else.")]
+    LeavesTooFew,
+    /// The approvers were told a short while ago.
+    #[error("Those who are asked were nudged less than 4 hours ago; you can do it again in {0}.")]
+    NudgedLately(Seconds),
+    /// A step escalates by the clock alone.
+    #[error("A step escalates by itself when its time is up; nobody does it by hand.")]
+    OnlyTheClock,
+    /// Somebody who has no part in the request.
+    #[error("Only who takes part in this request, owns its role or administers this service can do this.")]
+    NotInvolved,
+    /// Nothing changed since it was asked for.
+    #[error("The rules of this role are those it was asked for under; there is nothing to evaluate again.")]
+    NothingChanged,
+    /// There is no emergency to review.
+    #[error("This was no emergency, so no review of it is owed.")]
+    NoReviewOwed,
+    /// Only who was skipped reviews.
+    #[error("Only those who were skipped in this emergency can review it.")]
+    NotReviewer,
     /// The step that was shown is no longer the one that is open.
     #[error("This request has moved on to another step since you opened the page; look at it again.")]
     MovedOn,
@@ -94,7 +154,27 @@ impl Refusal {
     pub fn id(&self) -> &'static str {
         match self {
             Self::OwnRequest => "own-request",
+            Self::InPlaceOfOwn => "in-place-of-own",
             Self::NotAsked => "not-asked",
+            Self::NoLongerAsked => "no-longer-asked",
+            Self::NotYet => "not-yet",
+            Self::PlaceTaken => "place-taken",
+            Self::Unconfirmed => "unconfirmed",
+            Self::QuestionOpen => "question-open",
+            Self::NoQuestion => "no-question",
+            Self::NotParty => "not-party",
+            Self::NotBeneficiary => "not-beneficiary",
+            Self::NothingToConfirm => "nothing-to-confirm",
+            Self::NotReassignable => "not-reassignable",
+            Self::ReassignToOwn => "reassign-to-own",
+            Self::AskedAlready => "asked-already",
+            Self::LeavesTooFew => "leaves-too-few",
+            Self::NudgedLately(_) => "nudged-lately",
+            Self::OnlyTheClock => "only-the-clock",
+            Self::NotInvolved => "not-involved",
+            Self::NothingChanged => "nothing-changed",
+            Self::NoReviewOwed => "no-review-owed",
+            Self::NotReviewer => "not-reviewer",
             Self::AlreadyDecided => "already-decided",
             Self::Closed(_) => "closed",
             Self::MovedOn => "moved-on",
@@ -123,6 +203,24 @@ impl Refusal {
 
     /// Whether somebody else's act came in between (HTTP 409) rather than the act never having been allowed (422).
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Closed(_) | Self::MovedOn | Self::AlreadyDecided | Self::AlreadyOpen | Self::AlreadyEnded | Self::RulesChanged)
+        matches!(
+            self,
+            Self::Closed(_)
+                | Self::MovedOn
+                | Self::NotYet
+                | Self::NoLongerAsked
+                | Self::PlaceTaken
+                | Self::AlreadyDecided
+                | Self::Unconfirmed
+                | Self::QuestionOpen
+                | Self::NoQuestion
+                | Self::NothingToConfirm
+                | Self::AskedAlready
+                | Self::NothingChanged
+                | Self::AlreadyReviewed
+                | Self::AlreadyOpen
+                | Self::AlreadyEnded
+                | Self::RulesChanged
+        )
     }
 }

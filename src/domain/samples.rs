@@ -6,17 +6,24 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::catalog::Risk;
 use super::condition::{Condition, Operator};
-use super::decide::Ask;
+use super::decide::{Ask, Standing};
 use super::id::{GrantId, PersonId, PolicyVersionId, RoleId};
-use super::person::{GroupRef, PersonSnapshot};
-use super::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, Durations, Effect, Rule, Slot, Step};
+use super::person::{Above, GroupRef, PersonSnapshot};
+use super::policy::{
+    AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, AutoRule, Durations, Effect, Emergency, Extension, OnBehalf, Rule, Slot, Step, TextRule,
+    Verdict, When,
+};
+use super::separation::SeparationRule;
 use super::span::Seconds;
 
 /// The attributes that samples look at.
 pub const ATTRIBUTES: [&str; 3] = ["department", "title", "employment_type"];
 const VALUES: [&str; 4] = ["Engineering", "Data", "Staff engineer", "contractor"];
 const GROUPS: [&str; 3] = ["sre", "dba", "contractors"];
+const CHIEFS: [&str; 2] = ["mara.voss", "ines.head"];
+const RISKS: [Risk; 3] = [Risk::Low, Risk::Elevated, Risk::Critical];
 
 /// A person's id that is always the same for `n`.
 pub fn someone(n: usize) -> PersonId {
@@ -28,12 +35,17 @@ pub fn lease_id(n: usize) -> GrantId {
     GrantId(Uuid::from_u128(0x2000 + n as u128))
 }
 
+/// A role's id that is always the same for `n`.
+pub fn role_id(n: usize) -> RoleId {
+    RoleId(Uuid::from_u128(0x3000 + n as u128))
+}
+
 /// `seconds` after a day in 2026.
 pub fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_770_000_000 + seconds, 0).unwrap()
 }
 
-/// Bo Lind of Data, in group sre.
+/// Bo Lind of Data, in group sre, who reports to Mara Voss, who reports to Ines Head.
 pub fn bo() -> PersonSnapshot {
     PersonSnapshot {
         person: someone(1),
@@ -46,13 +58,26 @@ pub fn bo() -> PersonSnapshot {
         manager: Some("r-2".into()),
         attributes: BTreeMap::from([("department".into(), vec!["Data".into()]), ("employment_type".into(), vec!["employee".into()])]),
         groups: vec![GroupRef { reference: "g-sre".into(), name: "sre".into() }],
+        line: [("r-2", "mara.voss"), ("r-3", "ines.head")].map(|(reference, name)| Above { reference: reference.into(), user_name: name.into() }).into(),
         fetched_at: at(-1),
     }
 }
 
-/// Bo asks for four hours.
+/// Bo asks for role 0, of low risk, for four hours.
 pub fn ask() -> Ask {
-    Ask { requester: someone(1), beneficiary: someone(1), role: RoleId(Uuid::from_u128(7)), duration: Some(Seconds(14_400)), starts_at: None }
+    Ask {
+        requester: someone(1),
+        beneficiary: someone(1),
+        role: role_id(0),
+        risk: Risk::Low,
+        duration: Some(Seconds(14_400)),
+        starts_at: None,
+        extension: false,
+        emergency: false,
+        review_owed: false,
+        standing: Standing::default(),
+        held: vec![],
+    }
 }
 
 /// A condition.
@@ -70,7 +95,29 @@ pub fn deny(conditions: Vec<Condition>) -> Rule {
     Rule { effect: Effect::Deny, conditions }
 }
 
-/// A policy with these rules: 15 minutes to 8 hours, extensible, approved by the manager.
+/// A step that `source` alone approves.
+pub fn step(name: &str, when: When, source: ApproverSource) -> Step {
+    let slots = vec![Slot { approvals: 1, sources: vec![source] }];
+    Step { name: name.into(), when, time_limit: None, remind_every: None, escalation: None, slots }
+}
+
+/// Version 1 of a procedure of these steps.
+pub fn procedure(key: &str, steps: Vec<Step>) -> ApprovalProcedure {
+    ApprovalProcedure { key: key.into(), name: key.into(), version: 1, distinct_people: true, reassign: true, steps }
+}
+
+/// An auto rule for these conditions.
+pub fn auto(name: &str, verdict: Verdict, conditions: Vec<Condition>) -> AutoRule {
+    AutoRule { name: name.into(), verdict, conditions, risks: vec![], at_most: None, longer_than: None }
+}
+
+/// Nobody holds a role of `a` and one of `b`.
+pub fn apart(key: &str, a: &[usize], b: &[usize], procedure: Option<ApprovalProcedure>) -> SeparationRule {
+    let ids = |roles: &[usize]| roles.iter().map(|n| role_id(*n)).collect();
+    SeparationRule { id: Uuid::nil(), key: key.into(), name: key.into(), version: 1, digest: "0".repeat(64), a: ids(a), b: ids(b), procedure }
+}
+
+/// A policy with these rules: 15 minutes to 8 hours, a reason of ten characters, extensible, approved by the manager.
 pub fn policy(key: &str, applies_to: Vec<Condition>, rules: Vec<Rule>) -> AccessPolicy {
     let id = key.bytes().fold(0u128, |sum, byte| sum * 256 + u128::from(byte));
     AccessPolicy {
@@ -81,13 +128,8 @@ pub fn policy(key: &str, applies_to: Vec<Condition>, rules: Vec<Rule>) -> Access
         digest: "0".repeat(64),
         applies_to,
         profile: AccessProfile { key: format!("{key}-profile"), name: "Who may ask".into(), version: 2, rules },
-        procedure: Some(ApprovalProcedure {
-            key: "manager".into(),
-            name: "Manager".into(),
-            version: 1,
-            distinct_people: true,
-            steps: vec![Step { name: "Manager".into(), time_limit: None, slots: vec![Slot { approvals: 1, source: ApproverSource::Manager, fallback: None }] }],
-        }),
+        procedure: Some(procedure("manager", vec![step("Manager", When::default(), ApproverSource::Manager)])),
+        auto_rules: vec![],
         durations: Durations {
             recommended: Some(Seconds(14_400)),
             minimum: Seconds(900),
@@ -95,11 +137,13 @@ pub fn policy(key: &str, applies_to: Vec<Condition>, rules: Vec<Rule>) -> Access
             choices: vec![Seconds(3_600), Seconds(14_400)],
             indefinite: false,
         },
-        justification_required: true,
-        justification_minimum: 10,
-        ticket_required: false,
-        ticket_prefix: None,
-        extension: true,
+        future_start: Some(Seconds(7 * 86_400)),
+        justification: TextRule { required: true, minimum: 10, pattern: None },
+        ticket: TextRule::default(),
+        fields: vec![],
+        extension: Some(Extension { maximum: None, last_percent: 50, most: None, procedure: None }),
+        on_behalf: OnBehalf::default(),
+        emergency: None,
         comment_to_deny: true,
     }
 }
@@ -114,8 +158,10 @@ pub fn any_condition() -> impl Strategy<Value = Condition> {
     )
         .prop_map(|(attribute, (operator, _), mut values, group)| {
             let (fewest, most) = operator.arity();
-            if matches!(operator, Operator::MemberOf | Operator::NotMemberOf) {
-                values = vec![*group.get(&GROUPS)];
+            match operator {
+                Operator::MemberOf | Operator::NotMemberOf => values = vec![*group.get(&GROUPS)],
+                Operator::ReportsTo => values = vec![*group.get(&CHIEFS)],
+                _ => {}
             }
             values.truncate(most);
             assert!(values.len() >= fewest);
@@ -129,13 +175,71 @@ pub fn any_rule() -> impl Strategy<Value = Rule> {
         .prop_map(|(allows, conditions)| Rule { effect: if allows { Effect::Allow } else { Effect::Deny }, conditions })
 }
 
-/// Any policy, with a procedure or without.
-pub fn any_policy(key: &'static str) -> impl Strategy<Value = AccessPolicy> {
-    (prop::collection::vec(any_condition(), 0..3), prop::collection::vec(any_rule(), 0..5), any::<bool>()).prop_map(move |(applies_to, rules, asks)| {
-        let mut policy = policy(key, applies_to, rules);
-        policy.procedure = policy.procedure.filter(|_| asks);
-        policy
+fn any_risks() -> impl Strategy<Value = Vec<Risk>> {
+    prop_oneof![3 => Just(vec![]), 1 => prop::sample::subsequence(&RISKS[..], 1..=2)]
+}
+
+fn any_limit() -> impl Strategy<Value = Option<Seconds>> {
+    prop::option::weighted(0.3, (0i64..30_000).prop_map(Seconds))
+}
+
+/// Any step's condition; often none.
+pub fn any_when() -> impl Strategy<Value = When> {
+    let some = (prop::collection::vec(any_condition(), 0..3), any_risks(), any_limit());
+    prop_oneof![1 => Just(When::default()), 2 => some.prop_map(|(conditions, risks, longer_than)| When { conditions, risks, longer_than })]
+}
+
+/// Any procedure of up to three steps.
+pub fn any_procedure(key: &'static str) -> impl Strategy<Value = ApprovalProcedure> {
+    let steps = prop::collection::vec(any_when(), 1..4);
+    steps.prop_map(move |whens| procedure(key, whens.into_iter().map(|when| step("Step", when, ApproverSource::RoleOwner)).collect()))
+}
+
+/// Any auto rule.
+pub fn any_auto() -> impl Strategy<Value = AutoRule> {
+    (any::<bool>(), prop::collection::vec(any_condition(), 0..3), any_risks(), any_limit(), any_limit()).prop_map(|(approves, conditions, risks, at_most, longer_than)| {
+        let verdict = if approves { Verdict::Approve } else { Verdict::Deny };
+        AutoRule { risks, at_most, longer_than, ..auto("rule", verdict, conditions) }
     })
+}
+
+/// Any policy: with a procedure or without, with auto rules, an emergency path, people who may ask for others, an extension.
+pub fn any_policy(key: &'static str) -> impl Strategy<Value = AccessPolicy> {
+    let who = (prop::collection::vec(any_condition(), 0..3), prop::collection::vec(any_rule(), 0..5));
+    let how = (prop::option::weighted(0.8, any_procedure("usual")), prop::collection::vec(any_auto(), 0..3));
+    let beside = (any::<bool>(), any::<bool>(), any::<bool>(), prop::option::of(prop::option::of(any_procedure("again"))));
+    (who, how, beside).prop_map(move |((applies_to, rules), (procedure, auto_rules), (manager, owner, emergency, extension))| AccessPolicy {
+        procedure,
+        auto_rules,
+        on_behalf: OnBehalf { manager, owner, confirm: false },
+        emergency: emergency.then_some(Emergency { maximum: Seconds(3_600), review_within: Seconds(86_400) }),
+        extension: extension.map(|procedure| Extension { maximum: None, last_percent: 50, most: None, procedure }),
+        ..policy(key, applies_to, rules)
+    })
+}
+
+/// Any ask of Bo's, or of somebody for Bo.
+pub fn any_ask() -> impl Strategy<Value = Ask> {
+    let what = (prop::sample::select(&RISKS[..]), prop::option::weighted(0.9, 0i64..40_000), prop::sample::subsequence(vec![1, 2, 3], 0..=3));
+    let how = (prop::bool::weighted(0.2), prop::bool::weighted(0.3), any::<bool>(), prop::bool::weighted(0.3), any::<bool>(), any::<bool>());
+    (what, how).prop_map(|((risk, duration, held), (extension, emergency, review_owed, other, manages, owns))| Ask {
+        requester: if other { someone(2) } else { someone(1) },
+        risk,
+        duration: duration.map(Seconds),
+        extension,
+        emergency,
+        review_owed,
+        standing: Standing { manages, owns },
+        held: held.into_iter().map(role_id).collect(),
+        ..ask()
+    })
+}
+
+/// Up to two separation rules about role 0, with a procedure or without.
+pub fn any_separation() -> impl Strategy<Value = Vec<SeparationRule>> {
+    let rule = (prop::sample::subsequence(vec![1, 2, 3], 1..=2), prop::option::weighted(0.7, any_procedure("exception")));
+    prop_oneof![2 => Just(vec![]), 1 => prop::collection::vec(rule, 1..3)]
+        .prop_map(|rules| rules.into_iter().zip(["pay", "trade"]).map(|((b, procedure), key)| apart(key, &[0], &b, procedure.map(|p| ApprovalProcedure { key: key.into(), ..p }))).collect())
 }
 
 /// Up to three policies, first priority first.
@@ -148,8 +252,10 @@ pub fn any_person() -> impl Strategy<Value = PersonSnapshot> {
     (
         prop::collection::btree_map(prop::sample::select(&ATTRIBUTES[..]), prop::collection::vec(prop::sample::select(&VALUES[..]), 1..3), 0..4),
         prop::sample::subsequence(&GROUPS[..], 0..=3),
+        0usize..3,
     )
-        .prop_map(|(attributes, groups)| PersonSnapshot {
+        .prop_map(|(attributes, groups, depth)| PersonSnapshot {
+            line: bo().line.into_iter().take(depth).collect(),
             attributes: attributes.into_iter().map(|(name, values)| (name.into(), values.into_iter().map(Into::into).collect())).collect(),
             groups: groups.into_iter().map(|name| GroupRef { reference: format!("g-{name}"), name: name.into() }).collect(),
             ..bo()

@@ -101,17 +101,6 @@ impl Fact {
     }
 }
 
-/// "Mara Voss and Hana Sato"; of many the first few.
-fn names(people: &[Named]) -> String {
-    match people {
-        [] => "nobody".into(),
-        [one] => one.name.clone(),
-        [first, second] => format!("{} and {}", first.name, second.name),
-        [first, second, third] => format!("{}, {} and {}", first.name, second.name, third.name),
-        [first, second, rest @ ..] => format!("{}, {} and {} others", first.name, second.name, rest.len()),
-    }
-}
-
 fn title(s: &Submitted) -> String {
     let whom = if s.requester.id == s.beneficiary.id { String::new() } else { format!(" for {}", s.beneficiary.name) };
     format!("{} {}{whom}", s.application, s.role)

@@ -9,7 +9,12 @@ const REQUESTER: usize = 0;
 const BENEFICIARY: usize = 1;
 
 fn slot(approvals: u32, asked: &[usize]) -> SlotState {
-    SlotState { approvals, asked: asked.iter().map(|n| someone(*n)).collect(), approved_by: vec![] }
+    SlotState::asking(approvals, asked.iter().map(|n| someone(*n)))
+}
+
+/// `delegate` stands in for `away`.
+fn stand_in(delegate: usize, away: usize) -> Seat {
+    Seat { acting_as: ActingAs::Delegate, acting_for: Some(someone(away)), ..someone(delegate).into() }
 }
 
 fn request(steps: Vec<Vec<SlotState>>) -> Deciding {
@@ -67,8 +72,13 @@ fn who_was_not_asked_cannot_answer_and_does_not_learn_how_it_stands() {
 fn a_closed_request_takes_no_answer() {
     for (status, word) in RequestStatus::ALL.into_iter().filter(|(status, _)| *status != RequestStatus::Pending) {
         let closed = Deciding { status, ..request(vec![vec![slot(1, &[2])]]) };
+        let why = match status {
+            RequestStatus::Submitted => Refusal::Unconfirmed,
+            RequestStatus::NeedsInfo => Refusal::QuestionOpen,
+            _ => Refusal::Closed(word),
+        };
         for given in [yes(None), Answer::Deny] {
-            assert_eq!(answer(&closed, someone(2), &given, Some("why")), Err(Refusal::Closed(word)));
+            assert_eq!(answer(&closed, someone(2), &given, Some("why")), Err(why.clone()));
         }
     }
     insta::assert_snapshot!(Refusal::Closed(RequestStatus::TimedOut.word()), @"This request is already timed out; nothing was changed.");
@@ -116,7 +126,7 @@ fn a_slot_that_is_full_asks_no_more() {
 #[test]
 fn who_is_asked_at_a_later_step_waits() {
     let two = request(vec![vec![slot(1, &[2])], vec![slot(1, &[3])]]);
-    assert_eq!(answer(&two, someone(3), &yes(None), None), Err(Refusal::MovedOn));
+    assert_eq!(answer(&two, someone(3), &yes(None), None), Err(Refusal::NotYet));
     for step_no in [0, 3, usize::MAX] {
         assert_eq!(may_answer(&Deciding { step_no, ..two.clone() }, someone(2)), Err(Refusal::MovedOn), "there is no step {step_no}");
     }
@@ -176,20 +186,98 @@ fn who_alone_can_approve_later_is_not_used_up_before() {
     assert_eq!(answer(&stuck, someone(2), &yes(None), None).unwrap().next, Next::Step(2));
 }
 
+#[test]
+fn who_handed_it_on_is_no_longer_asked() {
+    let mut one = request(vec![vec![slot(1, &[2, 3])], vec![slot(1, &[4])]]);
+    one.steps[0][0].asked[0].ended = true;
+    assert_eq!(answer(&one, someone(2), &yes(None), None), Err(Refusal::NoLongerAsked));
+    assert_eq!(answer(&one, someone(2), &Answer::Deny, Some("no")), Err(Refusal::NoLongerAsked));
+    assert_eq!(answer(&one, someone(3), &yes(None), None).unwrap().next, Next::Step(2));
+    one.steps[1][0].asked.push(someone(2).into());
+    assert_eq!(answer(&one, someone(2), &yes(None), None), Err(Refusal::NotYet), "but asked at a later step");
+}
+
+#[test]
+fn a_delegate_decides_in_the_place_of_who_is_away_and_one_of_them_counts() {
+    for (first, second) in [(2, 3), (3, 2)] {
+        // Two of 2, 3 for 2, and 4.
+        let mut two = request(vec![vec![slot(2, &[2, 4])]]);
+        two.steps[0][0].asked.push(stand_in(3, 2));
+        let answered = answer(&two, someone(first), &yes(None), None).unwrap();
+        take(&mut two, someone(first), answered);
+        assert_eq!(answer(&two, someone(second), &yes(None), None), Err(Refusal::PlaceTaken));
+        assert_eq!(answer(&two, someone(second), &Answer::Deny, Some("no")), Err(Refusal::PlaceTaken));
+        assert_eq!(answer(&two, someone(4), &yes(None), None).unwrap().next, Next::Approved);
+    }
+    // In another slot, or a later step, the other one still counts.
+    let mut later = request(vec![vec![slot(1, &[2])], vec![slot(1, &[2])]]);
+    later.steps[0][0].asked.push(stand_in(3, 2));
+    assert_eq!(answer(&later, someone(2), &yes(None), None), Err(Refusal::NeededElsewhere));
+    let answered = answer(&later, someone(3), &yes(None), None).unwrap();
+    take(&mut later, someone(3), answered);
+    assert_eq!(answer(&later, someone(2), &yes(None), None).unwrap().next, Next::Approved);
+}
+
+#[test]
+fn nobody_decides_in_the_place_of_who_made_the_request_or_whom_it_is_for() {
+    for own in [REQUESTER, BENEFICIARY] {
+        let mut one = request(vec![vec![slot(1, &[2])]]);
+        one.steps[0][0].asked.push(stand_in(3, own));
+        for given in [yes(None), Answer::Deny] {
+            assert_eq!(answer(&one, someone(3), &given, Some("why")), Err(Refusal::InPlaceOfOwn));
+        }
+        // Asked in their own name in another slot as well, they answer there.
+        one.steps[0].push(slot(1, &[3]));
+        assert_eq!(answer(&one, someone(3), &yes(None), None).unwrap().slot_no, 2);
+        // And the other way round: who is asked here may be away, and the requester stand in for them.
+        let mut reversed = request(vec![vec![slot(1, &[2])]]);
+        reversed.steps[0][0].asked.push(stand_in(own, 2));
+        assert_eq!(answer(&reversed, someone(own), &yes(None), None), Err(Refusal::OwnRequest));
+    }
+}
+
+#[test]
+fn whom_a_step_escalates_to_counts_besides_those_asked_first() {
+    let mut step = request(vec![vec![slot(2, &[2])]]);
+    assert_eq!(unfillable(&step.steps, step.requester, step.beneficiary, true), Some((1, 1)));
+    step.steps[0][0].asked.push(Seat { acting_as: ActingAs::Escalation, ..someone(3).into() });
+    assert_eq!(unfillable(&step.steps, step.requester, step.beneficiary, true), None);
+    for (by, next) in [(3, Next::Waiting), (2, Next::Approved)] {
+        let answered = answer(&step, someone(by), &yes(None), None).unwrap();
+        assert_eq!(answered.next, next);
+        take(&mut step, someone(by), answered);
+    }
+}
+
 fn any_steps() -> impl Strategy<Value = Vec<Vec<SlotState>>> {
-    let slot = (1u32..=2, prop::sample::subsequence((0..8usize).collect::<Vec<_>>(), 0..=6)).prop_map(|(approvals, asked)| slot(approvals, &asked));
+    let seats = (prop::sample::subsequence((0..8usize).collect::<Vec<_>>(), 0..=6), prop::collection::vec((0..24usize, prop::bool::weighted(0.1)), 6));
+    let slot = (1u32..=2, seats).prop_map(|(approvals, (asked, acting))| {
+        let mut slot = slot(approvals, &asked);
+        // A third stand in for somebody.
+        for (seat, (away, ended)) in slot.asked.iter_mut().zip(acting) {
+            let stands_in = away < 8 && someone(away) != seat.person;
+            *seat = Seat { acting_for: stands_in.then(|| someone(away)), ended, ..seat.clone() };
+            seat.acting_as = if stands_in { ActingAs::Delegate } else { ActingAs::Own };
+        }
+        slot
+    });
     prop::collection::vec(prop::collection::vec(slot, 1..=2), 1..=3)
 }
 
 /// Every way to seat people: the first slot, counted in order, up to which no way exists.
 fn brute_force(steps: &[Vec<SlotState>], distinct_people: bool) -> Option<(usize, usize)> {
-    fn fits(seats: &[(usize, &SlotState)], used: &mut Vec<(usize, PersonId)>, distinct: bool) -> bool {
+    /// Step, slot, person, place.
+    type Used = (usize, *const SlotState, PersonId, PersonId);
+    fn fits(seats: &[(usize, &SlotState)], used: &mut Vec<Used>, distinct: bool) -> bool {
         let Some(((step, slot), rest)) = seats.split_first() else { return true };
-        slot.asked.iter().filter(|p| **p != someone(REQUESTER) && **p != someone(BENEFICIARY)).any(|person| {
-            if used.iter().any(|(s, p)| p == person && (distinct || s == step)) {
+        let partial = |p: PersonId| p == someone(REQUESTER) || p == someone(BENEFICIARY);
+        slot.asked.iter().filter(|seat| !seat.ended && !partial(seat.person) && !seat.acting_for.is_some_and(partial)).any(|seat| {
+            let place = seat.acting_for.unwrap_or(seat.person);
+            let here = *slot as *const SlotState;
+            if used.iter().any(|(s, other, p, taken)| (*p == seat.person && (distinct || s == step)) || (*other == here && *taken == place)) {
                 return false;
             }
-            used.push((*step, *person));
+            used.push((*step, here, seat.person, place));
             let fitted = fits(rest, used, distinct);
             used.pop();
             fitted
@@ -253,7 +341,12 @@ proptest! {
             let mut here = Vec::new();
             for slot in step {
                 prop_assert!(slot.approved_by.len() <= slot.approvals as usize);
-                prop_assert!(slot.approved_by.iter().all(|p| slot.asked.contains(p) && *p != someone(REQUESTER) && *p != someone(BENEFICIARY)));
+                let seats: Vec<&Seat> = slot.approved_by.iter().map(|p| slot.seat(*p).expect("who was asked")).collect();
+                prop_assert!(seats.iter().all(|seat| !seat.ended && seat.is_impartial(someone(REQUESTER), someone(BENEFICIARY))));
+                let mut places: Vec<_> = seats.iter().map(|seat| seat.place()).collect();
+                places.sort();
+                places.dedup();
+                prop_assert_eq!(places.len(), seats.len(), "one place counted twice");
                 here.extend(slot.approved_by.iter().copied());
             }
             prop_assert!(s < request.step_no || here.is_empty(), "nobody approves ahead of time");

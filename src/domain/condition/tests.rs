@@ -84,11 +84,50 @@ fn groups_are_known_by_reference_and_by_name_in_any_case() {
             // The attribute says nothing here: groups are groups.
             let checked = when("department", operator, values).check(&person(&["Data"], &groups));
             assert_eq!((checked.met, checked.attribute.as_str()), (met, "groups"), "{} {values:?}", operator.word());
-            assert_eq!(checked.seen, ["DBA", "Contractors"]);
+            // Of many groups those that matter are kept.
+            let seen = groups.iter().filter(|(reference, name)| values.iter().any(|v| v == reference || (!v.is_empty() && same(v, name)))).map(|(_, name)| *name);
+            assert_eq!(checked.seen, seen.collect::<Vec<_>>());
         }
     }
     assert!(when("groups", Operator::Is, &["dba"]).check(&person(&[], &groups)).met);
     assert!(when("", Operator::NotMemberOf, &["dba"]).check(&person(&[], &[])).met, "whoever is in no group at all");
+}
+
+#[test]
+fn who_reports_to_somebody_does_so_at_any_depth() {
+    for (values, met) in [
+        (&["mara.voss"][..], true),
+        (&["Ines.Head"], true),
+        (&["r-3"], true),
+        (&["kofi.asante", "r-2"], true),
+        (&["R-2"], false),
+        (&["mara"], false),
+        (&["bo.lind"], false),
+        (&[""], false),
+        (&[], false),
+    ] {
+        let checked = when("department", Operator::ReportsTo, values).check(&bo());
+        assert_eq!((checked.met, checked.attribute.as_str()), (met, "manager"), "{values:?}");
+        assert_eq!(checked.seen, ["mara.voss", "ines.head"], "nearest first");
+    }
+    let top = PersonSnapshot { line: vec![], ..bo() };
+    let condition = when("", Operator::ReportsTo, &["mara.voss"]);
+    assert!(!condition.check(&top).met && condition.is_silent(&condition.check(&top)), "whose line is not known");
+}
+
+#[test]
+fn a_condition_is_silent_where_the_directory_says_nothing_and_only_there() {
+    for (operator, word) in Operator::ALL {
+        let asks_presence = matches!(operator, Operator::Exists | Operator::NotExists | Operator::MemberOf | Operator::NotMemberOf);
+        let condition = when("department", operator, &["Data"]);
+        let silent = |person: &PersonSnapshot| condition.is_silent(&condition.check(person));
+        let nothing = PersonSnapshot { line: vec![], ..person(&[""], &[]) };
+        assert_eq!(silent(&nothing), !asks_presence, "{word}");
+        assert!(!silent(&person(&["Data"], &[("g-1", "Data")])), "{word}");
+        assert!(!silent(&person(&["Law"], &[])), "{word}");
+        let condition = Condition { attribute: "shoe_size".into(), ..condition };
+        assert!(!condition.check(&nothing).met || asks_presence, "what is silent is never met");
+    }
 }
 
 #[test]
@@ -119,7 +158,7 @@ fn every_condition_reads_as_a_sentence() {
         .flat_map(|(operator, _)| {
             let many = ["Data", "Law", "Sales"];
             let condition = when("employment_type", operator, &many[..operator.arity().1.min(3)]);
-            [condition.sentence(), condition.kept_out_sentence()]
+            [condition.sentence(), condition.kept_out_sentence(), condition.holds_sentence()]
         })
         .chain([when("department", Operator::Is, &["Engineering"]).sentence()])
         .collect();

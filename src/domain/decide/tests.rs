@@ -2,13 +2,19 @@
 
 use proptest::prelude::*;
 
+use super::super::catalog::Risk;
 use super::super::condition::{Condition, Operator};
-use super::super::policy::{AccessPolicy, Effect};
+use super::super::policy::{AccessPolicy, ApproverSource, Effect, Emergency, Extension, OnBehalf};
 use super::super::samples::*;
 use super::*;
 
+fn decide_ask(policies: &[AccessPolicy], separation: &[SeparationRule], person: &PersonSnapshot, ask: &Ask) -> Decision {
+    let (policies, separation): (Vec<_>, Vec<_>) = (policies.iter().collect(), separation.iter().collect());
+    decide(Rules { policies: &policies, separation: &separation }, person, ask, at(0))
+}
+
 fn decide_all(policies: &[AccessPolicy], person: &PersonSnapshot) -> Decision {
-    decide(&policies.iter().collect::<Vec<_>>(), person, &ask(), at(0))
+    decide_ask(policies, &[], person, &ask())
 }
 
 /// The lines of a trace for people: `+` in their favour, `-` not, `!` what counted against them.
@@ -21,137 +27,346 @@ fn told(decision: &Decision) -> String {
     format!("{} by {}\n{}", decision.outcome.word(), decision.deciding_rule, lines.collect::<Vec<_>>().join("\n"))
 }
 
-fn all_hold(conditions: &[Condition], person: &PersonSnapshot) -> bool {
-    conditions.iter().all(|condition| condition.check(person).met)
+/// "usual 1, usual 3, pay 1".
+fn steps(decision: &Decision) -> String {
+    decision.steps.iter().map(|step| format!("{} {}", step.procedure, step.position)).collect::<Vec<_>>().join(", ")
 }
 
-/// The combination of rules said a second time, in the words of product.md.
-fn expected(policies: &[AccessPolicy], person: &PersonSnapshot) -> (Outcome, Option<PolicyVersionId>) {
-    let Some(policy) = policies.iter().find(|policy| all_hold(&policy.applies_to, person)) else { return (Outcome::Refused, None) };
-    let some = |effect| policy.profile.rules.iter().any(|rule| rule.effect == effect && all_hold(&rule.conditions, person));
-    let outcome = match (person.active, some(Effect::Deny), some(Effect::Allow), policy.procedure.is_some()) {
-        (false, ..) | (_, true, ..) | (_, _, false, _) => Outcome::Refused,
-        (true, false, true, true) => Outcome::NeedsApproval,
-        (true, false, true, false) => Outcome::AutoApproved,
+/// True, false or, where the directory says nothing, neither.
+fn truth(conditions: &[Condition], person: &PersonSnapshot) -> Option<bool> {
+    let each = conditions.iter().map(|condition| {
+        let checked = condition.check(person);
+        if checked.met || !condition.is_silent(&checked) { Some(checked.met) } else { None }
+    });
+    each.fold(Some(true), |all, one| if all == Some(false) || one == Some(false) { Some(false) } else { all.and(one) })
+}
+
+/// The combination of rules said a second time, in the words of `docs/rules.md`.
+fn expected(policies: &[AccessPolicy], separation: &[SeparationRule], person: &PersonSnapshot, ask: &Ask) -> (Outcome, Option<PolicyVersionId>, Vec<String>) {
+    let refused = |policy| (Outcome::Refused, policy, vec![]);
+    // 1 and 2.
+    let policy = policies.iter().find(|policy| truth(&policy.applies_to, person) != Some(false));
+    let Some(policy) = policy.filter(|policy| person.active && truth(&policy.applies_to, person) == Some(true)) else { return refused(None) };
+    let refused = || refused(Some(policy.id));
+    // 3.
+    let truths = |effect| policy.profile.rules.iter().filter(move |rule| rule.effect == effect).map(|rule| truth(&rule.conditions, person));
+    if truths(Effect::Deny).any(|truth| truth != Some(false)) || !truths(Effect::Allow).any(|truth| truth == Some(true)) {
+        return refused();
+    }
+    // 4 and 5.
+    let for_other = ask.requester != ask.beneficiary;
+    if for_other && !(policy.on_behalf.manager && ask.standing.manages || policy.on_behalf.owner && ask.standing.owns) {
+        return refused();
+    }
+    if ask.emergency && (policy.emergency.is_none() || for_other || ask.extension || ask.review_owed) {
+        return refused();
+    }
+    // 6.
+    let against: Vec<_> = separation.iter().filter(|rule| ask.held.iter().any(|held| rule.b.contains(held))).collect();
+    if against.iter().any(|rule| rule.procedure.is_none() || ask.emergency) {
+        return refused();
+    }
+    // 7.
+    let longer = |limit: Option<Seconds>| limit.is_none_or(|limit| ask.duration.is_none_or(|d| d > limit));
+    let rules = |verdict| {
+        policy.auto_rules.iter().filter(move |rule| rule.verdict == verdict).map(|rule| {
+            let fits = (rule.risks.is_empty() || rule.risks.contains(&ask.risk)) && longer(rule.longer_than) && (rule.at_most.is_none() || !longer(rule.at_most));
+            if fits { truth(&rule.conditions, person) } else { Some(false) }
+        })
     };
-    (outcome, Some(policy.id))
+    if rules(Verdict::Deny).any(|truth| truth != Some(false)) {
+        return refused();
+    }
+    let auto = rules(Verdict::Approve).any(|truth| truth == Some(true));
+    // 8.
+    let steps = |procedure: &ApprovalProcedure| {
+        let truths: Vec<_> = (procedure.steps.iter())
+            .map(|step| ((step.when.risks.is_empty() || step.when.risks.contains(&ask.risk)) && longer(step.when.longer_than), truth(&step.when.conditions, person)))
+            .map(|(fits, truth)| if fits { truth } else { Some(false) })
+            .collect();
+        let names = (1..).zip(&truths).filter(|(_, truth)| **truth != Some(false)).map(|(n, _)| format!("{} {n}", procedure.key));
+        (truths.contains(&Some(true)), names.collect::<Vec<_>>())
+    };
+    let again = policy.extension.as_ref().filter(|_| ask.extension).and_then(|extension| extension.procedure.as_ref());
+    let usual = again.or(policy.procedure.as_ref());
+    let (sure, mut names) = usual.map_or((true, vec![]), steps);
+    let added: Vec<_> = against.iter().filter_map(|rule| rule.procedure.as_ref()).map(steps).collect();
+    if !(sure || auto) || added.iter().any(|(sure, _)| !sure) {
+        return refused();
+    }
+    names.extend(added.iter().flat_map(|(_, names)| names.clone()));
+    // 9.
+    let outcome = match (added.is_empty(), ask.emergency, auto, usual.is_some()) {
+        (false, ..) => Outcome::NeedsApproval,
+        (true, true, ..) => Outcome::AutoApproved,
+        (true, false, true, _) => {
+            names.clear();
+            Outcome::AutoApproved
+        }
+        (true, false, false, false) => Outcome::AutoApproved,
+        (true, false, false, true) => Outcome::NeedsApproval,
+    };
+    (outcome, Some(policy.id), names)
 }
 
-/// The negations that are true of whoever has nothing.
-fn true_of_nothing(condition: &Condition) -> bool {
-    matches!(condition.operator, Operator::NotExists | Operator::NotMemberOf)
+/// How strict an outcome is: a stricter one never grants what another does not.
+fn strictness(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::AutoApproved => 0,
+        Outcome::NeedsApproval => 1,
+        Outcome::Refused => 2,
+    }
+}
+
+/// Every condition that a policy or a separation rule looks at.
+fn conditions<'a>(policies: &'a mut [AccessPolicy], separation: &'a mut [SeparationRule]) -> Vec<&'a mut Vec<Condition>> {
+    let mut all = Vec::new();
+    for policy in policies {
+        all.push(&mut policy.applies_to);
+        all.extend(policy.profile.rules.iter_mut().map(|rule| &mut rule.conditions));
+        all.extend(policy.auto_rules.iter_mut().map(|rule| &mut rule.conditions));
+        let extension = policy.extension.as_mut().and_then(|extension| extension.procedure.as_mut());
+        all.extend(policy.procedure.iter_mut().chain(extension).flat_map(|procedure| &mut procedure.steps).map(|step| &mut step.when.conditions));
+    }
+    all.extend(separation.iter_mut().filter_map(|rule| rule.procedure.as_mut()).flat_map(|procedure| &mut procedure.steps).map(|step| &mut step.when.conditions));
+    all
+}
+
+/// What conditions ask presence itself, or groups.
+fn asks_presence(condition: &Condition) -> bool {
+    matches!(condition.operator, Operator::Exists | Operator::NotExists | Operator::MemberOf | Operator::NotMemberOf)
+}
+
+/// The same policies with their rules, auto rules and conditions in another order.
+fn any_turned() -> impl Strategy<Value = (Vec<AccessPolicy>, Vec<AccessPolicy>)> {
+    (any_policies(), any::<u64>()).prop_map(|(policies, seed)| {
+        let mut turned = policies.clone();
+        let rotate = |n: usize| if n == 0 { 0 } else { seed as usize % n };
+        for policy in &mut turned {
+            let (rules, autos) = (rotate(policy.profile.rules.len()), rotate(policy.auto_rules.len()));
+            policy.profile.rules.rotate_left(rules);
+            policy.auto_rules.rotate_left(autos);
+            if seed % 2 == 0 {
+                policy.profile.rules.reverse();
+                policy.auto_rules.reverse();
+            }
+        }
+        for list in conditions(&mut turned, &mut []) {
+            list.reverse();
+        }
+        (policies, turned)
+    })
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
     #[test]
-    fn rules_combine_as_the_product_says(policies in any_policies(), person in any_person()) {
-        let decision = decide_all(&policies, &person);
-        prop_assert_eq!((decision.outcome, decision.policy), expected(&policies, &person));
+    fn rules_combine_as_the_product_says(policies in any_policies(), separation in any_separation(), person in any_person(), active in prop::bool::weighted(0.9), ask in any_ask()) {
+        let person = PersonSnapshot { active, ..person };
+        let decision = decide_ask(&policies, &separation, &person, &ask);
+        let (outcome, policy, named) = expected(&policies, &separation, &person, &ask);
+        prop_assert_eq!((decision.outcome, decision.policy, steps(&decision)), (outcome, policy, named.join(", ")), "{}", told(&decision));
     }
 
     #[test]
-    fn a_deny_rule_beats_every_allow_rule(mut policy in any_policy("one"), person in any_person(), place in any::<prop::sample::Index>()) {
+    fn the_order_of_rules_of_auto_rules_and_of_conditions_changes_nothing((policies, turned) in any_turned(), separation in any_separation(), person in any_person(), ask in any_ask()) {
+        let (a, b) = (decide_ask(&policies, &separation, &person, &ask), decide_ask(&turned, &separation, &person, &ask));
+        prop_assert_eq!((a.outcome, a.policy, &a.steps, &a.conflicts), (b.outcome, b.policy, &b.steps, &b.conflicts));
+        prop_assert_eq!(a.trace.len(), b.trace.len());
+    }
+
+    #[test]
+    fn of_policies_for_the_same_people_the_first_governs(policies in any_policies(), mut second in any_policy("second"), person in any_person(), ask in any_ask(), which in any::<prop::sample::Index>()) {
+        prop_assume!(!policies.is_empty());
+        let before = decide_ask(&policies, &[], &person, &ask);
+        let at = which.index(policies.len());
+        second.applies_to = policies[at].applies_to.clone();
+        let mut both = policies.clone();
+        both.insert(at + 1, second.clone());
+        let after = decide_ask(&both, &[], &person, &ask);
+        prop_assert_ne!(after.policy, Some(second.id));
+        prop_assert_eq!((after.outcome, after.policy, after.steps), (before.outcome, before.policy, before.steps));
+    }
+
+    #[test]
+    fn a_policy_after_the_one_that_governs_is_not_looked_at(mut policies in any_policies(), later in any_policy("later"), person in any_person(), ask in any_ask()) {
+        let before = decide_ask(&policies, &[], &person, &ask);
+        prop_assume!(before.policy.is_some());
+        policies.push(later);
+        prop_assert_eq!(decide_ask(&policies, &[], &person, &ask), before);
+    }
+
+    #[test]
+    fn a_deny_rule_beats_every_allow_rule(mut policy in any_policy("one"), person in any_person(), place in any::<prop::sample::Index>(), ask in any_ask()) {
         policy.applies_to.clear();
         policy.profile.rules.push(allow(vec![]));
         policy.profile.rules.insert(place.index(policy.profile.rules.len() + 1), deny(vec![]));
-        prop_assert_eq!(decide_all(&[policy], &person).outcome, Outcome::Refused);
+        prop_assert_eq!(decide_ask(&[policy], &[], &person, &ask).outcome, Outcome::Refused);
+    }
+
+    #[test]
+    fn an_auto_rule_that_denies_beats_every_one_that_approves(mut policy in any_policy("one"), person in any_person(), place in any::<prop::sample::Index>(), ask in any_ask()) {
+        policy.auto_rules.push(auto("fine", Verdict::Approve, vec![]));
+        policy.auto_rules.insert(place.index(policy.auto_rules.len() + 1), auto("never", Verdict::Deny, vec![]));
+        prop_assert_eq!(decide_ask(&[policy], &[], &person, &ask).outcome, Outcome::Refused);
     }
 
     #[test]
     fn adding_a_deny_rule_never_lets_anyone_in(
         mut policies in any_policies(), person in any_person(), which in any::<prop::sample::Index>(), conditions in prop::collection::vec(any_condition(), 0..3),
+        automatic in any::<bool>(), ask in any_ask(),
     ) {
-        let before = decide_all(&policies, &person).outcome;
+        let before = decide_ask(&policies, &[], &person, &ask);
         if !policies.is_empty() {
             let policy = which.index(policies.len());
-            let rule = which.index(policies[policy].profile.rules.len() + 1);
-            policies[policy].profile.rules.insert(rule, deny(conditions));
+            if automatic {
+                policies[policy].auto_rules.push(auto("never", Verdict::Deny, conditions));
+            } else {
+                let rule = which.index(policies[policy].profile.rules.len() + 1);
+                policies[policy].profile.rules.insert(rule, deny(conditions));
+            }
         }
-        let after = decide_all(&policies, &person).outcome;
-        prop_assert!(after == before || after == Outcome::Refused, "{before:?} became {after:?}");
+        let after = decide_ask(&policies, &[], &person, &ask);
+        prop_assert!(after.outcome == before.outcome || after.outcome == Outcome::Refused, "{:?} became {:?}", before.outcome, after.outcome);
+        prop_assert!(after.outcome == Outcome::Refused || after.steps == before.steps);
     }
 
     #[test]
     fn adding_an_allow_rule_never_keeps_anyone_out(
-        mut policies in any_policies(), person in any_person(), which in any::<prop::sample::Index>(), conditions in prop::collection::vec(any_condition(), 0..3),
+        mut policies in any_policies(), person in any_person(), which in any::<prop::sample::Index>(), conditions in prop::collection::vec(any_condition(), 0..3), ask in any_ask(),
     ) {
-        let before = decide_all(&policies, &person).outcome;
+        let before = decide_ask(&policies, &[], &person, &ask).outcome;
         if !policies.is_empty() {
             let policy = which.index(policies.len());
             policies[policy].profile.rules.push(allow(conditions));
         }
-        let after = decide_all(&policies, &person).outcome;
+        let after = decide_ask(&policies, &[], &person, &ask).outcome;
         prop_assert!(after == before || before == Outcome::Refused, "{before:?} became {after:?}");
     }
 
     #[test]
-    fn the_order_of_rules_and_conditions_changes_nothing(
-        (policy, mut turned) in any_policy("one").prop_flat_map(|policy| (Just(policy.clone()), Just(policy.profile.rules.clone()).prop_shuffle().prop_map(move |rules| {
-            let mut turned = policy.clone();
-            turned.profile.rules = rules;
-            turned
-        }))),
-        person in any_person(),
+    fn holding_more_or_another_separation_rule_never_grants(policies in any_policies(), mut separation in any_separation(), person in any_person(), ask in any_ask(), more in any_separation()) {
+        let less = Ask { held: vec![], ..ask.clone() };
+        let (before, after) = (decide_ask(&policies, &separation, &person, &less), decide_ask(&policies, &separation, &person, &ask));
+        prop_assert!(strictness(after.outcome) >= strictness(before.outcome), "{}", told(&after));
+        separation.extend(more);
+        let with_more = decide_ask(&policies, &separation, &person, &ask);
+        prop_assert!(strictness(with_more.outcome) >= strictness(after.outcome), "{}", told(&with_more));
+    }
+
+    /// The directory forgets a whole attribute, or the line of managers. Whatever a policy says of it, `exists` and `not_exists` apart,
+    /// which ask about just that: nobody gets in, no step is left out, and nothing is approved that wanted an approval.
+    #[test]
+    fn taking_an_attribute_away_never_grants(
+        mut policies in any_policies(), mut separation in any_separation(), person in any_person(), ask in any_ask(), name in prop::sample::select(&["department", "title", "employment_type", "line"][..]),
     ) {
-        turned.applies_to.reverse();
-        turned.profile.rules.iter_mut().for_each(|rule| rule.conditions.reverse());
-        let (a, b) = (decide_all(&[policy], &person), decide_all(&[turned], &person));
-        prop_assert_eq!((a.outcome, a.policy), (b.outcome, b.policy));
-        prop_assert_eq!(a.trace.len(), b.trace.len());
-    }
-
-    #[test]
-    fn a_policy_after_the_one_that_governs_is_not_looked_at(mut policies in any_policies(), later in any_policy("later"), person in any_person()) {
-        let before = decide_all(&policies, &person);
-        prop_assume!(before.policy.is_some());
-        policies.push(later);
-        prop_assert_eq!(decide_all(&policies, &person), before);
-    }
-
-    /// What holds of a missing attribute, to the letter: among rules that only allow, and policies that are for everybody, taking an
-    /// attribute or a group away never lets anyone in, unless an allow rule asks for its absence (`not_exists`, `not_member_of`).
-    #[test]
-    fn taking_an_attribute_or_a_group_away_never_lets_anyone_in(mut policy in any_policy("one"), person in any_person(), which in any::<prop::sample::Index>()) {
-        policy.applies_to.clear();
-        policy.profile.rules.retain(|rule| rule.effect == Effect::Allow && !rule.conditions.iter().any(true_of_nothing));
-        let mut less = person.clone();
-        if which.index(2) == 0 {
-            less.attributes.remove(*which.get(&ATTRIBUTES));
-        } else {
-            less.groups.pop();
-        }
-        let (before, after) = (decide_all(std::slice::from_ref(&policy), &person).outcome, decide_all(&[policy], &less).outcome);
-        prop_assert!(after == before || after == Outcome::Refused, "{before:?} became {after:?}");
-    }
-
-    /// And with rules that deny: it holds for what neither a deny rule nor `applies_to` looks at.
-    #[test]
-    fn an_attribute_that_only_allow_rules_look_at_can_be_taken_away_without_harm(policies in any_policies(), person in any_person(), name in prop::sample::select(&ATTRIBUTES[..])) {
-        let looks = |condition: &Condition| condition.attribute == name && !matches!(condition.operator, Operator::MemberOf | Operator::NotMemberOf);
-        prop_assume!(policies.iter().all(|policy| !policy.applies_to.iter().any(looks)
-            && policy.profile.rules.iter().all(|rule| !rule.conditions.iter().any(|c| looks(c) && (rule.effect == Effect::Deny || true_of_nothing(c))))));
         let mut less = person.clone();
         less.attributes.remove(name);
-        let (before, after) = (decide_all(&policies, &person).outcome, decide_all(&policies, &less).outcome);
-        prop_assert!(after == before || after == Outcome::Refused, "{before:?} became {after:?}");
+        if name == "line" {
+            less.line.clear();
+        }
+        for list in conditions(&mut policies, &mut separation) {
+            list.retain(|condition| !matches!(condition.operator, Operator::Exists | Operator::NotExists));
+        }
+        let (before, after) = (decide_ask(&policies, &separation, &person, &ask), decide_ask(&policies, &separation, &less, &ask));
+        prop_assert!(strictness(after.outcome) >= strictness(before.outcome), "{}\n\n{}", told(&before), told(&after));
+        if after.outcome != Outcome::Refused {
+            prop_assert_eq!(after.policy, before.policy);
+            prop_assert!(before.steps.iter().all(|step| after.steps.contains(step)), "a step was dropped\n{}\n\n{}", told(&before), told(&after));
+        }
+    }
+
+    /// And groups: where they are only asked for by `member_of`, and only to let somebody in or to approve.
+    #[test]
+    fn taking_a_group_away_never_grants_where_groups_only_let_in(mut policies in any_policies(), separation in any_separation(), person in any_person(), ask in any_ask()) {
+        for policy in &mut policies {
+            policy.applies_to.retain(|condition| !asks_presence(condition));
+            let lets_in = |condition: &Condition| condition.operator != Operator::NotMemberOf;
+            for rule in &mut policy.profile.rules {
+                rule.conditions.retain(|condition| if rule.effect == Effect::Allow { lets_in(condition) } else { !asks_presence(condition) });
+            }
+            for rule in &mut policy.auto_rules {
+                rule.conditions.retain(|condition| if rule.verdict == Verdict::Approve { lets_in(condition) } else { !asks_presence(condition) });
+            }
+            let extension = policy.extension.as_mut().and_then(|extension| extension.procedure.as_mut());
+            for step in policy.procedure.iter_mut().chain(extension).flat_map(|procedure| &mut procedure.steps) {
+                step.when.conditions.retain(|condition| !asks_presence(condition));
+            }
+        }
+        let mut separation = separation;
+        for list in conditions(&mut [], &mut separation) {
+            list.retain(|condition| !asks_presence(condition));
+        }
+        let mut less = person.clone();
+        less.groups.pop();
+        let (before, after) = (decide_ask(&policies, &separation, &person, &ask), decide_ask(&policies, &separation, &less, &ask));
+        prop_assert!(strictness(after.outcome) >= strictness(before.outcome), "{}\n\n{}", told(&before), told(&after));
     }
 
     #[test]
-    fn a_disabled_person_is_refused_whatever_the_rules(policies in any_policies(), mut person in any_person()) {
+    fn a_step_that_always_applies_is_always_among_the_steps(policies in any_policies(), separation in any_separation(), person in any_person(), ask in any_ask()) {
+        let decision = decide_ask(&policies, &separation, &person, &ask);
+        prop_assume!(decision.outcome == Outcome::NeedsApproval);
+        let policy = policies.iter().find(|policy| Some(policy.id) == decision.policy).unwrap();
+        let again = policy.extension.as_ref().filter(|_| ask.extension).and_then(|extension| extension.procedure.as_ref());
+        let added = separation.iter().filter(|rule| decision.conflicts.contains(&format!("{} v{}", rule.key, rule.version))).filter_map(|rule| rule.procedure.as_ref());
+        for procedure in again.or(policy.procedure.as_ref()).into_iter().chain(added) {
+            for (step, position) in procedure.steps.iter().zip(1..).filter(|(step, _)| step.when.is_always()) {
+                let planned = PlannedStep { procedure: procedure.key.clone(), version: procedure.version, position };
+                prop_assert!(decision.steps.contains(&planned), "step {} of {}", position, step.name);
+            }
+        }
+        prop_assert!(!decision.steps.is_empty(), "somebody must be asked");
+    }
+
+    #[test]
+    fn the_steps_of_a_decision_all_exist_and_none_comes_twice(policies in any_policies(), separation in any_separation(), person in any_person(), ask in any_ask()) {
+        let decision = decide_ask(&policies, &separation, &person, &ask);
+        let rules: Vec<_> = separation.iter().collect();
+        for (n, planned) in decision.steps.iter().enumerate() {
+            let policy = policies.iter().find(|policy| Some(policy.id) == decision.policy).unwrap();
+            let (procedure, _) = step_of(policy, &rules, planned).expect("the step exists");
+            prop_assert_eq!(&procedure.key, &planned.procedure);
+            prop_assert!(!decision.steps[..n].contains(planned));
+        }
+        prop_assert!(decision.outcome != Outcome::Refused || decision.steps.is_empty());
+    }
+
+    #[test]
+    fn an_emergency_is_never_approved_without_a_path_or_with_a_conflict_or_a_debt_or_for_somebody_else(
+        policies in any_policies(), separation in any_separation(), person in any_person(), ask in any_ask(),
+    ) {
+        let ask = Ask { emergency: true, ..ask };
+        let decision = decide_ask(&policies, &separation, &person, &ask);
+        prop_assert_ne!(decision.outcome, Outcome::NeedsApproval, "an emergency waits for nobody");
+        if decision.outcome == Outcome::AutoApproved {
+            let policy = policies.iter().find(|policy| Some(policy.id) == decision.policy).unwrap();
+            prop_assert!(policy.emergency.is_some() && decision.conflicts.is_empty());
+            prop_assert!(!ask.review_owed && ask.requester == ask.beneficiary && !ask.extension);
+            prop_assert!(decision.deciding_rule.ends_with(": emergency"));
+            // Nor by a way that the ordinary ask does not have.
+            prop_assert_ne!(decide_ask(&policies, &separation, &person, &Ask { emergency: false, ..ask }).outcome, Outcome::Refused);
+        }
+    }
+
+    #[test]
+    fn a_disabled_person_is_refused_whatever_the_rules(policies in any_policies(), separation in any_separation(), mut person in any_person(), ask in any_ask()) {
         person.active = false;
-        let decision = decide_all(&policies, &person);
+        let decision = decide_ask(&policies, &separation, &person, &ask);
         prop_assert_eq!(decision.outcome, Outcome::Refused);
         prop_assert_eq!(decision.policy, None);
         prop_assert!(decision.trace.iter().any(|line| line.decisive && line.rule == "person is active"));
     }
 
     #[test]
-    fn a_start_in_the_past_is_refused_whatever_the_rules(policies in any_policies(), person in any_person(), early in 1i64..1_000_000) {
-        let ask = Ask { starts_at: Some(at(-early)), ..ask() };
-        let decision = decide(&policies.iter().collect::<Vec<_>>(), &person, &ask, at(0));
-        prop_assert_eq!(decision.outcome, Outcome::Refused);
-        let ahead = Ask { starts_at: Some(at(early)), ..ask };
-        prop_assert_eq!(decide(&policies.iter().collect::<Vec<_>>(), &person, &ahead, at(0)), decide_all(&policies, &person));
+    fn a_start_in_the_past_is_refused_whatever_the_rules(policies in any_policies(), person in any_person(), early in 1i64..1_000_000, ask in any_ask()) {
+        let past = Ask { starts_at: Some(at(-early)), ..ask.clone() };
+        prop_assert_eq!(decide_ask(&policies, &[], &person, &past).outcome, Outcome::Refused);
+        for ahead in [0, early] {
+            let later = Ask { starts_at: Some(at(ahead)), ..ask.clone() };
+            prop_assert_eq!(decide_ask(&policies, &[], &person, &later), decide_ask(&policies, &[], &person, &ask));
+        }
     }
 
     #[test]
@@ -171,12 +386,17 @@ proptest! {
                     let allows = rule.effect == Effect::Allow;
                     let name = format!("profile {} v{}: {} rule {}", policy.profile.key, policy.profile.version, if allows { "allow" } else { "deny" }, r + 1);
                     for (i, condition) in rule.conditions.iter().enumerate() {
-                        wanted.push((format!("{name}, condition {}", i + 1), Some((condition, condition.check(&person).met == allows))));
+                        let checked = condition.check(&person);
+                        // What a deny rule cannot rule out counts against the person.
+                        let in_favour = if allows { checked.met } else { !checked.met && !condition.is_silent(&checked) };
+                        wanted.push((format!("{name}, condition {}", i + 1), Some((condition, in_favour))));
                     }
                     if rule.conditions.is_empty() {
                         wanted.push((name, None));
                     }
                 }
+            }
+            if truth(&policy.applies_to, &person) != Some(false) {
                 break;
             }
         }
@@ -195,8 +415,8 @@ proptest! {
     }
 
     #[test]
-    fn whoever_is_refused_is_told_why_and_whoever_is_not_is_told_nothing_against_them(policies in any_policies(), person in any_person()) {
-        let decision = decide_all(&policies, &person);
+    fn whoever_is_refused_is_told_why_and_whoever_is_not_is_told_nothing_against_them(policies in any_policies(), separation in any_separation(), person in any_person(), ask in any_ask()) {
+        let decision = decide_ask(&policies, &separation, &person, &ask);
         let against: Vec<_> = decision.trace.iter().filter(|line| line.decisive).collect();
         prop_assert_eq!(decision.outcome == Outcome::Refused, !against.is_empty(), "{}", told(&decision));
         prop_assert!(against.iter().all(|line| !line.passed), "{}", told(&decision));
@@ -204,11 +424,56 @@ proptest! {
     }
 
     #[test]
-    fn a_decision_reads_back_from_what_was_stored_and_comes_out_the_same(policies in any_policies(), person in any_person()) {
-        let decision = decide_all(&policies, &person);
-        let stored: (Vec<AccessPolicy>, PersonSnapshot, Decision) = serde_json::from_str(&serde_json::to_string(&(&policies, &person, &decision)).unwrap()).unwrap();
-        prop_assert_eq!(decide_all(&stored.0, &stored.1), stored.2);
+    fn a_decision_reads_back_from_what_was_stored_and_comes_out_the_same(policies in any_policies(), separation in any_separation(), person in any_person(), ask in any_ask()) {
+        let decision = decide_ask(&policies, &separation, &person, &ask);
+        let text = serde_json::to_string(&(&policies, &separation, &person, &ask, &decision)).unwrap();
+        let stored: (Vec<AccessPolicy>, Vec<SeparationRule>, PersonSnapshot, Ask, Decision) = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(&decide_ask(&stored.0, &stored.1, &stored.2, &stored.3), &stored.4);
+        prop_assert_eq!(stored.4, decision);
     }
+
+    #[test]
+    fn no_input_makes_it_fail(
+        text in any::<String>(), values in prop::collection::vec(any::<String>(), 0..4), seconds in prop::option::of(any::<i64>()), start in any::<i64>(), operator in prop::sample::select(&Operator::ALL[..]),
+        mut policies in any_policies(), separation in any_separation(), mut person in any_person(), ask in any_ask(),
+    ) {
+        let odd = Condition { attribute: text.clone(), operator: operator.0, values: values.clone() };
+        for list in conditions(&mut policies, &mut []) {
+            list.push(odd.clone());
+        }
+        person.attributes.insert(text.clone(), values);
+        person.directory = text.clone();
+        for policy in &mut policies {
+            policy.key = text.clone();
+        }
+        let starts_at = DateTime::from_timestamp(start % 8_000_000_000_000, 0);
+        let ask = Ask { duration: seconds.map(Seconds), starts_at, ..ask };
+        for now in [at(0), DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+            let (policies, separation): (Vec<_>, Vec<_>) = (policies.iter().collect(), separation.iter().collect());
+            let decision = decide(Rules { policies: &policies, separation: &separation }, &person, &ask, now);
+            prop_assert!(!decision.trace.is_empty());
+            if let Some(policy) = policies.first() {
+                for position in [0, 1, usize::MAX] {
+                    step_of(policy, &separation, &PlannedStep { procedure: "usual".into(), version: 1, position });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_list_in_the_docs_has_the_points_that_the_code_has() {
+    let points = |text: &str, prefix: &str| {
+        let numbers: Vec<usize> = text.lines().filter_map(|line| line.trim_start().strip_prefix(prefix)?.split_once(". ")?.0.parse().ok()).collect();
+        assert!(numbers.iter().copied().eq(1..=numbers.len()), "points in order: {numbers:?}");
+        numbers.len()
+    };
+    let docs = include_str!("../../../docs/rules.md");
+    let (_, section) = docs.split_once("## How rules combine").expect("the section is there");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let code = points(include_str!("../decide.rs"), "/// ");
+    assert!(code > 5);
+    assert_eq!(points(section, ""), code, "docs/rules.md and decide() say the same");
 }
 
 #[test]
@@ -221,17 +486,168 @@ fn without_a_policy_the_ask_is_refused() {
 }
 
 #[test]
-fn a_deny_rule_does_not_see_who_lacks_its_attribute() {
-    // Who writes a deny rule for contractors keeps out who is known to be one. To keep out whoever is not known to be an
-    // employee, write an allow rule: `employment_type is employee`.
-    let rules = vec![allow(vec![]), deny(vec![when("employment_type", Operator::Is, &["contractor"])])];
+fn a_deny_rule_keeps_out_whoever_it_cannot_rule_out() {
     let mut person = bo();
+    let p = [policy("p", vec![], vec![allow(vec![]), deny(vec![when("employment_type", Operator::Is, &["contractor"])])])];
+    assert_eq!(decide_all(&p, &person).outcome, Outcome::NeedsApproval, "an employee");
     person.attributes.insert("employment_type".into(), vec!["contractor".into()]);
-    assert_eq!(decide_all(&[policy("p", vec![], rules.clone())], &person).outcome, Outcome::Refused);
+    assert_eq!(decide_all(&p, &person).outcome, Outcome::Refused);
     person.attributes.clear();
-    assert_eq!(decide_all(&[policy("p", vec![], rules)], &person).outcome, Outcome::NeedsApproval);
-    let employees = vec![allow(vec![when("employment_type", Operator::Is, &["employee"])])];
-    assert_eq!(decide_all(&[policy("p", vec![], employees)], &person).outcome, Outcome::Refused);
+    insta::assert_snapshot!(told(&decide_all(&p, &person)), @"");
+}
+
+#[test]
+fn who_governs_must_be_known() {
+    let contractors = policy("contractors", vec![when("employment_type", Operator::Is, &["contractor"])], vec![]);
+    let policies = [contractors, policy("staff", vec![], vec![allow(vec![])])];
+    assert_eq!(decide_all(&policies, &bo()).outcome, Outcome::NeedsApproval);
+    let mut person = bo();
+    person.attributes.remove("employment_type");
+    insta::assert_snapshot!(told(&decide_all(&policies, &person)), @"");
+    // Nor does what is unknown matter where something else rules the policy out.
+    let mut policies = policies;
+    policies[0].applies_to.push(when("department", Operator::Is, &["Law"]));
+    assert_eq!(decide_all(&policies, &person).policy, Some(policies[1].id));
+}
+
+#[test]
+fn reporting_to_somebody_counts_at_any_depth() {
+    let p = |who: &str| [policy("p", vec![], vec![allow(vec![when("", Operator::ReportsTo, &[who])])])];
+    for (who, outcome) in [("mara.voss", Outcome::NeedsApproval), ("INES.HEAD", Outcome::NeedsApproval), ("r-3", Outcome::NeedsApproval), ("R-3", Outcome::Refused), ("bo.lind", Outcome::Refused)] {
+        assert_eq!(decide_all(&p(who), &bo()).outcome, outcome, "{who}");
+    }
+    insta::assert_snapshot!(told(&decide_all(&p("kofi.asante"), &bo())), @"");
+}
+
+#[test]
+fn a_conditional_step_is_part_of_it_when_all_that_it_names_holds() {
+    let security = When { conditions: vec![when("department", Operator::Is, &["Data"])], risks: vec![Risk::Elevated, Risk::Critical], longer_than: Some(Seconds(7_200)) };
+    let usual = procedure("usual", vec![step("Manager", When::default(), ApproverSource::Manager), step("Security", security, ApproverSource::RoleOwner)]);
+    let p = [AccessPolicy { procedure: Some(usual), ..policy("p", vec![], vec![allow(vec![])]) }];
+    let with = |risk, duration: Option<i64>, person: &PersonSnapshot| steps(&decide_ask(&p, &[], person, &Ask { risk, duration: duration.map(Seconds), ..ask() }));
+    assert_eq!(with(Risk::Critical, Some(7_201), &bo()), "usual 1, usual 2");
+    assert_eq!(with(Risk::Critical, None, &bo()), "usual 1, usual 2", "without end is longer than anything");
+    assert_eq!(with(Risk::Critical, Some(7_200), &bo()), "usual 1");
+    assert_eq!(with(Risk::Low, None, &bo()), "usual 1");
+    let mut person = bo();
+    person.attributes.insert("department".into(), vec!["Law".into()]);
+    assert_eq!(with(Risk::Critical, None, &person), "usual 1");
+    person.attributes.clear();
+    assert_eq!(with(Risk::Critical, None, &person), "usual 1, usual 2", "what cannot be ruled out is asked");
+    insta::assert_snapshot!(told(&decide_ask(&p, &[], &bo(), &Ask { risk: Risk::Elevated, ..ask() })), @"");
+}
+
+#[test]
+fn a_procedure_of_which_no_step_is_sure_refuses() {
+    let only = When { conditions: vec![when("department", Operator::Is, &["Law"])], ..When::default() };
+    let p = [AccessPolicy { procedure: Some(procedure("usual", vec![step("Law", only, ApproverSource::Manager)])), ..policy("p", vec![], vec![allow(vec![])]) }];
+    insta::assert_snapshot!(told(&decide_all(&p, &bo())), @"");
+    let mut person = bo();
+    person.attributes.clear();
+    assert_eq!(decide_all(&p, &person).outcome, Outcome::Refused, "to say nothing of one's department does not help");
+    person.attributes.insert("department".into(), vec!["Law".into()]);
+    assert_eq!(decide_all(&p, &person).outcome, Outcome::NeedsApproval);
+    // And the steps that a conflict adds do not make up for it.
+    let conflict = [apart("pay", &[0], &[1], Some(procedure("pay", vec![step("Audit", When::default(), ApproverSource::RoleOwner)])))];
+    assert_eq!(decide_ask(&p, &conflict, &bo(), &Ask { held: vec![role_id(1)], ..ask() }).outcome, Outcome::Refused);
+}
+
+#[test]
+fn auto_rules_approve_or_deny_without_asking_and_deny_wins() {
+    let on_call = AutoRule { risks: vec![Risk::Low], at_most: Some(Seconds(7_200)), ..auto("on-call", Verdict::Approve, vec![when("", Operator::MemberOf, &["sre"])]) };
+    let never = AutoRule { longer_than: Some(Seconds(3_600)), ..auto("no interns", Verdict::Deny, vec![when("title", Operator::Contains, &["intern"])]) };
+    let mut p = [AccessPolicy { auto_rules: vec![on_call, never], ..policy("p", vec![], vec![allow(vec![])]) }];
+    let mut person = bo();
+    person.attributes.insert("title".into(), vec!["Engineer".into()]);
+    let lasting = |seconds| Ask { duration: Some(Seconds(seconds)), ..ask() };
+    insta::assert_snapshot!(told(&decide_ask(&p, &[], &person, &lasting(7_200))), @"");
+    assert_eq!(decide_ask(&p, &[], &person, &lasting(7_201)).outcome, Outcome::NeedsApproval, "too long");
+    assert_eq!(decide_ask(&p, &[], &person, &Ask { risk: Risk::Critical, ..lasting(7_200) }).outcome, Outcome::NeedsApproval, "too risky");
+    assert_eq!(decide_ask(&p, &[], &person, &Ask { duration: None, ..ask() }).outcome, Outcome::NeedsApproval, "without end is not at most anything");
+    person.attributes.insert("title".into(), vec!["Data intern".into()]);
+    insta::assert_snapshot!(told(&decide_ask(&p, &[], &person, &lasting(7_200))), @"");
+    assert_eq!(decide_ask(&p, &[], &person, &lasting(3_600)).outcome, Outcome::AutoApproved, "not longer than that");
+    person.attributes.remove("title");
+    assert_eq!(decide_ask(&p, &[], &person, &lasting(7_200)).outcome, Outcome::Refused, "who may be an intern, for all the directory says");
+    person.groups.clear();
+    p[0].auto_rules.pop();
+    assert_eq!(decide_ask(&p, &[], &person, &lasting(7_200)).outcome, Outcome::NeedsApproval, "who is not on call");
+}
+
+#[test]
+fn an_emergency_begins_at_once_where_there_is_a_path_and_no_debt() {
+    let path = Some(Emergency { maximum: Seconds(3_600), review_within: Seconds(86_400) });
+    let p = [AccessPolicy { emergency: path, on_behalf: OnBehalf { manager: true, owner: true, confirm: false }, ..policy("p", vec![], vec![allow(vec![])]) }];
+    let urgent = Ask { emergency: true, ..ask() };
+    let decision = decide_ask(&p, &[], &bo(), &urgent);
+    insta::assert_snapshot!(told(&decision), @"");
+    assert_eq!(steps(&decision), "manager 1", "whom it skips is told");
+    insta::assert_snapshot!(told(&decide_ask(&p, &[], &bo(), &Ask { review_owed: true, ..urgent.clone() })), @"");
+    let refused = |policies: &[AccessPolicy], ask: Ask| assert_eq!(decide_ask(policies, &[], &bo(), &ask).outcome, Outcome::Refused, "{ask:?}");
+    refused(&[AccessPolicy { emergency: None, ..p[0].clone() }], urgent.clone());
+    refused(&p, Ask { requester: someone(2), standing: Standing { manages: true, owns: true }, ..urgent.clone() });
+    refused(&p, Ask { extension: true, ..urgent.clone() });
+    refused(&[AccessPolicy { auto_rules: vec![auto("never", Verdict::Deny, vec![])], ..p[0].clone() }], urgent.clone());
+    for exception in [None, Some(procedure("pay", vec![step("Audit", When::default(), ApproverSource::RoleOwner)]))] {
+        let apart = [apart("pay", &[0], &[1], exception)];
+        assert_eq!(decide_ask(&p, &apart, &bo(), &urgent).outcome, Outcome::AutoApproved, "holding nothing");
+        assert_eq!(decide_ask(&p, &apart, &bo(), &Ask { held: vec![role_id(1)], ..urgent.clone() }).outcome, Outcome::Refused, "never with a conflict");
+    }
+    assert_eq!(decide_ask(&p, &[], &bo(), &Ask { review_owed: true, ..ask() }).outcome, Outcome::NeedsApproval, "the ordinary way stays open");
+}
+
+#[test]
+fn a_separation_rule_blocks_or_adds_its_steps() {
+    let p = [policy("p", vec![], vec![allow(vec![])])];
+    let holding = |n| Ask { held: vec![role_id(n)], ..ask() };
+    let block = [apart("pay", &[0], &[1], None)];
+    insta::assert_snapshot!(told(&decide_ask(&p, &block, &bo(), &holding(1))), @"");
+    assert!(decide_ask(&p, &block, &bo(), &holding(1)).is_separated());
+    assert_eq!(decide_ask(&p, &block, &bo(), &holding(2)).outcome, Outcome::NeedsApproval);
+    let audit = procedure("audit", vec![step("Audit", When::default(), ApproverSource::ApplicationOwner)]);
+    let exception = [apart("pay", &[0], &[1], Some(audit))];
+    let decision = decide_ask(&p, &exception, &bo(), &holding(1));
+    assert_eq!((decision.outcome, steps(&decision), decision.conflicts.join(", ")), (Outcome::NeedsApproval, "manager 1, audit 1".into(), "pay v1".into()));
+    assert!(!decision.is_separated());
+    // What would be approved at once is not, when it runs against a rule.
+    let at_once = [AccessPolicy { auto_rules: vec![auto("fine", Verdict::Approve, vec![])], ..p[0].clone() }, AccessPolicy { procedure: None, ..p[0].clone() }];
+    for policy in at_once {
+        let policy = [policy];
+        assert_eq!(decide_ask(&policy, &exception, &bo(), &holding(2)).outcome, Outcome::AutoApproved);
+        let decision = decide_ask(&policy, &exception, &bo(), &holding(1));
+        assert!(decision.outcome == Outcome::NeedsApproval && steps(&decision).ends_with("audit 1"));
+    }
+    // An exception of which no step applies is none.
+    let never = When { longer_than: Some(Seconds(86_400)), ..When::default() };
+    let idle = [apart("pay", &[0], &[1], Some(procedure("audit", vec![step("Audit", never, ApproverSource::ApplicationOwner)])))];
+    insta::assert_snapshot!(decide_ask(&p, &idle, &bo(), &holding(1)).deciding_rule, @"");
+}
+
+#[test]
+fn an_extension_goes_by_its_own_procedure_where_it_has_one() {
+    let again = procedure("again", vec![step("Owner", When::default(), ApproverSource::RoleOwner)]);
+    let own = Extension { maximum: None, last_percent: 20, most: Some(1), procedure: Some(again) };
+    let p = [AccessPolicy { extension: Some(own.clone()), ..policy("p", vec![], vec![allow(vec![])]) }];
+    let extending = Ask { extension: true, ..ask() };
+    assert_eq!(steps(&decide_ask(&p, &[], &bo(), &extending)), "again 1");
+    assert_eq!(steps(&decide_ask(&p, &[], &bo(), &ask())), "manager 1");
+    let same = [AccessPolicy { extension: Some(Extension { procedure: None, ..own }), ..p[0].clone() }];
+    assert_eq!(steps(&decide_ask(&same, &[], &bo(), &extending)), "manager 1");
+}
+
+#[test]
+fn who_asks_for_somebody_else_manages_them_or_owns_the_role_where_the_policy_says_so() {
+    for (manager, owner) in [(false, false), (true, false), (false, true), (true, true)] {
+        let p = [AccessPolicy { on_behalf: OnBehalf { manager, owner, confirm: true }, ..policy("p", vec![], vec![allow(vec![])]) }];
+        for (manages, owns) in [(false, false), (true, false), (false, true), (true, true)] {
+            let other = Ask { requester: someone(2), standing: Standing { manages, owns }, ..ask() };
+            let lets = manager && manages || owner && owns;
+            assert_eq!(decide_ask(&p, &[], &bo(), &other).outcome == Outcome::NeedsApproval, lets, "{manager} {owner} {manages} {owns}");
+            assert_eq!(decide_ask(&p, &[], &bo(), &Ask { requester: someone(1), ..other }).outcome, Outcome::NeedsApproval, "for oneself always");
+        }
+    }
+    let p = [policy("p", vec![], vec![allow(vec![])])];
+    insta::assert_snapshot!(told(&decide_ask(&p, &[], &bo(), &Ask { requester: someone(2), ..ask() })), @"");
 }
 
 #[test]
