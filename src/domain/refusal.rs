@@ -131,6 +131,9 @@ pub enum Refusal {
     /// The grant has ended before.
     #[error("This access has already ended.")]
     AlreadyEnded,
+    /// The delegation is over.
+    #[error("This delegation is over already; nothing was changed.")]
+    DelegationOver,
     /// Somebody has reviewed the emergency before.
     #[error("This emergency has been reviewed already; nothing was changed.")]
     AlreadyReviewed,
@@ -190,6 +193,7 @@ impl Refusal {
             Self::AlreadyHeld(_) => "already-held",
             Self::NotExtendable(_) => "not-extendable",
             Self::NobodyCanApprove(_) => "nobody-can-approve",
+            Self::DelegationOver => "delegation-over",
             Self::AlreadyReviewed => "already-reviewed",
             Self::NotYours => "not-yours",
             Self::NotHolder => "not-holder",
@@ -220,6 +224,7 @@ impl Refusal {
                 | Self::AlreadyReviewed
                 | Self::AlreadyOpen
                 | Self::AlreadyEnded
+                | Self::DelegationOver
                 | Self::RulesChanged
         )
     }
