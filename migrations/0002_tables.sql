@@ -128,8 +128,9 @@ create index role_by_order on countersign.role (name, id) where retired_at is nu
 -- Access profiles: who may ask. A version never changes; its rows are written in one transaction.
 
 create table countersign.access_profile (
-  id  uuid primary key,
-  key text not null unique check (key ~ '^[a-z0-9][a-z0-9-]{0,62}$')
+  id         uuid primary key,
+  key        text not null unique check (key ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+  retired_at timestamptz
 );
 create table countersign.access_profile_version (
   id         uuid primary key,
@@ -161,8 +162,9 @@ create table countersign.access_profile_condition (
 -- Approval procedures: ordered steps, each with slots "n approvals from this source".
 
 create table countersign.approval_procedure (
-  id  uuid primary key,
-  key text not null unique check (key ~ '^[a-z0-9][a-z0-9-]{0,62}$')
+  id         uuid primary key,
+  key        text not null unique check (key ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+  retired_at timestamptz
 );
 create table countersign.approval_procedure_version (
   id               uuid primary key,
@@ -227,8 +229,9 @@ create table countersign.approval_procedure_source (
 -- Access policies: the rules for a role, as versions.
 
 create table countersign.access_policy (
-  id  uuid primary key,
-  key text not null unique check (key ~ '^[a-z0-9][a-z0-9-]{0,62}$')
+  id         uuid primary key,
+  key        text not null unique check (key ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+  retired_at timestamptz
 );
 create table countersign.access_policy_version (
   id                     uuid primary key,

@@ -311,6 +311,7 @@ grant insert, update on countersign.application, countersign.role, countersign.t
 grant insert on countersign.person to countersign_app;
 grant update (user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups, seen_at) on countersign.person to countersign_app;
 grant insert on countersign.identity, countersign.access_profile, countersign.approval_procedure, countersign.access_policy to countersign_app;
+grant update (retired_at) on countersign.access_profile, countersign.approval_procedure, countersign.access_policy to countersign_app;
 grant insert, update, delete on countersign.idempotency_key, countersign.policy_binding to countersign_app;
 grant insert, delete on countersign.session to countersign_app;
 grant update (seen_at, idle_until) on countersign.session to countersign_app;

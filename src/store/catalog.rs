@@ -8,10 +8,13 @@ use uuid::Uuid;
 use crate::domain::catalog::{Risk, Role};
 use crate::domain::id::RoleId;
 use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure};
+use crate::domain::separation::SeparationRule;
 
 use super::db::{Db, Tx};
 use super::error::StoreError;
 use super::policy;
+use super::policy_parts;
+use super::separation;
 
 /// A role as [`roles!`] selects it.
 #[derive(FromRow)]
@@ -134,8 +137,24 @@ pub struct Latest<T> {
     pub id: Uuid,
     /// Id of this version.
     pub version_id: Uuid,
+    /// Whether no catalog names it any more.
+    pub retired: bool,
     /// What it says.
     pub body: T,
+}
+
+/// The versions that a version of a policy was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+pub struct Parts {
+    /// Of its profile.
+    #[sqlx(rename = "profile_version_id")]
+    pub profile: Uuid,
+    /// Of its procedure; none: nobody is asked.
+    #[sqlx(rename = "procedure_version_id")]
+    pub procedure: Option<Uuid>,
+    /// Of the procedure of its extensions; none: as the first time.
+    #[sqlx(rename = "extension_procedure_version_id")]
+    pub extension: Option<Uuid>,
 }
 
 /// What governs a role, an application's roles, or everything else.
@@ -164,8 +183,10 @@ pub struct Catalog {
     pub profiles: Vec<Latest<AccessProfile>>,
     /// Procedures in their latest versions.
     pub procedures: Vec<Latest<ApprovalProcedure>>,
-    /// Policies in their latest versions, with the ids of the versions of profile and procedure they were made with.
-    pub policies: Vec<(Latest<AccessPolicy>, Uuid, Option<Uuid>)>,
+    /// Policies in their latest versions, with the versions they were made with.
+    pub policies: Vec<(Latest<AccessPolicy>, Parts)>,
+    /// Separation rules in their latest versions, each with the version of its procedure.
+    pub separation: Vec<(Latest<SeparationRule>, Option<Uuid>)>,
     /// What governs what.
     pub bindings: Vec<BindingNow>,
 }
@@ -198,36 +219,73 @@ pub async fn whole(tx: &mut Tx) -> Result<Catalog, StoreError> {
     )
     .fetch_all(&mut **tx)
     .await?;
-    let profile_ids: Vec<(Uuid, Uuid)> =
-        sqlx::query_as("select distinct on (profile_id) profile_id, id from access_profile_version order by profile_id, version desc")
-            .fetch_all(&mut **tx)
-            .await?;
-    let procedure_ids: Vec<(Uuid, Uuid)> =
-        sqlx::query_as("select distinct on (procedure_id) procedure_id, id from approval_procedure_version order by procedure_id, version desc")
-            .fetch_all(&mut **tx)
-            .await?;
-    let policy_ids: Vec<(Uuid, Uuid, Uuid, Option<Uuid>)> = sqlx::query_as(
-        "select distinct on (policy_id) policy_id, id, profile_version_id, procedure_version_id from access_policy_version order by policy_id, version desc",
+    let profile_ids: Vec<LatestRow> = sqlx::query_as(
+        "select distinct on (v.profile_id) v.profile_id as id, v.id as version_id, p.retired_at is not null as retired
+         from access_profile_version v join access_profile p on p.id = v.profile_id order by v.profile_id, v.version desc",
     )
     .fetch_all(&mut **tx)
     .await?;
-    let profiles = policy::profiles(tx, &profile_ids.iter().map(|(_, version)| *version).collect::<Vec<_>>()).await?;
-    let procedures = policy::procedures(tx, &procedure_ids.iter().map(|(_, version)| *version).collect::<Vec<_>>()).await?;
-    let policies = policy::policies(tx, &policy_ids.iter().map(|(_, version, ..)| *version).collect::<Vec<_>>()).await?;
+    let procedure_ids: Vec<LatestRow> = sqlx::query_as(
+        "select distinct on (v.procedure_id) v.procedure_id as id, v.id as version_id, p.retired_at is not null as retired
+         from approval_procedure_version v join approval_procedure p on p.id = v.procedure_id order by v.procedure_id, v.version desc",
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let policy_ids: Vec<PolicyIds> = sqlx::query_as(
+        "select distinct on (v.policy_id) v.policy_id as id, v.id as version_id, p.retired_at is not null as retired,
+           v.profile_version_id, v.procedure_version_id, v.extension_procedure_version_id
+         from access_policy_version v join access_policy p on p.id = v.policy_id order by v.policy_id, v.version desc",
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let rule_ids: Vec<RuleIds> = sqlx::query_as(
+        "select distinct on (v.rule_id) v.rule_id as id, v.id as version_id, s.retired_at is not null as retired, v.procedure_version_id
+         from separation_rule_version v join separation_rule s on s.id = v.rule_id order by v.rule_id, v.version desc",
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let versions = |rows: &[LatestRow]| rows.iter().map(|row| row.version_id).collect::<Vec<_>>();
+    let mut profiles = policy_parts::profiles(tx, &versions(&profile_ids)).await?;
+    let mut procedures = policy_parts::procedures(tx, &versions(&procedure_ids)).await?;
+    let policies = policy::policies(tx, &policy_ids.iter().map(|row| row.latest.version_id).collect::<Vec<_>>()).await?;
     let mut policies: HashMap<Uuid, AccessPolicy> = policies.into_iter().map(|body| (body.id.0, body)).collect();
+    let rules = separation::rules(tx, &rule_ids.iter().map(|row| row.latest.version_id).collect::<Vec<_>>()).await?;
+    let mut rules: HashMap<Uuid, SeparationRule> = rules.into_iter().map(|body| (body.id, body)).collect();
     Ok(Catalog {
         applications,
         roles,
         bindings,
-        profiles: latest(profile_ids, profiles),
-        procedures: latest(procedure_ids, procedures),
-        policies: policy_ids
-            .into_iter()
-            .filter_map(|(id, version_id, profile, procedure)| Some((Latest { id, version_id, body: policies.remove(&version_id)? }, profile, procedure)))
-            .collect(),
+        profiles: profile_ids.into_iter().filter_map(|row| row.with(&mut profiles)).collect(),
+        procedures: procedure_ids.into_iter().filter_map(|row| row.with(&mut procedures)).collect(),
+        policies: policy_ids.into_iter().filter_map(|row| Some((row.latest.with(&mut policies)?, row.parts))).collect(),
+        separation: rule_ids.into_iter().filter_map(|row| Some((row.latest.with(&mut rules)?, row.procedure_version_id))).collect(),
     })
 }
 
-fn latest<T>(ids: Vec<(Uuid, Uuid)>, mut bodies: HashMap<Uuid, T>) -> Vec<Latest<T>> {
-    ids.into_iter().filter_map(|(id, version_id)| Some(Latest { id, version_id, body: bodies.remove(&version_id)? })).collect()
+#[derive(FromRow)]
+struct LatestRow {
+    id: Uuid,
+    version_id: Uuid,
+    retired: bool,
+}
+
+#[derive(FromRow)]
+struct PolicyIds {
+    #[sqlx(flatten)]
+    latest: LatestRow,
+    #[sqlx(flatten)]
+    parts: Parts,
+}
+
+#[derive(FromRow)]
+struct RuleIds {
+    #[sqlx(flatten)]
+    latest: LatestRow,
+    procedure_version_id: Option<Uuid>,
+}
+
+impl LatestRow {
+    fn with<T>(self, bodies: &mut HashMap<Uuid, T>) -> Option<Latest<T>> {
+        Some(Latest { id: self.id, version_id: self.version_id, retired: self.retired, body: bodies.remove(&self.version_id)? })
+    }
 }

@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::condition::Condition;
 use crate::domain::id::PersonId;
-use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, Effect};
-use crate::domain::span::Seconds;
+use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure};
+use crate::domain::separation::SeparationRule;
 
-use super::catalog::{ApplicationNow, RoleNow};
+use super::catalog::{ApplicationNow, Parts, RoleNow};
 use super::db::Tx;
 use super::error::StoreError;
+use super::policy_write::{policy, procedure, profile, separation};
 
 /// One change of the catalog's tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +49,24 @@ pub enum Write {
     Policy {
         /// The policy; made if it is not there.
         id: Uuid,
-        /// The version of the profile it goes with.
-        profile_version: Uuid,
-        /// The version of the procedure it goes with.
-        procedure_version: Option<Uuid>,
+        /// The versions it goes with.
+        parts: Parts,
         /// What it says.
         body: Box<AccessPolicy>,
     },
+    /// A new version of a separation rule; the body holds its id and digest.
+    Separation {
+        /// The rule; made if it is not there.
+        id: Uuid,
+        /// The version of the procedure of its exceptions.
+        procedure_version: Option<Uuid>,
+        /// What it says.
+        body: SeparationRule,
+    },
+    /// No catalog names it any more; its versions stay.
+    Retire(Versioned, Uuid),
+    /// It is named again, in its latest version.
+    Restore(Versioned, Uuid),
     /// Lets a policy govern a role, an application's roles, or (neither given) whatever nothing else governs.
     Bind {
         /// Its id.
@@ -71,6 +82,19 @@ pub enum Write {
     },
     /// Ends a binding.
     Unbind(Uuid),
+}
+
+/// What has versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versioned {
+    /// An access profile.
+    Profile,
+    /// An approval procedure.
+    Procedure,
+    /// An access policy.
+    Policy,
+    /// A separation rule.
+    Separation,
 }
 
 /// Does `writes` in order, and brings the search text of roles up to date. The transaction must also hold the event
@@ -91,7 +115,10 @@ pub async fn write(tx: &mut Tx, writes: &[Write], by: Option<PersonId>, now: Dat
             }
             Write::Profile { id, version_id, body, digest } => profile(tx, *id, *version_id, body, digest, now).await?,
             Write::Procedure { id, version_id, body, digest } => procedure(tx, *id, *version_id, body, digest, now).await?,
-            Write::Policy { id, profile_version, procedure_version, body } => policy(tx, *id, *profile_version, *procedure_version, body, by, now).await?,
+            Write::Policy { id, parts, body } => policy(tx, *id, *parts, body, by, now).await?,
+            Write::Separation { id, procedure_version, body } => separation(tx, *id, *procedure_version, body, now).await?,
+            Write::Retire(what, id) => retired(tx, *what, *id, Some(now)).await?,
+            Write::Restore(what, id) => retired(tx, *what, *id, None).await?,
             Write::Bind { id, policy_id, role_id, application_id, priority } => {
                 sqlx::query("insert into policy_binding (id, policy_id, role_id, application_id, priority) values ($1, $2, $3, $4, $5)")
                     .bind(id)
@@ -157,144 +184,13 @@ async fn role(tx: &mut Tx, row: &RoleNow) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn profile(tx: &mut Tx, id: Uuid, version_id: Uuid, body: &AccessProfile, digest: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query("insert into access_profile (id, key) values ($1, $2) on conflict (id) do nothing").bind(id).bind(&body.key).execute(&mut **tx).await?;
-    sqlx::query("insert into access_profile_version (id, profile_id, version, name, digest, created_at) values ($1, $2, $3, $4, $5, $6)")
-        .bind(version_id)
-        .bind(id)
-        .bind(body.version)
-        .bind(&body.name)
-        .bind(digest)
-        .bind(now)
-        .execute(&mut **tx)
-        .await?;
-    for (rule, number) in body.rules.iter().zip(1..) {
-        sqlx::query("insert into access_profile_rule (profile_version_id, position, effect) values ($1, $2, $3)")
-            .bind(version_id)
-            .bind(number)
-            .bind(if rule.effect == Effect::Allow { "allow" } else { "deny" })
-            .execute(&mut **tx)
-            .await?;
-        for (Condition { attribute, operator, values }, position) in rule.conditions.iter().zip(1..) {
-            sqlx::query(
-                "insert into access_profile_condition (profile_version_id, rule, position, attribute, operator, \"values\") values ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(version_id)
-            .bind(number)
-            .bind::<i32>(position)
-            .bind(attribute)
-            .bind(operator.word())
-            .bind(values)
-            .execute(&mut **tx)
-            .await?;
-        }
-    }
-    Ok(())
-}
-
-async fn procedure(tx: &mut Tx, id: Uuid, version_id: Uuid, body: &ApprovalProcedure, digest: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query("insert into approval_procedure (id, key) values ($1, $2) on conflict (id) do nothing").bind(id).bind(&body.key).execute(&mut **tx).await?;
-    sqlx::query(
-        "insert into approval_procedure_version (id, procedure_id, version, name, distinct_people, digest, created_at) values ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(version_id)
-    .bind(id)
-    .bind(body.version)
-    .bind(&body.name)
-    .bind(body.distinct_people)
-    .bind(digest)
-    .bind(now)
-    .execute(&mut **tx)
-    .await?;
-    for (step, number) in body.steps.iter().zip(1i32..) {
-        sqlx::query("insert into approval_procedure_step (procedure_version_id, position, name, time_limit_s) values ($1, $2, $3, $4)")
-            .bind(version_id)
-            .bind(number)
-            .bind(&step.name)
-            .bind(step.time_limit.map(|limit| limit.0))
-            .execute(&mut **tx)
-            .await?;
-        for (slot, position) in step.slots.iter().zip(1i32..) {
-            let (value, name) = source(&slot.source);
-            let (fallback_value, fallback_name) = slot.fallback.as_ref().map_or((None, None), source);
-            sqlx::query(
-                "insert into approval_procedure_slot (procedure_version_id, step, position, approvals, source, source_value, source_name, fallback, fallback_value, fallback_name)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            )
-            .bind(version_id)
-            .bind(number)
-            .bind(position)
-            .bind(i32::try_from(slot.approvals).unwrap_or(i32::MAX))
-            .bind(slot.source.word())
-            .bind(value)
-            .bind(name)
-            .bind(slot.fallback.as_ref().map(ApproverSource::word))
-            .bind(fallback_value)
-            .bind(fallback_name)
-            .execute(&mut **tx)
-            .await?;
-        }
-    }
-    Ok(())
-}
-
-/// Value and name of a source, as the table keeps them.
-fn source(source: &ApproverSource) -> (Option<String>, Option<String>) {
-    match source {
-        ApproverSource::Person { id, name } => (Some(id.to_string()), Some(name.clone())),
-        ApproverSource::Group { reference, name } => (Some(reference.clone()), Some(name.clone())),
-        _ => (None, None),
-    }
-}
-
-async fn policy(
-    tx: &mut Tx,
-    id: Uuid,
-    profile_version: Uuid,
-    procedure_version: Option<Uuid>,
-    body: &AccessPolicy,
-    by: Option<PersonId>,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    sqlx::query("insert into access_policy (id, key) values ($1, $2) on conflict (id) do nothing").bind(id).bind(&body.key).execute(&mut **tx).await?;
-    let limits = &body.durations;
-    let choices: Vec<i64> = limits.choices.iter().map(|choice: &Seconds| choice.0).collect();
-    sqlx::query(
-        "insert into access_policy_version (id, policy_id, version, name, profile_version_id, procedure_version_id, recommended_s, minimum_s, maximum_s, choices_s,
-           indefinite, justification_required, justification_minimum, ticket_required, ticket_prefix, extension, comment_to_deny, digest, created_at, created_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
-    )
-    .bind(body.id.0)
-    .bind(id)
-    .bind(body.version)
-    .bind(&body.name)
-    .bind(profile_version)
-    .bind(procedure_version)
-    .bind(limits.recommended.map(|recommended| recommended.0))
-    .bind(limits.minimum.0)
-    .bind(limits.maximum.0)
-    .bind(choices)
-    .bind(limits.indefinite)
-    .bind(body.justification_required)
-    .bind(i32::try_from(body.justification_minimum).unwrap_or(i32::MAX))
-    .bind(body.ticket_required)
-    .bind(&body.ticket_prefix)
-    .bind(body.extension)
-    .bind(body.comment_to_deny)
-    .bind(&body.digest)
-    .bind(now)
-    .bind(by.map(|person| person.0))
-    .execute(&mut **tx)
-    .await?;
-    for (condition, position) in body.applies_to.iter().zip(1i32..) {
-        sqlx::query("insert into access_policy_condition (policy_version_id, position, attribute, operator, \"values\") values ($1, $2, $3, $4, $5)")
-            .bind(body.id.0)
-            .bind(position)
-            .bind(&condition.attribute)
-            .bind(condition.operator.word())
-            .bind(&condition.values)
-            .execute(&mut **tx)
-            .await?;
-    }
+async fn retired(tx: &mut Tx, what: Versioned, id: Uuid, at: Option<DateTime<Utc>>) -> Result<(), StoreError> {
+    let query = match what {
+        Versioned::Profile => sqlx::query("update access_profile set retired_at = $2 where id = $1"),
+        Versioned::Procedure => sqlx::query("update approval_procedure set retired_at = $2 where id = $1"),
+        Versioned::Policy => sqlx::query("update access_policy set retired_at = $2 where id = $1"),
+        Versioned::Separation => sqlx::query("update separation_rule set retired_at = $2 where id = $1"),
+    };
+    query.bind(id).bind(at).execute(&mut **tx).await?;
     Ok(())
 }

@@ -37,6 +37,8 @@ pub mod look_role;
 pub mod notice;
 pub mod person;
 pub mod policy;
+pub mod policy_parts;
+pub mod policy_write;
 pub mod request;
 pub mod separation;
 pub mod session;

@@ -8,42 +8,51 @@ use std::sync::{Arc, Mutex};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::condition::{Condition, Operator};
-use crate::domain::id::{PersonId, PolicyVersionId, RoleId};
-use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, Durations, Effect, Rule, Slot, Step};
+use crate::domain::condition::Condition;
+use crate::domain::id::{PolicyVersionId, RoleId};
+use crate::domain::policy::{AccessPolicy, AutoRule, CustomField, Durations, Emergency, Extension, FieldKind, OnBehalf, Pattern, TextRule, Verdict};
 use crate::domain::span::Seconds;
 
 use super::db::Db;
 use super::error::StoreError;
+use super::policy_parts::{ConditionRow, by_rule, lost, procedures, profiles, risks};
 
 /// How many versions are kept in memory; past it the one that was used longest ago goes.
-const KEPT: usize = 1_024;
+pub(super) const KEPT: usize = 1_024;
 
 /// The versions read so far. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub struct Policies(Arc<Mutex<Kept>>);
+pub struct Policies(Arc<Mutex<Kept<AccessPolicy>>>);
 
-#[derive(Debug, Default)]
-struct Kept {
-    bodies: HashMap<PolicyVersionId, (Arc<AccessPolicy>, u64)>,
+/// Bodies of versions by their ids, those that were used last.
+#[derive(Debug)]
+pub(super) struct Kept<T> {
+    bodies: HashMap<Uuid, (Arc<T>, u64)>,
     uses: u64,
 }
 
-impl Kept {
-    fn get(&mut self, id: PolicyVersionId) -> Option<Arc<AccessPolicy>> {
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { bodies: HashMap::new(), uses: 0 }
+    }
+}
+
+impl<T> Kept<T> {
+    /// The body of the version `id`, if it is kept; then it was used now.
+    pub(super) fn get(&mut self, id: Uuid) -> Option<Arc<T>> {
         self.uses += 1;
         let (body, used) = self.bodies.get_mut(&id)?;
         *used = self.uses;
         Some(body.clone())
     }
 
-    fn keep(&mut self, body: AccessPolicy, most: usize) -> Arc<AccessPolicy> {
+    /// Keeps the body of the version `id` among at most `most`.
+    pub(super) fn keep(&mut self, id: Uuid, body: T, most: usize) -> Arc<T> {
         while self.bodies.len() >= most {
             let Some(oldest) = self.bodies.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id) else { break };
             self.bodies.remove(&oldest);
         }
         self.uses += 1;
-        let id = body.id;
         let body = Arc::new(body);
         self.bodies.insert(id, (body.clone(), self.uses));
         body
@@ -101,7 +110,7 @@ impl Policies {
         {
             let mut kept = self.lock();
             for id in ids {
-                match kept.get(*id) {
+                match kept.get(id.0) {
                     Some(body) => drop(found.insert(*id, body)),
                     None => missing.push(id.0),
                 }
@@ -110,13 +119,13 @@ impl Policies {
         if !missing.is_empty() {
             let mut connection = db.pool.acquire().await?;
             for body in policies(&mut connection, &missing).await? {
-                found.insert(body.id, self.lock().keep(body, KEPT));
+                found.insert(body.id, self.lock().keep(body.id.0, body, KEPT));
             }
         }
         ids.iter().map(|id| found.get(id).cloned().ok_or_else(|| StoreError::Broken(format!("there is no policy version {id}")))).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept<AccessPolicy>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -136,71 +145,152 @@ struct PolicyRow {
     indefinite: bool,
     justification_required: bool,
     justification_minimum: i32,
+    justification_pattern: Option<String>,
+    justification_says: Option<String>,
     ticket_required: bool,
-    ticket_prefix: Option<String>,
+    ticket_minimum: i32,
+    ticket_pattern: Option<String>,
+    ticket_says: Option<String>,
+    future_start_s: Option<i64>,
     extension: bool,
+    extension_maximum_s: Option<i64>,
+    extension_last_percent: i32,
+    extension_most: Option<i32>,
+    extension_procedure_version_id: Option<Uuid>,
+    behalf_manager: bool,
+    behalf_owner: bool,
+    behalf_confirm: bool,
+    emergency_maximum_s: Option<i64>,
+    emergency_review_s: Option<i64>,
     comment_to_deny: bool,
     digest: String,
 }
 
-#[derive(sqlx::FromRow)]
-struct ConditionRow {
-    owner: Uuid,
-    rule: i32,
-    attribute: String,
-    operator: String,
-    values: Vec<String>,
+/// A text rule from its columns; the schema holds that pattern and sentence come together.
+fn text_rule(required: bool, minimum: i32, pattern: Option<String>, says: Option<String>) -> TextRule {
+    let pattern = pattern.zip(says).map(|(expression, says)| Pattern { expression, says });
+    TextRule { required, minimum: minimum.unsigned_abs(), pattern }
 }
 
-impl ConditionRow {
-    fn condition(self) -> Result<Condition, StoreError> {
-        let operator =
-            Operator::parse(&self.operator).ok_or_else(|| StoreError::Broken(format!("this program does not know the operator {}", self.operator)))?;
-        Ok(Condition { attribute: self.attribute, operator, values: self.values })
+#[derive(sqlx::FromRow)]
+struct FieldRow {
+    policy_version_id: Uuid,
+    key: String,
+    label: String,
+    help: Option<String>,
+    required: bool,
+    #[sqlx(rename = "type")]
+    kind: String,
+    choices: Vec<String>,
+    minimum: Option<i64>,
+    maximum: Option<i64>,
+}
+
+impl FieldRow {
+    fn field(self) -> Result<CustomField, StoreError> {
+        let kind = match self.kind.as_str() {
+            "text" => FieldKind::Text { maximum: self.maximum.and_then(|most| u32::try_from(most).ok()).unwrap_or_default() },
+            "choice" => FieldKind::Choice { choices: self.choices },
+            "date" => FieldKind::Date,
+            "number" => FieldKind::Number { minimum: self.minimum, maximum: self.maximum },
+            "yes_no" => FieldKind::YesNo,
+            other => return Err(StoreError::Broken(format!("this program does not know the type {other} of a field"))),
+        };
+        Ok(CustomField { key: self.key, label: self.label, help: self.help, required: self.required, kind })
     }
 }
 
-/// The bodies of these versions, in no particular order.
+#[derive(sqlx::FromRow)]
+struct AutoRow {
+    policy_version_id: Uuid,
+    position: i32,
+    name: String,
+    verdict: String,
+    risks: Vec<String>,
+    at_most_s: Option<i64>,
+    longer_than_s: Option<i64>,
+}
+
+impl AutoRow {
+    fn rule(self, conditions: Vec<Condition>) -> Result<AutoRule, StoreError> {
+        let verdict = match self.verdict.as_str() {
+            "approve" => Verdict::Approve,
+            "deny" => Verdict::Deny,
+            other => return Err(StoreError::Broken(format!("this program does not know the verdict {other}"))),
+        };
+        let (at_most, longer_than) = (self.at_most_s.map(Seconds), self.longer_than_s.map(Seconds));
+        Ok(AutoRule { name: self.name, verdict, conditions, risks: risks(self.risks)?, at_most, longer_than })
+    }
+}
+
+/// The bodies of these versions, in order of their keys and numbers.
 pub(super) async fn policies(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<AccessPolicy>, StoreError> {
     let rows: Vec<PolicyRow> = sqlx::query_as(
         "select v.id, p.key, v.version, v.name, v.profile_version_id, v.procedure_version_id, v.recommended_s, v.minimum_s, v.maximum_s, v.choices_s,
-                v.indefinite, v.justification_required, v.justification_minimum, v.ticket_required, v.ticket_prefix, v.extension, v.comment_to_deny, v.digest
+                v.indefinite, v.justification_required, v.justification_minimum, v.justification_pattern, v.justification_says,
+                v.ticket_required, v.ticket_minimum, v.ticket_pattern, v.ticket_says, v.future_start_s,
+                v.extension, v.extension_maximum_s, v.extension_last_percent, v.extension_most, v.extension_procedure_version_id,
+                v.behalf_manager, v.behalf_owner, v.behalf_confirm, v.emergency_maximum_s, v.emergency_review_s, v.comment_to_deny, v.digest
          from access_policy_version v join access_policy p on p.id = v.policy_id where v.id = any($1) order by p.key, v.version",
     )
     .bind(ids)
     .fetch_all(&mut *connection)
     .await?;
     let conditions: Vec<ConditionRow> = sqlx::query_as(
-        "select policy_version_id as owner, 0 as rule, attribute, operator, \"values\" from access_policy_condition
+        "select policy_version_id as owner, rule, attribute, operator, \"values\" from access_policy_condition
+         where policy_version_id = any($1) order by policy_version_id, rule, position",
+    )
+    .bind(ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut conditions = by_rule(conditions)?;
+    let fields: Vec<FieldRow> = sqlx::query_as(
+        "select policy_version_id, key, label, help, required, type, choices, minimum, maximum from access_policy_field
          where policy_version_id = any($1) order by policy_version_id, position",
     )
     .bind(ids)
     .fetch_all(&mut *connection)
     .await?;
-    let mut applies_to: HashMap<Uuid, Vec<Condition>> = HashMap::new();
-    for row in conditions {
-        applies_to.entry(row.owner).or_default().push(row.condition()?);
+    let mut own_fields: HashMap<Uuid, Vec<CustomField>> = HashMap::new();
+    for row in fields {
+        own_fields.entry(row.policy_version_id).or_default().push(row.field()?);
+    }
+    let autos: Vec<AutoRow> = sqlx::query_as(
+        "select policy_version_id, position, name, verdict, risks, at_most_s, longer_than_s from access_policy_rule
+         where policy_version_id = any($1) order by policy_version_id, position",
+    )
+    .bind(ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut auto_rules: HashMap<Uuid, Vec<AutoRule>> = HashMap::new();
+    for row in autos {
+        let own = conditions.remove(&(row.policy_version_id, row.position)).unwrap_or_default();
+        auto_rules.entry(row.policy_version_id).or_default().push(row.rule(own)?);
     }
     let profile_ids: Vec<Uuid> = rows.iter().map(|row| row.profile_version_id).collect();
-    let procedure_ids: Vec<Uuid> = rows.iter().filter_map(|row| row.procedure_version_id).collect();
+    let procedure_ids: Vec<Uuid> = rows.iter().flat_map(|row| [row.procedure_version_id, row.extension_procedure_version_id]).flatten().collect();
     let profiles = profiles(connection, &profile_ids).await?;
     let procedures = procedures(connection, &procedure_ids).await?;
+    let procedure_of = |id: Option<Uuid>| id.map(|id| procedures.get(&id).cloned().ok_or_else(|| lost("procedure", id))).transpose();
     rows.into_iter()
         .map(|row| {
-            let profile = profiles.get(&row.profile_version_id).cloned().ok_or_else(|| lost("profile", row.profile_version_id))?;
-            let procedure = match row.procedure_version_id {
-                Some(id) => Some(procedures.get(&id).cloned().ok_or_else(|| lost("procedure", id))?),
-                None => None,
+            let extension = Extension {
+                maximum: row.extension_maximum_s.map(Seconds),
+                last_percent: row.extension_last_percent.unsigned_abs(),
+                most: row.extension_most.map(i32::unsigned_abs),
+                procedure: procedure_of(row.extension_procedure_version_id)?,
             };
+            let emergency = row.emergency_maximum_s.zip(row.emergency_review_s);
             Ok(AccessPolicy {
                 id: row.id.into(),
                 key: row.key,
                 name: row.name,
                 version: row.version,
                 digest: row.digest,
-                applies_to: applies_to.remove(&row.id).unwrap_or_default(),
-                profile,
-                procedure,
+                applies_to: conditions.remove(&(row.id, 0)).unwrap_or_default(),
+                profile: profiles.get(&row.profile_version_id).cloned().ok_or_else(|| lost("profile", row.profile_version_id))?,
+                procedure: procedure_of(row.procedure_version_id)?,
+                auto_rules: auto_rules.remove(&row.id).unwrap_or_default(),
                 durations: Durations {
                     recommended: row.recommended_s.map(Seconds),
                     minimum: Seconds(row.minimum_s),
@@ -208,174 +298,34 @@ pub(super) async fn policies(connection: &mut PgConnection, ids: &[Uuid]) -> Res
                     choices: row.choices_s.into_iter().map(Seconds).collect(),
                     indefinite: row.indefinite,
                 },
-                justification_required: row.justification_required,
-                justification_minimum: row.justification_minimum.unsigned_abs(),
-                ticket_required: row.ticket_required,
-                ticket_prefix: row.ticket_prefix,
-                extension: row.extension,
+                future_start: row.future_start_s.map(Seconds),
+                justification: text_rule(row.justification_required, row.justification_minimum, row.justification_pattern, row.justification_says),
+                ticket: text_rule(row.ticket_required, row.ticket_minimum, row.ticket_pattern, row.ticket_says),
+                fields: own_fields.remove(&row.id).unwrap_or_default(),
+                extension: row.extension.then_some(extension),
+                on_behalf: OnBehalf { manager: row.behalf_manager, owner: row.behalf_owner, confirm: row.behalf_confirm },
+                emergency: emergency.map(|(maximum, review)| Emergency { maximum: Seconds(maximum), review_within: Seconds(review) }),
                 comment_to_deny: row.comment_to_deny,
             })
         })
         .collect()
 }
 
-fn lost(what: &str, id: Uuid) -> StoreError {
-    StoreError::Broken(format!("there is no {what} version {id}"))
-}
-
-/// The bodies of these versions of profiles, by id.
-pub(super) async fn profiles(connection: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, AccessProfile>, StoreError> {
-    let rows: Vec<(Uuid, String, i32, String)> =
-        sqlx::query_as("select v.id, p.key, v.version, v.name from access_profile_version v join access_profile p on p.id = v.profile_id where v.id = any($1)")
-            .bind(ids)
-            .fetch_all(&mut *connection)
-            .await?;
-    let rules: Vec<(Uuid, i32, String)> = sqlx::query_as(
-        "select profile_version_id, position, effect from access_profile_rule where profile_version_id = any($1) order by profile_version_id, position",
-    )
-    .bind(ids)
-    .fetch_all(&mut *connection)
-    .await?;
-    let conditions: Vec<ConditionRow> = sqlx::query_as(
-        "select profile_version_id as owner, rule, attribute, operator, \"values\" from access_profile_condition
-         where profile_version_id = any($1) order by profile_version_id, rule, position",
-    )
-    .bind(ids)
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut by_rule: HashMap<(Uuid, i32), Vec<Condition>> = HashMap::new();
-    for row in conditions {
-        by_rule.entry((row.owner, row.rule)).or_default().push(row.condition()?);
-    }
-    let mut profiles: HashMap<Uuid, AccessProfile> =
-        rows.into_iter().map(|(id, key, version, name)| (id, AccessProfile { key, name, version, rules: Vec::new() })).collect();
-    for (id, position, effect) in rules {
-        let effect = if effect == "allow" { Effect::Allow } else { Effect::Deny };
-        let conditions = by_rule.remove(&(id, position)).unwrap_or_default();
-        if let Some(profile) = profiles.get_mut(&id) {
-            profile.rules.push(Rule { effect, conditions });
-        }
-    }
-    Ok(profiles)
-}
-
-#[derive(sqlx::FromRow)]
-struct StepRow {
-    procedure_version_id: Uuid,
-    position: i32,
-    name: String,
-    time_limit_s: Option<i64>,
-}
-
-#[derive(sqlx::FromRow)]
-struct SlotRow {
-    procedure_version_id: Uuid,
-    step: i32,
-    approvals: i32,
-    source: String,
-    source_value: Option<String>,
-    source_name: Option<String>,
-    fallback: Option<String>,
-    fallback_value: Option<String>,
-    fallback_name: Option<String>,
-}
-
-/// The bodies of these versions of procedures, by id.
-pub(super) async fn procedures(connection: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, ApprovalProcedure>, StoreError> {
-    let rows: Vec<(Uuid, String, i32, String, bool)> = sqlx::query_as(
-        "select v.id, p.key, v.version, v.name, v.distinct_people from approval_procedure_version v
-         join approval_procedure p on p.id = v.procedure_id where v.id = any($1)",
-    )
-    .bind(ids)
-    .fetch_all(&mut *connection)
-    .await?;
-    let steps: Vec<StepRow> = sqlx::query_as(
-        "select procedure_version_id, position, name, time_limit_s from approval_procedure_step
-         where procedure_version_id = any($1) order by procedure_version_id, position",
-    )
-    .bind(ids)
-    .fetch_all(&mut *connection)
-    .await?;
-    let slots: Vec<SlotRow> = sqlx::query_as(
-        "select procedure_version_id, step, approvals, source, source_value, source_name, fallback, fallback_value, fallback_name from approval_procedure_slot
-         where procedure_version_id = any($1) order by procedure_version_id, step, position",
-    )
-    .bind(ids)
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut by_step: HashMap<(Uuid, i32), Vec<Slot>> = HashMap::new();
-    for row in slots {
-        let fallback = match row.fallback {
-            Some(word) => Some(source(&word, row.fallback_value, row.fallback_name)?),
-            None => None,
-        };
-        let slot = Slot { approvals: row.approvals.unsigned_abs(), source: source(&row.source, row.source_value, row.source_name)?, fallback };
-        by_step.entry((row.procedure_version_id, row.step)).or_default().push(slot);
-    }
-    let mut procedures: HashMap<Uuid, ApprovalProcedure> = rows
-        .into_iter()
-        .map(|(id, key, version, name, distinct_people)| (id, ApprovalProcedure { key, name, version, distinct_people, steps: Vec::new() }))
-        .collect();
-    for row in steps {
-        let slots = by_step.remove(&(row.procedure_version_id, row.position)).unwrap_or_default();
-        if let Some(procedure) = procedures.get_mut(&row.procedure_version_id) {
-            procedure.steps.push(Step { name: row.name, time_limit: row.time_limit_s.map(Seconds), slots });
-        }
-    }
-    Ok(procedures)
-}
-
-fn source(word: &str, value: Option<String>, name: Option<String>) -> Result<ApproverSource, StoreError> {
-    let unreadable = || StoreError::Broken(format!("an approver source does not read back: {word}"));
-    let value = value.unwrap_or_default();
-    Ok(match word {
-        "person" => {
-            let id: PersonId = value.parse().map_err(|_| unreadable())?;
-            ApproverSource::Person { id, name: name.unwrap_or_default() }
-        }
-        "group" => ApproverSource::Group { name: name.unwrap_or_else(|| value.clone()), reference: value },
-        "manager" => ApproverSource::Manager,
-        "managers_manager" => ApproverSource::ManagersManager,
-        "application_owner" => ApproverSource::ApplicationOwner,
-        "role_owner" => ApproverSource::RoleOwner,
-        _ => return Err(unreadable()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn body(number: u128) -> AccessPolicy {
-        AccessPolicy {
-            id: Uuid::from_u128(number).into(),
-            key: "k".into(),
-            name: "n".into(),
-            version: 1,
-            digest: "0".repeat(64),
-            applies_to: vec![],
-            profile: AccessProfile { key: "p".into(), name: "p".into(), version: 1, rules: vec![] },
-            procedure: None,
-            durations: Durations { recommended: None, minimum: Seconds(60), maximum: Seconds(120), choices: vec![], indefinite: false },
-            justification_required: false,
-            justification_minimum: 0,
-            ticket_required: false,
-            ticket_prefix: None,
-            extension: false,
-            comment_to_deny: false,
-        }
-    }
-
     #[test]
     fn memory_is_bounded_and_what_is_used_stays() {
-        let mut kept = Kept::default();
-        for number in 0..3 {
-            kept.keep(body(number), 3);
+        let mut kept: Kept<&str> = Kept::default();
+        let id = Uuid::from_u128;
+        for (number, body) in (0..3).zip(["a", "b", "c"]) {
+            kept.keep(id(number), body, 3);
         }
-        assert!(kept.get(Uuid::from_u128(0).into()).is_some());
-        kept.keep(body(3), 3);
+        assert_eq!(kept.get(id(0)).as_deref(), Some(&"a"));
+        kept.keep(id(3), "d", 3);
         assert_eq!(kept.bodies.len(), 3);
-        assert!(kept.get(Uuid::from_u128(0).into()).is_some(), "used last, so kept");
-        assert!(kept.get(Uuid::from_u128(1).into()).is_none(), "used longest ago, so gone");
+        assert_eq!(kept.get(id(0)).as_deref(), Some(&"a"), "used last, so kept");
+        assert_eq!(kept.get(id(1)), None, "used longest ago, so gone");
     }
 }
