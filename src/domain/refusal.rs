@@ -105,7 +105,7 @@ pub enum Refusal {
     #[error("{0} no longer meets the policy ({1}), so this cannot be approved. You can still deny.")]
     NoLongerEligible(String, String),
     /// The role, its policy or target changed after the request was made.
-    #[error("The rules of this role changed since this was asked for. Deny it, and have it asked for again.")]
+    #[error("The rules of this role changed since this was asked for. Ask again under the present rules, or deny it.")]
     RulesChanged,
     /// The same role is asked for already.
     #[error("A request for this role is already open; follow that one.")]
@@ -143,6 +143,18 @@ pub enum Refusal {
     /// Asking for somebody else is not something this person may do.
     #[error("You can ask only for yourself.")]
     NotForOthers,
+    /// Only the beneficiary confirms.
+    #[error("Only whom it is for can confirm it.")]
+    NotBeneficiary,
+    /// What the beneficiary is to confirm would no longer come out as it did.
+    #[error("This can no longer be confirmed: {0}. Withdraw it, and have it asked for again.")]
+    NotAsBefore(String),
+    /// Nothing changed, so there is nothing to ask again for.
+    #[error("Nothing has changed since this was asked for, so it is decided as it is.")]
+    NothingChanged,
+    /// A review of an earlier emergency is owed.
+    #[error("A review of an earlier emergency is still owed, so there is no further one now. Ask in the ordinary way.")]
+    ReviewOwed,
 }
 
 fn sentences(faults: &[FieldFault]) -> String {
@@ -198,6 +210,10 @@ impl Refusal {
             Self::RoleRetired => "role-retired",
             Self::Faults(_) => "faults",
             Self::NotForOthers => "not-for-others",
+            Self::NotBeneficiary => "not-beneficiary",
+            Self::NotAsBefore(_) => "not-as-before",
+            Self::NothingChanged => "nothing-changed",
+            Self::ReviewOwed => "review-owed",
         }
     }
 
