@@ -35,7 +35,7 @@ pub enum Mark {
 pub struct Change {
     /// How.
     pub mark: Mark,
-    /// `application`, `role`, `profile`, `procedure`, `policy` or `default policies`.
+    /// `application`, `role`, `profile`, `procedure`, `policy`, `separation` or `default policies`.
     pub what: &'static str,
     /// Its key, and its name or version.
     pub title: String,
@@ -46,7 +46,8 @@ pub struct Change {
 /// What applying a file would do, or why it cannot be applied. `Display` prints both for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Everything that changes, in the order applications, roles, profiles, procedures, policies, defaults.
+    /// Everything that changes, in the order applications, roles, profiles, procedures, policies, separation, defaults, and then what is
+    /// described no longer.
     pub changes: Vec<Change>,
     /// Everything that is wrong, in the order of the file; nothing is applied unless this is empty.
     pub faults: Vec<Fault>,
@@ -147,6 +148,7 @@ fn heading_of(what: &str) -> &str {
         "profile" => "Access profiles",
         "procedure" => "Approval procedures",
         "policy" => "Access policies",
+        "separation" => "Separation of duties",
         _ => "Default policies",
     }
 }

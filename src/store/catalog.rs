@@ -191,6 +191,15 @@ pub struct Catalog {
     pub bindings: Vec<BindingNow>,
 }
 
+impl Catalog {
+    /// `application/role`, of a role that is or was offered.
+    pub fn role_key(&self, id: RoleId) -> Option<String> {
+        let role = self.roles.iter().find(|role| role.id == id.0)?;
+        let application = self.applications.iter().find(|application| application.id == role.application_id)?;
+        Some(format!("{}/{}", application.key, role.key))
+    }
+}
+
 /// Key of the lock under which the catalog is read whole and written.
 const CATALOG_LOCK: i64 = 7_235_421;
 

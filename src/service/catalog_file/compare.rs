@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::id::PolicyVersionId;
-use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource};
+use crate::domain::id::{PolicyVersionId, RoleId};
+use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, Extension};
+use crate::domain::separation::SeparationRule;
 use crate::evidence::canonical;
 use crate::service::plan::{Change, Mark, Plan};
-use crate::store::catalog::{ApplicationNow, Catalog, Latest, RoleNow};
-use crate::store::catalog_write::Write;
+use crate::store::catalog::{ApplicationNow, Catalog, Latest, Parts, RoleNow};
+use crate::store::catalog_write::{Versioned, Write};
 
 use super::draft::{ApplicationDraft, Draft, RoleDraft};
 use super::places::{Fault, Place};
@@ -20,11 +21,13 @@ use super::words;
 /// is new.
 pub fn compare(draft: &Draft, faults: Vec<Fault>, current: &Catalog, mint: &mut dyn FnMut() -> Uuid) -> Plan {
     let plan = Plan { faults, ..Plan::default() };
-    let mut planner = Planner { current, draft, mint, plan, policy_ids: BTreeMap::new(), wanted: Vec::new() };
+    let mut planner = Planner { current, draft, mint, plan, policy_ids: BTreeMap::new(), role_ids: BTreeMap::new(), wanted: Vec::new() };
     planner.offers();
     let (profiles, procedures) = planner.versions();
     planner.policies(&profiles, &procedures);
+    planner.separation(&procedures);
     planner.bindings();
+    planner.gone();
     planner.plan
 }
 
@@ -37,6 +40,8 @@ struct Planner<'a> {
     mint: &'a mut dyn FnMut() -> Uuid,
     plan: Plan,
     policy_ids: BTreeMap<String, Uuid>,
+    /// By `application/role`.
+    role_ids: BTreeMap<String, RoleId>,
     wanted: Vec<Wanted<'a>>,
 }
 
@@ -76,6 +81,7 @@ impl<'a> Planner<'a> {
             let now = self.current.roles.iter().find(|now| now.application_id == application && now.key == entry.key);
             let id = now.map_or_else(|| (self.mint)(), |now| now.id);
             offered.insert(id);
+            self.role_ids.insert(format!("{}/{}", entry.application, entry.key), RoleId(id));
             self.wanted.extend(entry.policies.iter().map(|(policy, priority)| (Some(id), None, policy.as_str(), *priority)));
             self.role(entry, now, id, application);
         }
@@ -180,11 +186,12 @@ impl<'a> Planner<'a> {
             let now = self.current.profiles.iter().find(|now| now.body.key == body.key);
             if let Some(now) = now.filter(|now| now.body.name == body.name && now.body.rules == body.rules) {
                 profiles.insert(body.key.clone(), (now.version_id, now.body.version));
+                self.restored(Versioned::Profile, now, &body.key, now.body.version);
                 continue;
             }
             let body = AccessProfile { version: 1 + now.map_or(0, |now| now.body.version), ..body.clone() };
             let before = now.map(|now| words::profile(&now.body));
-            self.version("profile", &body.key, body.version, before, words::profile(&body));
+            self.version(Versioned::Profile, &body.key, body.version, before, words::profile(&body));
             let (id, version_id) = (now.map_or_else(|| (self.mint)(), |now| now.id), (self.mint)());
             profiles.insert(body.key.clone(), (version_id, body.version));
             let digest = self.digest(digest(&body));
@@ -194,11 +201,12 @@ impl<'a> Planner<'a> {
             let now = self.current.procedures.iter().find(|now| now.body.key == body.key);
             if let Some(now) = now.filter(|now| same_procedure(&now.body, body)) {
                 procedures.insert(body.key.clone(), (now.version_id, now.body.version));
+                self.restored(Versioned::Procedure, now, &body.key, now.body.version);
                 continue;
             }
             let body = ApprovalProcedure { version: 1 + now.map_or(0, |now| now.body.version), ..body.clone() };
             let before = now.map(|now| words::procedure(&now.body));
-            self.version("procedure", &body.key, body.version, before, words::procedure(&body));
+            self.version(Versioned::Procedure, &body.key, body.version, before, words::procedure(&body));
             let (id, version_id) = (now.map_or_else(|| (self.mint)(), |now| now.id), (self.mint)());
             procedures.insert(body.key.clone(), (version_id, body.version));
             let digest = self.digest(digest(&body));
@@ -207,7 +215,41 @@ impl<'a> Planner<'a> {
         (profiles, procedures)
     }
 
-    fn version(&mut self, what: &'static str, key: &str, version: i32, before: Option<Vec<words::Line>>, lines: Vec<words::Line>) {
+    /// What was retired and is described again, in the words of its latest version.
+    fn restored<T>(&mut self, what: Versioned, now: &Latest<T>, key: &str, version: i32) {
+        if now.retired {
+            self.tell(Mark::Add, word(what), format!("{key} v{version}"), vec!["described again, as it was".into()]);
+            self.plan.writes.push(Write::Restore(what, now.id));
+        }
+    }
+
+    /// What no file describes any more. What was decided by it keeps citing its versions.
+    fn gone(&mut self) {
+        let draft = self.draft;
+        let current = self.current;
+        let mut gone = |what: Versioned, id: Uuid, key: &str, version: i32, retired: bool, described: bool| {
+            if !retired && !described {
+                let detail = if what == Versioned::Separation { "keeps nothing apart any more" } else { "described no longer; what cites it stays as it is" };
+                self.tell(Mark::Retire, word(what), format!("{key} v{version}"), vec![detail.into()]);
+                self.plan.writes.push(Write::Retire(what, id));
+            }
+        };
+        for Latest { id, body, retired, .. } in &current.profiles {
+            gone(Versioned::Profile, *id, &body.key, body.version, *retired, draft.profiles.iter().any(|kept| kept.key == body.key));
+        }
+        for Latest { id, body, retired, .. } in &current.procedures {
+            gone(Versioned::Procedure, *id, &body.key, body.version, *retired, draft.procedures.iter().any(|kept| kept.key == body.key));
+        }
+        for (Latest { id, body, retired, .. }, _) in &current.policies {
+            gone(Versioned::Policy, *id, &body.key, body.version, *retired, draft.policies.iter().any(|kept| kept.key == body.key));
+        }
+        for (Latest { id, body, retired, .. }, _) in &current.separation {
+            gone(Versioned::Separation, *id, &body.key, body.version, *retired, draft.separation.iter().any(|kept| kept.key == body.key));
+        }
+    }
+
+    fn version(&mut self, what: Versioned, key: &str, version: i32, before: Option<Vec<words::Line>>, lines: Vec<words::Line>) {
+        let what = word(what);
         match before {
             None => self.tell(Mark::Add, what, format!("{key} v{version}"), words::all(&lines)),
             Some(before) => {
@@ -221,35 +263,83 @@ impl<'a> Planner<'a> {
     }
 
     fn policies(&mut self, profiles: &Versions, procedures: &Versions) {
-        for (Latest { id, body, .. }, ..) in &self.current.policies {
+        for (Latest { id, body, .. }, _) in &self.current.policies {
             self.policy_ids.insert(body.key.clone(), *id);
         }
         for entry in self.draft.policies.iter().filter(|entry| !entry.key.is_empty()) {
-            let Some(&(profile_version, profile_number)) = profiles.get(&entry.profile.key) else { continue };
-            let procedure = entry.procedure.as_ref().and_then(|procedure| procedures.get(&procedure.key)).copied();
-            let now = self.current.policies.iter().find(|(now, ..)| now.body.key == entry.key);
+            let Some(&(profile, profile_number)) = profiles.get(&entry.profile.key) else { continue };
             let mut body = entry.clone();
             body.profile.version = profile_number;
-            if let (Some(inner), Some((_, number))) = (&mut body.procedure, procedure) {
-                inner.version = number;
-            }
-            let procedure_version = procedure.map(|(id, _)| id);
-            if let Some((now, with_profile, with_procedure)) = now
-                && *with_profile == profile_version
-                && *with_procedure == procedure_version
+            let procedure = numbered(body.procedure.as_mut(), procedures);
+            let extension = numbered(body.extension.as_mut().and_then(|rules| rules.procedure.as_mut()), procedures);
+            let parts = Parts { profile, procedure, extension };
+            let now = self.current.policies.iter().find(|(now, _)| now.body.key == entry.key);
+            if let Some((now, with)) = now
+                && *with == parts
                 && same_policy(&now.body, &body)
             {
+                self.restored(Versioned::Policy, now, &body.key, now.body.version);
                 continue;
             }
-            body.version = 1 + now.map_or(0, |(now, ..)| now.body.version);
+            body.version = 1 + now.map_or(0, |(now, _)| now.body.version);
             body.id = PolicyVersionId((self.mint)());
             body.digest = self.digest(policy_digest(&body));
-            let before = now.map(|(now, ..)| words::policy(&now.body));
-            self.version("policy", &body.key, body.version, before, words::policy(&body));
-            let id = now.map_or_else(|| (self.mint)(), |(now, ..)| now.id);
+            let before = now.map(|(now, _)| words::policy(&now.body));
+            self.version(Versioned::Policy, &body.key, body.version, before, words::policy(&body));
+            let id = now.map_or_else(|| (self.mint)(), |(now, _)| now.id);
             self.policy_ids.insert(body.key.clone(), id);
-            self.plan.writes.push(Write::Policy { id, profile_version, procedure_version, body: Box::new(body) });
+            self.plan.writes.push(Write::Policy { id, parts, body: Box::new(body) });
         }
+    }
+
+    fn separation(&mut self, procedures: &Versions) {
+        for entry in &self.draft.separation {
+            let ids = |side: &[String]| side.iter().map(|role| self.role_ids.get(role).copied()).collect::<Option<BTreeSet<RoleId>>>();
+            let (Some(a), Some(b)) = (ids(&entry.a), ids(&entry.b)) else { continue };
+            let mut procedure = entry.procedure.clone();
+            let procedure_version = numbered(procedure.as_mut(), procedures);
+            let now = self.current.separation.iter().find(|(now, _)| now.body.key == entry.key);
+            let mut body = SeparationRule {
+                id: Uuid::nil(),
+                key: entry.key.clone(),
+                name: entry.name.clone(),
+                version: 0,
+                digest: String::new(),
+                a: a.into_iter().collect(),
+                b: b.into_iter().collect(),
+                procedure,
+            };
+            if let Some((now, with)) = now
+                && *with == procedure_version
+                && (&now.body.name, &now.body.a, &now.body.b) == (&body.name, &body.a, &body.b)
+            {
+                self.restored(Versioned::Separation, now, &body.key, now.body.version);
+                continue;
+            }
+            body.version = 1 + now.map_or(0, |(now, _)| now.body.version);
+            body.id = (self.mint)();
+            body.digest = self.digest(separation_digest(&body));
+            let before = now.map(|(now, _)| self.separation_lines(&now.body));
+            let lines = self.separation_lines(&body);
+            self.version(Versioned::Separation, &body.key, body.version, before, lines);
+            let id = now.map_or_else(|| (self.mint)(), |(now, _)| now.id);
+            self.plan.writes.push(Write::Separation { id, procedure_version, body });
+        }
+    }
+
+    fn separation_lines(&self, body: &SeparationRule) -> Vec<words::Line> {
+        let named = |side: &[RoleId]| {
+            let mut named: Vec<String> = side.iter().map(|role| self.role_name(*role)).collect();
+            named.sort_unstable();
+            named
+        };
+        words::separation(&body.name, &named(&body.a), &named(&body.b), body.procedure.as_ref())
+    }
+
+    /// `application/role`, of the file or of what is there.
+    fn role_name(&self, id: RoleId) -> String {
+        let drafted = self.role_ids.iter().find(|(_, of)| **of == id).map(|(name, _)| name.clone());
+        drafted.or_else(|| self.current.role_key(id)).unwrap_or_else(|| id.to_string())
     }
 
     /// Bindings that come and go. They are told with the role or application they belong to, the default ones here.
@@ -288,6 +378,23 @@ impl<'a> Planner<'a> {
     }
 }
 
+fn word(what: Versioned) -> &'static str {
+    match what {
+        Versioned::Profile => "profile",
+        Versioned::Procedure => "procedure",
+        Versioned::Policy => "policy",
+        Versioned::Separation => "separation",
+    }
+}
+
+/// Gives `procedure` the number of its latest version, and returns the id of that.
+fn numbered(procedure: Option<&mut ApprovalProcedure>, procedures: &Versions) -> Option<Uuid> {
+    let procedure = procedure?;
+    let (id, number) = procedures.get(&procedure.key).copied()?;
+    procedure.version = number;
+    Some(id)
+}
+
 fn pairs(policies: &[(String, i32)]) -> impl Iterator<Item = (&str, i32)> {
     policies.iter().map(|(policy, priority)| (policy.as_str(), *priority))
 }
@@ -310,9 +417,9 @@ fn nameless(body: &ApprovalProcedure) -> ApprovalProcedure {
         _ => {}
     };
     let mut body = ApprovalProcedure { version: 0, ..body.clone() };
-    for slot in body.steps.iter_mut().flat_map(|step| &mut step.slots) {
-        bare(&mut slot.source);
-        slot.fallback.iter_mut().for_each(bare);
+    for step in &mut body.steps {
+        step.slots.iter_mut().flat_map(|slot| &mut slot.sources).for_each(bare);
+        step.escalation.iter_mut().flat_map(|to| &mut to.sources).for_each(bare);
     }
     body
 }
@@ -321,10 +428,14 @@ fn same_procedure(a: &ApprovalProcedure, b: &ApprovalProcedure) -> bool {
     nameless(a) == nameless(b)
 }
 
-/// Whether two policies say the same, their profile and procedure apart.
+/// Whether two policies say the same, their profile and procedures apart: those are compared by version.
 fn same_policy(a: &AccessPolicy, b: &AccessPolicy) -> bool {
-    let own = AccessPolicy { id: a.id, version: a.version, digest: a.digest.clone(), profile: a.profile.clone(), procedure: a.procedure.clone(), ..b.clone() };
-    own == *a
+    let bare = |body: &AccessPolicy| {
+        let extension = body.extension.clone().map(|rules| Extension { procedure: None, ..rules });
+        let (profile, digest) = (AccessProfile { rules: Vec::new(), version: 0, ..body.profile.clone() }, String::new());
+        AccessPolicy { id: a.id, version: 0, digest, profile, procedure: None, extension, ..body.clone() }
+    };
+    bare(a) == bare(b)
 }
 
 fn digest<T: Serialize>(body: &T) -> Result<String, canonical::Error> {
@@ -337,6 +448,20 @@ fn digest<T: Serialize>(body: &T) -> Result<String, canonical::Error> {
 /// # Errors
 /// When the version has no canonical form.
 pub fn policy_digest(body: &AccessPolicy) -> Result<String, canonical::Error> {
+    let mut value = serde_json::to_value(body)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("id");
+        fields.remove("digest");
+    }
+    digest(&value)
+}
+
+/// SHA-256, hex, over the canonical JSON (RFC 8785) of a version of a separation rule with its procedure, everything but the id and
+/// the digest itself.
+///
+/// # Errors
+/// When the version has no canonical form.
+pub fn separation_digest(body: &SeparationRule) -> Result<String, canonical::Error> {
     let mut value = serde_json::to_value(body)?;
     if let Some(fields) = value.as_object_mut() {
         fields.remove("id");

@@ -6,6 +6,7 @@ use toml::de::DeValue;
 use crate::domain::condition::{Condition, Operator};
 
 use super::places::{Placed, Reader};
+use super::{words, write};
 
 /// How an operator may be written between attribute and values; the longest that fits is meant.
 const SPELLINGS: [(&str, Operator); 22] = [
@@ -33,8 +34,12 @@ const SPELLINGS: [(&str, Operator); 22] = [
     ("is not one of", Operator::NotIn),
 ];
 
+/// The attribute that `reports to` looks at.
+const ABOVE: &str = "manager";
+
 /// What is shown to somebody whose condition cannot be read.
-const EXAMPLE: &str = "write it like \"department is Engineering\", \"title contains Engineer, Architect\", \"groups include sre\" or \"manager exists\"";
+const EXAMPLE: &str =
+    "write it like \"department is Engineering\", \"title contains Engineer, Architect\", \"groups include sre\", \"reports to LOGIN\" or \"manager exists\"";
 
 /// One condition: a sentence like `"department is Engineering"`, or a table with `attribute`, `operator` and `values`.
 pub fn condition<'i>(reader: &Reader<'i>, value: &Spanned<DeValue<'i>>) -> Option<Placed<Condition>> {
@@ -63,6 +68,9 @@ pub fn condition<'i>(reader: &Reader<'i>, value: &Spanned<DeValue<'i>>) -> Optio
 /// Reads `attribute operator values`.
 fn sentence(text: &str) -> Result<Condition, String> {
     let unread = || format!("“{text}” is not a condition; {EXAMPLE}.");
+    if let Some(who) = text.strip_prefix("reports to ").or_else(|| text.strip_prefix("reports_to ")) {
+        return Ok(Condition { attribute: ABOVE.into(), operator: Operator::ReportsTo, values: listed(who) });
+    }
     let (attribute, rest) = text.split_once(' ').ok_or_else(unread)?;
     let rest = rest.trim();
     let (spelling, operator) = SPELLINGS
@@ -74,16 +82,34 @@ fn sentence(text: &str) -> Result<Condition, String> {
     let values = match operator.arity() {
         (_, 1) if !tail.is_empty() => vec![tail.to_owned()],
         _ if tail.is_empty() => vec![],
-        _ => tail.split(',').map(|value| value.trim().to_owned()).collect(),
+        _ => listed(tail),
     };
     Ok(Condition { attribute: attribute.to_owned(), operator: *operator, values })
+}
+
+fn listed(values: &str) -> Vec<String> {
+    values.split(',').map(|value| value.trim().to_owned()).collect()
+}
+
+/// The condition as a file says it: the sentence where it reads back as what it is, else the table.
+pub fn written(condition: &Condition) -> String {
+    let said = words::condition(condition);
+    if said.trim() == said && sentence(&said).as_ref() == Ok(condition) {
+        return write::quoted(&said);
+    }
+    let Condition { attribute, operator, values } = condition;
+    let values: Vec<String> = values.iter().map(|value| write::quoted(value)).collect();
+    format!("{{ attribute = {}, operator = \"{}\", values = [{}] }}", write::quoted(attribute), operator.word(), values.join(", "))
 }
 
 fn structured<'i>(reader: &Reader<'i>, value: &Spanned<DeValue<'i>>) -> Option<Condition> {
     let fields = reader.fields(value, "A condition")?;
     let operator = fields.needed("operator");
-    let grouping = matches!(operator.value.as_str(), "member_of" | "not_member_of");
-    let attribute = if grouping && !fields.has("attribute") { "groups".to_owned() } else { fields.needed("attribute").value };
+    let attribute = match operator.value.as_str() {
+        "member_of" | "not_member_of" if !fields.has("attribute") => "groups".to_owned(),
+        "reports_to" if !fields.has("attribute") => ABOVE.to_owned(),
+        _ => fields.needed("attribute").value,
+    };
     let mut values = Vec::new();
     for item in fields.list("values").unwrap_or_default() {
         values.push(reader.text(item, "values", 200)?.value);
@@ -119,6 +145,9 @@ fn fault_of(condition: &Condition) -> Option<String> {
             _ => format!("A condition may have {most} values; this has {}.", values.len()),
         });
     }
+    if *operator == Operator::ReportsTo {
+        return (name != ABOVE).then(|| format!("Only managers are reported to: write \"reports to LOGIN\", not “{name}”."));
+    }
     let of_groups = matches!(operator, Operator::MemberOf | Operator::NotMemberOf);
     match (name, of_groups) {
         ("groups", false) if matches!(operator, Operator::Is | Operator::IsNot | Operator::In | Operator::NotIn) => {
@@ -126,9 +155,10 @@ fn fault_of(condition: &Condition) -> Option<String> {
         }
         ("groups", _) | (_, false) if name != "manager" => None,
         ("manager", false) if matches!(operator, Operator::Exists | Operator::NotExists) => None,
-        ("manager", false) => {
-            Some("Of a manager only \"manager exists\" and \"manager does not exist\" can be asked: the directory names managers by id.".into())
-        }
+        ("manager", false) => Some(
+            "Of a manager only \"manager exists\", \"manager does not exist\" and \"reports to LOGIN\" can be asked: the directory names managers by id."
+                .into(),
+        ),
         _ => Some(format!("Only groups can include: write \"groups include …\", not “{name}”.")),
     }
 }
@@ -151,6 +181,8 @@ mod tests {
             ("groups do not include dba, sre", "groups", Operator::NotMemberOf, vec!["dba", "sre"]),
             ("manager exists", "manager", Operator::Exists, vec![]),
             ("cost_center does not exist", "cost_center", Operator::NotExists, vec![]),
+            ("reports to ines.okafor", "manager", Operator::ReportsTo, vec!["ines.okafor"]),
+            ("reports to ines.okafor, mara", "manager", Operator::ReportsTo, vec!["ines.okafor", "mara"]),
             ("title starts with Head of", "title", Operator::StartsWith, vec!["Head of"]),
         ] {
             let read = sentence(text).unwrap();
@@ -177,6 +209,9 @@ mod tests {
             "title include x",
             "manager is bo.lind",
             "manager exists really",
+            "reports to",
+            "reports to a,,b",
+            "department reports_to bo",
         ] {
             let fault = sentence(text).map(|read| fault_of(&read));
             assert!(!matches!(fault, Ok(None)), "{text:?} was read as a condition");

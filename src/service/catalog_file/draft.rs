@@ -10,10 +10,10 @@ use crate::domain::catalog::Risk;
 use crate::domain::condition::{Condition, Operator};
 use crate::domain::id::PersonId;
 use crate::domain::person::GroupRef;
-use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, Rule, Slot, Step};
+use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, AutoRule, Escalation, Extension, Rule, Slot, Step, When};
 
 use super::fillable;
-use super::model::{BindingEntry, CatalogFile, PolicyEntry, ProcedureEntry, ProfileEntry, SourceEntry};
+use super::model::{AutoEntry, BindingEntry, CatalogFile, PolicyEntry, ProcedureEntry, ProfileEntry, SeparationEntry, SourceEntry, StepEntry};
 use super::places::{Fault, Placed, distance};
 use super::resolve::{Found, FoundPerson, Resolved};
 
@@ -64,6 +64,21 @@ pub struct RoleDraft {
     pub policies: Vec<(String, i32)>,
 }
 
+/// A separation rule as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeparationDraft {
+    /// Its key.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// One set: `application/role`.
+    pub a: Vec<String>,
+    /// The other.
+    pub b: Vec<String>,
+    /// The procedure of its exceptions; none: there are none.
+    pub procedure: Option<ApprovalProcedure>,
+}
+
 /// Everything a file wants. Versions are 0 and ids nil until it is compared with what is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
@@ -77,6 +92,8 @@ pub struct Draft {
     pub procedures: Vec<ApprovalProcedure>,
     /// The policies; those whose profile or procedure is not described are left out.
     pub policies: Vec<AccessPolicy>,
+    /// The separation rules.
+    pub separation: Vec<SeparationDraft>,
     /// Keys and priorities of the default policies.
     pub defaults: Vec<(String, i32)>,
 }
@@ -129,7 +146,9 @@ pub fn draft(file: &CatalogFile, resolved: &Resolved) -> (Draft, Vec<Fault>) {
             policies,
         });
     }
-    let draft = Draft { applications, roles, profiles, procedures, policies, defaults };
+    let offered: BTreeSet<String> = roles.iter().filter(|role| !role.key.is_empty()).map(|role| format!("{}/{}", role.application, role.key)).collect();
+    let separation = file.separation.iter().filter_map(|entry| desk.separation(entry, &offered, &procedures)).collect();
+    let draft = Draft { applications, roles, profiles, procedures, policies, separation, defaults };
     desk.faults.extend(fillable::faults(file, &draft, resolved));
     desk.faults.sort();
     desk.faults.dedup();
@@ -207,9 +226,12 @@ impl Desk<'_> {
 
     fn conditions(&mut self, conditions: &[Placed<Condition>]) -> Vec<Condition> {
         for condition in conditions {
-            if matches!(condition.value.operator, Operator::MemberOf | Operator::NotMemberOf) {
-                for group in &condition.value.values {
-                    self.group(&Placed { value: group.clone(), at: condition.at });
+            for name in &condition.value.values {
+                let name = Placed { value: name.clone(), at: condition.at };
+                match condition.value.operator {
+                    Operator::MemberOf | Operator::NotMemberOf => drop(self.group(&name)),
+                    Operator::ReportsTo => drop(self.person(&name)),
+                    _ => {}
                 }
             }
         }
@@ -240,28 +262,50 @@ impl Desk<'_> {
         }
     }
 
+    fn sources(&mut self, sources: &[Placed<SourceEntry>]) -> Vec<ApproverSource> {
+        sources.iter().map(|source| self.source(source)).collect()
+    }
+
     fn procedure(&mut self, entry: &ProcedureEntry) -> ApprovalProcedure {
-        let mut steps = Vec::with_capacity(entry.steps.len());
-        for step in &entry.steps {
-            let mut slots = Vec::with_capacity(step.slots.len());
-            for slot in &step.slots {
-                let fallback = slot.fallback.as_ref().map(|fallback| self.source(fallback));
-                slots.push(Slot { approvals: slot.approvals, source: self.source(&slot.from), fallback });
-            }
-            steps.push(Step { name: step.name.clone(), time_limit: step.time_limit, slots });
+        let steps = entry.steps.iter().map(|step| self.step(step)).collect();
+        let (distinct_people, reassign) = (entry.distinct_people, entry.reassign);
+        ApprovalProcedure { key: entry.key.value.clone(), name: entry.name.clone(), version: 0, distinct_people, reassign, steps }
+    }
+
+    fn step(&mut self, entry: &StepEntry) -> Step {
+        let when = When { conditions: self.conditions(&entry.when.conditions), risks: entry.when.risks.clone(), longer_than: entry.when.longer_than };
+        let slots = entry.slots.iter().map(|slot| Slot { approvals: slot.approvals, sources: self.sources(&slot.sources) }).collect();
+        let escalation = entry.escalation.as_ref().map(|to| Escalation { sources: self.sources(&to.sources), time_limit: to.time_limit });
+        Step { name: entry.name.clone(), when, time_limit: entry.time_limit, remind_every: entry.remind_every, escalation, slots }
+    }
+
+    fn auto_rule(&mut self, entry: &AutoEntry) -> AutoRule {
+        AutoRule {
+            name: entry.name.clone(),
+            verdict: entry.verdict,
+            conditions: self.conditions(&entry.conditions),
+            risks: entry.risks.clone(),
+            at_most: entry.at_most,
+            longer_than: entry.longer_than,
         }
-        ApprovalProcedure { key: entry.key.value.clone(), name: entry.name.clone(), version: 0, distinct_people: entry.distinct_people, steps }
+    }
+
+    /// The procedure of this key, if one is named; the outer none after a fault.
+    fn named(&mut self, key: Option<&Placed<String>>, procedures: &[ApprovalProcedure]) -> Option<Option<ApprovalProcedure>> {
+        let Some(key) = key else { return Some(None) };
+        self.known("procedure", key, procedures.iter().map(|procedure| procedure.key.as_str()));
+        procedures.iter().find(|procedure| procedure.key == key.value).cloned().map(Some)
     }
 
     fn policy(&mut self, entry: &PolicyEntry, profiles: &[AccessProfile], procedures: &[ApprovalProcedure]) -> Option<AccessPolicy> {
         let applies_to = self.conditions(&entry.applies_to);
+        let auto_rules = entry.auto_rules.iter().map(|rule| self.auto_rule(rule)).collect();
         self.known("profile", &entry.profile, profiles.iter().map(|profile| profile.key.as_str()));
-        if let Some(procedure) = &entry.procedure {
-            self.known("procedure", procedure, procedures.iter().map(|procedure| procedure.key.as_str()));
-        }
-        let procedure = match &entry.procedure {
-            Some(key) => Some(procedures.iter().find(|procedure| procedure.key == key.value)?.clone()),
-            None => None,
+        let procedure = self.named(entry.procedure.as_ref(), procedures);
+        let extended_by = self.named(entry.extension.as_ref().and_then(|rules| rules.procedure.as_ref()), procedures);
+        let extension = match (&entry.extension, extended_by?) {
+            (Some(rules), procedure) => Some(Extension { maximum: rules.maximum, last_percent: rules.last_percent, most: rules.most, procedure }),
+            (None, _) => None,
         };
         Some(AccessPolicy {
             id: Uuid::nil().into(),
@@ -271,15 +315,30 @@ impl Desk<'_> {
             digest: String::new(),
             applies_to,
             profile: profiles.iter().find(|profile| profile.key == entry.profile.value && !profile.key.is_empty())?.clone(),
-            procedure,
+            procedure: procedure?,
+            auto_rules,
             durations: entry.durations.clone()?,
-            justification_required: entry.justification_required,
-            justification_minimum: entry.justification_minimum,
-            ticket_required: entry.ticket_required,
-            ticket_prefix: entry.ticket_prefix.clone(),
-            extension: entry.extension,
+            future_start: entry.future_start,
+            justification: entry.justification.clone(),
+            ticket: entry.ticket.clone(),
+            fields: entry.fields.clone(),
+            extension,
+            on_behalf: entry.on_behalf.clone(),
+            emergency: entry.emergency.clone(),
             comment_to_deny: entry.comment_to_deny,
         })
+    }
+
+    /// The rule with its roles checked; none after a fault.
+    fn separation(&mut self, entry: &SeparationEntry, offered: &BTreeSet<String>, procedures: &[ApprovalProcedure]) -> Option<SeparationDraft> {
+        let mut all_known = true;
+        for role in entry.a.iter().chain(&entry.b) {
+            all_known &= self.known("role", role, offered.iter().map(String::as_str));
+        }
+        let procedure = self.named(entry.procedure.as_ref(), procedures)?;
+        let names = |side: &[Placed<String>]| side.iter().map(|role| role.value.clone()).collect();
+        let draft = SeparationDraft { key: entry.key.value.clone(), name: entry.name.clone(), a: names(&entry.a), b: names(&entry.b), procedure };
+        (all_known && !draft.key.is_empty()).then_some(draft)
     }
 
     /// The bindings with their keys checked, first one first. One that is for everybody ends the list: what follows it is never reached.

@@ -6,5 +6,8 @@ pub mod fillable;
 pub mod model;
 pub mod places;
 pub mod read;
+pub mod read_policy;
+pub mod read_procedure;
 pub mod resolve;
 pub mod words;
+pub mod write;

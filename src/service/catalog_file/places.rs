@@ -218,6 +218,43 @@ impl<'r, 'i> Fields<'r, 'i> {
         self.read(key, |value| self.reader.text(value, key, LINE))
     }
 
+    /// A text of one line of at most `most` characters; none when left out or empty.
+    pub fn short_text(&self, key: &'static str, most: usize) -> Option<Placed<String>> {
+        self.read(key, |value| self.reader.text(value, key, most.min(PARAGRAPH))).filter(|text| !text.value.is_empty()).filter(|text| {
+            !text.value.contains('\n') || {
+                self.reader.fault(text.at, format!("“{key}” must be one line."));
+                false
+            }
+        })
+    }
+
+    /// The texts of a list, each not empty; a text that stands alone is a list of one. Empty when left out.
+    pub fn texts(&self, key: &'static str) -> Vec<Placed<String>> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let items = value.get_ref().as_array().map_or(std::slice::from_ref(value), |items| &**items);
+        if items.is_empty() {
+            self.reader.fault(self.reader.place_of(value), format!("“{key}” is an empty list; name one, or leave it out."));
+            self.broken.set(true);
+        }
+        let mut texts = Vec::new();
+        for text in items.iter().map(|item| self.reader.text(item, key, LINE)) {
+            match text {
+                Some(text) if text.value.is_empty() => {
+                    self.reader.fault(text.at, format!("“{key}” must not be empty."));
+                    self.broken.set(true);
+                }
+                Some(text) => texts.push(text),
+                None => self.broken.set(true),
+            }
+        }
+        texts
+    }
+
+    /// Whether `key` is there and is true or false.
+    pub fn is_flag(&self, key: &'static str) -> Option<bool> {
+        self.table.get(key).and_then(|value| value.get_ref().as_bool())
+    }
+
     /// A text of several lines; empty when left out.
     pub fn paragraph(&self, key: &'static str) -> String {
         self.read(key, |value| self.reader.text(value, key, PARAGRAPH)).map_or_else(String::new, |text| text.value)

@@ -1,17 +1,16 @@
 //! Reads a catalog file into its model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::Risk;
 use crate::domain::condition::Condition;
-use crate::domain::policy::{Durations, Effect, LONGEST_TEXT};
-use crate::domain::span::Seconds;
+use crate::domain::policy::Effect;
 
 use super::condition::condition;
-use super::model::{
-    ApplicationEntry, BindingEntry, CatalogFile, PolicyEntry, ProcedureEntry, ProfileEntry, RoleEntry, RuleEntry, SlotEntry, SourceEntry, StepEntry,
-};
+use super::model::{ApplicationEntry, BindingEntry, CatalogFile, ProfileEntry, RoleEntry, RuleEntry, SeparationEntry};
 use super::places::{Fields, Place, Placed, Reader};
+use super::read_policy::policy;
+use super::read_procedure::procedure;
 
 /// Reads `text`. Faults are in the result, all of them and in the order of the text; what they are about is left out or empty.
 pub fn read(text: &str) -> CatalogFile {
@@ -25,6 +24,7 @@ pub fn read(text: &str) -> CatalogFile {
         file.procedures = top.tables("procedure", "A procedure").into_iter().map(procedure).collect();
         file.policies = top.tables("policy", "A policy").into_iter().map(policy).collect();
         file.defaults = bindings(&top, "default_policies");
+        file.separation = top.tables("separation", "A separation").into_iter().map(separation).collect();
         top.end();
         if file.applications.is_empty() && reader.is_content() {
             reader.fault(Place { line: 1, column: 1 }, "The file describes no application; an empty catalog is not applied.");
@@ -33,6 +33,7 @@ pub fn read(text: &str) -> CatalogFile {
         distinct(&reader, "role", file.roles.iter().map(|entry| (&entry.key, format!("{}/", entry.application.value))));
         distinct(&reader, "profile", file.profiles.iter().map(|entry| (&entry.key, String::new())));
         distinct(&reader, "procedure", file.procedures.iter().map(|entry| (&entry.key, String::new())));
+        distinct(&reader, "separation", file.separation.iter().map(|entry| (&entry.key, String::new())));
         distinct(&reader, "policy", file.policies.iter().map(|entry| (&entry.key, String::new())));
     }
     file.faults = reader.into_faults();
@@ -68,10 +69,7 @@ fn role(fields: Fields<'_, '_>) -> RoleEntry {
         fields.reader.fault(method.at, format!("The method “{}” is not supported yet; leave it out, or say \"idp_group\".", method.value));
     }
     let risk = fields.needed("risk");
-    let parsed = Risk::parse(&risk.value);
-    if parsed.is_none() && !risk.value.is_empty() {
-        fields.reader.fault(risk.at, format!("“{}” is no risk; say \"low\", \"elevated\" or \"critical\".", risk.value));
-    }
+    let parsed = known_risk(fields.reader, &risk);
     let entry = RoleEntry {
         application: fields.needed("application"),
         key: fields.key("key"),
@@ -85,6 +83,23 @@ fn role(fields: Fields<'_, '_>) -> RoleEntry {
     };
     fields.end();
     entry
+}
+
+/// The risk of a word; a fault when it is none.
+fn known_risk(reader: &Reader<'_>, word: &Placed<String>) -> Option<Risk> {
+    let parsed = Risk::parse(&word.value);
+    if parsed.is_none() && !word.value.is_empty() {
+        reader.fault(word.at, format!("“{}” is no risk; say \"low\", \"elevated\" or \"critical\".", word.value));
+    }
+    parsed
+}
+
+/// The risks that `risk` lists, least first; none when left out.
+pub(super) fn risks(fields: &Fields<'_, '_>) -> Vec<Risk> {
+    let mut risks: Vec<Risk> = fields.texts("risk").iter().filter_map(|word| known_risk(fields.reader, word)).collect();
+    risks.sort_unstable_by_key(|risk| *risk as u8);
+    risks.dedup();
+    risks
 }
 
 /// Policies in the order in which they are tried: `"key"`, `["key", "key"]`, or `[{ policy = "key", priority = 10 }]`.
@@ -120,7 +135,8 @@ fn bindings(fields: &Fields<'_, '_>, list: &'static str) -> Vec<BindingEntry> {
     bound
 }
 
-fn conditions(fields: &Fields<'_, '_>, key: &'static str) -> Vec<Placed<Condition>> {
+/// The conditions of a list.
+pub(super) fn conditions(fields: &Fields<'_, '_>, key: &'static str) -> Vec<Placed<Condition>> {
     fields.list(key).unwrap_or_default().iter().filter_map(|item| condition(fields.reader, item)).collect()
 }
 
@@ -150,156 +166,35 @@ fn profile(fields: Fields<'_, '_>) -> ProfileEntry {
     ProfileEntry { key, name, rules: rules.into_iter().map(|(_, rule)| rule).collect() }
 }
 
-fn procedure(fields: Fields<'_, '_>) -> ProcedureEntry {
-    let entry = ProcedureEntry {
+fn separation(fields: Fields<'_, '_>) -> SeparationEntry {
+    let entry = SeparationEntry {
         key: fields.key("key"),
         name: fields.needed("name").value,
-        distinct_people: fields.flag("distinct_people", true),
-        steps: fields.tables("step", "A step").into_iter().map(step).collect(),
+        a: fields.texts("a"),
+        b: fields.texts("b"),
+        procedure: fields.text("procedure").filter(|procedure| !procedure.value.is_empty()),
     };
-    if entry.steps.is_empty() {
-        fields.reader.fault(entry.key.at, "A procedure needs a step; for a policy that asks nobody say auto_approve = true there.");
-    }
-    if entry.steps.len() > 20 {
-        fields.reader.fault(entry.key.at, "A procedure may have 20 steps.");
-    }
-    fields.end();
-    entry
-}
-
-fn step(fields: Fields<'_, '_>) -> StepEntry {
-    let entry = StepEntry {
-        name: fields.needed("name").value,
-        time_limit: fields.duration("time_limit").map(|limit| limit.value),
-        slots: fields.tables("slots", "A slot").into_iter().filter_map(slot).collect(),
-    };
-    if fields.list("slots").is_none_or(<[_]>::is_empty) && !fields.is_broken() {
-        fields.reader.fault(fields.at, "A step needs slots, like slots = [{ approvals = 1, from = \"manager\" }].");
-    }
-    if entry.slots.len() > 20 {
-        fields.reader.fault(fields.at, "A step may have 20 slots.");
-    }
-    fields.end();
-    entry
-}
-
-fn slot(fields: Fields<'_, '_>) -> Option<SlotEntry> {
-    let approvals = fields.number("approvals", 1, 20).map_or(1, |number| number.value as u32);
-    let from = source(&fields, "from");
-    let fallback = if fields.has("fallback") { source(&fields, "fallback") } else { None };
-    let at = fields.at;
-    fields.end();
-    Some(SlotEntry { at, approvals, from: from?, fallback })
-}
-
-fn source(fields: &Fields<'_, '_>, key: &'static str) -> Option<Placed<SourceEntry>> {
-    let text = fields.needed(key);
-    let value = match text.value.split_once(':') {
-        Some(("person", who)) if !who.trim().is_empty() => SourceEntry::Person(who.trim().into()),
-        Some(("group", which)) if !which.trim().is_empty() => SourceEntry::Group(which.trim().into()),
-        _ => match text.value.as_str() {
-            "" => return None,
-            "manager" => SourceEntry::Manager,
-            "managers_manager" => SourceEntry::ManagersManager,
-            "application_owner" => SourceEntry::ApplicationOwner,
-            "role_owner" => SourceEntry::RoleOwner,
-            other => {
-                let known = "say manager, managers_manager, application_owner, role_owner, group:NAME or person:LOGIN";
-                fields.reader.fault(text.at, format!("“{other}” is no approver source; {known}."));
-                return None;
+    let names = |side: &[Placed<String>]| side.iter().map(|role| role.value.clone()).collect::<BTreeSet<_>>();
+    for (word, side) in [("a", &entry.a), ("b", &entry.b)] {
+        if !fields.has(word) {
+            fields.reader.fault(entry.key.at, format!("A separation needs “{word}”, a list of roles like [\"application/role\"]."));
+        }
+        if side.len() > 200 {
+            fields.reader.fault(entry.key.at, "A side of a separation may have 200 roles.");
+        }
+        for (i, role) in side.iter().enumerate() {
+            if side[..i].iter().all(|other| other.value != role.value) {
+                continue;
             }
-        },
-    };
-    Some(Placed { value, at: text.at })
-}
-
-fn policy(fields: Fields<'_, '_>) -> PolicyEntry {
-    let key = fields.key("key");
-    let procedure = fields.text("procedure").filter(|procedure| !procedure.value.is_empty());
-    let auto_approve = fields.flag("auto_approve", false);
-    match &procedure {
-        Some(procedure) if auto_approve => {
-            fields.reader.fault(procedure.at, "Either a procedure approves, or auto_approve = true does; not both.");
+            fields.reader.fault(role.at, format!("“{}” is listed twice.", role.value));
         }
-        None if !auto_approve && !fields.is_broken() => {
-            fields.reader.fault(key.at, "A policy needs a “procedure”, or auto_approve = true when nobody is to be asked.");
-        }
-        _ => {}
     }
-    let (mut justification_required, mut justification_minimum) = (true, 0);
-    if let Some(inner) = fields.table("justification", "A justification") {
-        justification_required = inner.flag("required", true);
-        justification_minimum = inner.number("minimum", 0, LONGEST_TEXT as i64).map_or(0, |number| number.value as u32);
-        inner.end();
+    let together: BTreeSet<String> = names(&entry.a).union(&names(&entry.b)).cloned().collect();
+    if together.len() == 1 && !entry.a.is_empty() && !entry.b.is_empty() {
+        fields.reader.fault(entry.key.at, "A separation of one role from itself keeps nothing apart; name two.");
     }
-    let (mut ticket_required, mut ticket_prefix) = (false, None);
-    if let Some(inner) = fields.table("ticket", "A ticket") {
-        ticket_required = inner.flag("required", true);
-        ticket_prefix = inner.text("prefix").map(|prefix| prefix.value).filter(|prefix| !prefix.is_empty());
-        if let Some(prefix) = ticket_prefix.as_ref().filter(|prefix| prefix.chars().count() > 50) {
-            inner.reader.fault(inner.at, format!("The prefix of a ticket may have 50 characters; this has {}.", prefix.chars().count()));
-        }
-        inner.end();
-    }
-    if !fields.has("durations") {
-        fields.reader.fault(key.at, "A policy needs durations, like durations = { recommended = \"4h\", maximum = \"8h\" }.");
-    }
-    let entry = PolicyEntry {
-        name: fields.needed("name").value,
-        applies_to: conditions(&fields, "for"),
-        profile: fields.needed("profile"),
-        durations: fields.table("durations", "Durations").and_then(durations),
-        extension: fields.flag("extension", false),
-        comment_to_deny: fields.flag("comment_to_deny", true),
-        key,
-        procedure,
-        justification_required,
-        justification_minimum,
-        ticket_required,
-        ticket_prefix,
-    };
     fields.end();
     entry
-}
-
-/// The limits, with what is left out filled in: the minimum is 15 minutes (or the maximum, when that is shorter), the choices are
-/// the recommended duration and the maximum.
-fn durations(fields: Fields<'_, '_>) -> Option<Durations> {
-    let recommended = fields.duration("recommended");
-    let minimum = fields.duration("minimum");
-    let maximum = fields.duration("maximum");
-    let choices: Option<Vec<_>> = fields.list("choices").map(|items| items.iter().filter_map(|item| fields.reader.duration(item, "choices")).collect());
-    let indefinite = fields.flag("indefinite", false);
-    if !fields.has("maximum") {
-        fields.reader.fault(fields.at, "Durations need a “maximum”.");
-    }
-    if choices.as_ref().is_some_and(|choices| choices.len() > 50) {
-        fields.reader.fault(fields.at, "At most 50 choices can be offered.");
-    }
-    if let Some(most) = maximum.as_ref().map(|maximum| maximum.value) {
-        let fault = |of: &Placed<Seconds>, sentence: String| fields.reader.fault(of.at, sentence);
-        let least = minimum.as_ref().map(|minimum| minimum.value);
-        if let Some(minimum) = minimum.as_ref().filter(|minimum| minimum.value > most) {
-            fault(minimum, format!("The minimum, {}, is above the maximum, {most}.", minimum.value));
-        }
-        for (named, of) in recommended.iter().map(|of| ("recommended duration", of)).chain(choices.iter().flatten().map(|of| ("choice", of))) {
-            if of.value > most {
-                fault(of, format!("The {named}, {}, is above the maximum, {most}.", of.value));
-            } else if let Some(least) = least.filter(|least| of.value < *least) {
-                fault(of, format!("The {named}, {}, is below the minimum, {least}.", of.value));
-            }
-        }
-    }
-    fields.end();
-    let (recommended, maximum) = (recommended.map(|r| r.value), maximum?.value);
-    let mut choices: Vec<Seconds> = match choices {
-        Some(choices) => choices.into_iter().map(|choice| choice.value).collect(),
-        None => recommended.into_iter().chain([maximum]).collect(),
-    };
-    choices.sort_unstable();
-    choices.dedup();
-    let shortest = choices.first().copied().into_iter().chain(recommended).fold(Seconds(900).min(maximum), Seconds::min);
-    Some(Durations { recommended, minimum: minimum.map_or(shortest, |minimum| minimum.value), maximum, choices, indefinite })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::service::error::ServiceError;
 use crate::store::db::Db;
 use crate::store::person;
 
-use super::model::{CatalogFile, SourceEntry};
+use super::model::{CatalogFile, ProcedureEntry, SourceEntry};
 
 /// What a search by name came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,22 +78,24 @@ fn names(file: &CatalogFile) -> Names {
     names.people.extend(file.applications.iter().map(|entry| entry.owner.value.clone()));
     names.people.extend(file.roles.iter().filter_map(|entry| entry.owner.as_ref()).map(|owner| owner.value.clone()));
     names.groups.extend(file.roles.iter().map(|entry| entry.group.value.clone()));
-    let rules = file.profiles.iter().flat_map(|profile| &profile.rules).flat_map(|rule| &rule.conditions);
-    for condition in rules.chain(file.policies.iter().flat_map(|policy| &policy.applies_to)) {
-        if matches!(condition.value.operator, Operator::MemberOf | Operator::NotMemberOf) {
-            names.groups.extend(condition.value.values.iter().cloned());
+    for condition in file.conditions() {
+        match condition.value.operator {
+            Operator::MemberOf | Operator::NotMemberOf => names.groups.extend(condition.value.values.iter().cloned()),
+            Operator::ReportsTo => names.people.extend(condition.value.values.iter().cloned()),
+            _ => {}
         }
     }
+    let seats = |procedure: &ProcedureEntry| procedure.steps.iter().flat_map(|step| &step.slots).map(|slot| slot.approvals as usize).sum::<usize>();
+    // An exception to a separation rule adds the steps of its procedure to those of the policy.
+    let together = if file.separation.iter().any(|rule| rule.procedure.is_some()) { file.procedures.iter().map(seats).max().unwrap_or(0) } else { 0 };
     for procedure in &file.procedures {
-        let slots = || procedure.steps.iter().flat_map(|step| &step.slots);
-        let seats: usize = slots().map(|slot| slot.approvals as usize).sum();
-        for source in slots().flat_map(|slot| slot.fallback.iter().chain([&slot.from])) {
+        for source in procedure.sources() {
             match &source.value {
                 SourceEntry::Person(login) => drop(names.people.insert(login.clone())),
                 SourceEntry::Group(group) => {
                     names.groups.insert(group.clone());
                     let most = names.approving.entry(group.clone()).or_default();
-                    *most = seats.max(*most);
+                    *most = (seats(procedure) + together).max(*most);
                 }
                 _ => {}
             }

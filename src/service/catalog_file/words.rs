@@ -1,7 +1,10 @@
 //! A catalog in words, line by line, for readable changes.
 
+use crate::domain::catalog::Risk;
 use crate::domain::condition::{Condition, Operator};
-use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, Effect, Slot};
+use crate::domain::policy::{
+    AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, CustomField, Effect, Extension, FieldKind, OnBehalf, Slot, Step, TextRule, Verdict,
+};
 use crate::domain::span::Seconds;
 
 /// A label and what stands beside it.
@@ -52,6 +55,7 @@ pub fn condition(condition: &Condition) -> String {
         Operator::NotExists => format!("{attribute} does not exist"),
         Operator::MemberOf => format!("groups include {values}"),
         Operator::NotMemberOf => format!("groups do not include {values}"),
+        Operator::ReportsTo => format!("reports to {values}"),
     }
 }
 
@@ -77,53 +81,166 @@ fn source(source: &ApproverSource) -> String {
     }
 }
 
+/// "the manager (else group security, else the role owner)".
+fn sources(sources: &[ApproverSource]) -> String {
+    let mut named = sources.iter().map(source);
+    let first = named.next().unwrap_or_default();
+    let others: Vec<String> = named.map(|other| format!("else {other}")).collect();
+    if others.is_empty() { first } else { format!("{first} ({})", others.join(", ")) }
+}
+
 fn slot(slot: &Slot) -> String {
-    let instead = slot.fallback.as_ref().map_or_else(String::new, |fallback| format!(" (else {})", source(fallback)));
-    format!("{} from {}{instead}", slot.approvals, source(&slot.source))
+    format!("{} from {}", slot.approvals, sources(&slot.sources))
+}
+
+/// "risk low or elevated, for at most 2 hours, when department is Data"; empty when nothing is limited.
+fn limits(all: &[Condition], risks: &[Risk], at_most: Option<Seconds>, longer_than: Option<Seconds>) -> String {
+    let mut parts = Vec::new();
+    if !risks.is_empty() {
+        parts.push(format!("risk {}", risks.iter().map(|risk| risk.word()).collect::<Vec<_>>().join(" or ")));
+    }
+    parts.extend(at_most.map(|most| format!("for at most {most}")));
+    parts.extend(longer_than.map(|least| format!("for longer than {least}")));
+    if !all.is_empty() {
+        parts.push(format!("when {}", conditions(all)));
+    }
+    parts.join(", ")
+}
+
+fn step(step: &Step) -> String {
+    let slots = step.slots.iter().map(slot).collect::<Vec<_>>().join(" and ");
+    let mut text = format!("{}: {slots}", step.name);
+    if !step.when.is_always() {
+        text.push_str(&format!(", only {}", limits(&step.when.conditions, &step.when.risks, None, step.when.longer_than)));
+    }
+    if let Some(limit) = step.time_limit {
+        text.push_str(&format!(", within {limit}"));
+    }
+    if let Some(every) = step.remind_every {
+        text.push_str(&format!(", reminded every {every}"));
+    }
+    if let Some(to) = &step.escalation {
+        let limit = to.time_limit.map_or_else(|| ", without a further limit".to_owned(), |limit| format!(" for {limit} more"));
+        text.push_str(&format!(", then also {}{limit}", sources(&to.sources)));
+    }
+    text
 }
 
 /// A procedure, step by step.
 pub fn procedure(body: &ApprovalProcedure) -> Vec<Line> {
-    let mut lines =
-        vec![line("name", &body.name), line("one person", if body.distinct_people { "counts once per request" } else { "may decide at several steps" })];
-    for (step, number) in body.steps.iter().zip(1..) {
-        let slots = step.slots.iter().map(slot).collect::<Vec<_>>().join(" and ");
-        let limit = step.time_limit.map_or_else(String::new, |limit| format!(", within {limit}"));
-        lines.push(line(format!("step {number}"), format!("{}: {slots}{limit}", step.name)));
-    }
+    let mut lines = vec![
+        line("name", &body.name),
+        line("one person", if body.distinct_people { "counts once per request" } else { "may decide at several steps" }),
+        line("who is asked", if body.reassign { "may hand it on" } else { "answers in person or through a delegate" }),
+    ];
+    lines.extend(body.steps.iter().zip(1..).map(|(body, number)| line(format!("step {number}"), step(body))));
     lines
 }
 
-/// A policy, with the versions of profile and procedure it goes with.
-pub fn policy(body: &AccessPolicy) -> Vec<Line> {
-    let limits = &body.durations;
-    let yes = |flag: bool| if flag { "yes" } else { "no" };
-    let said = |duration: Option<Seconds>| duration.map_or_else(String::new, |duration| duration.to_string());
-    let justification = match (body.justification_required, body.justification_minimum) {
+/// "required, at least 20 characters, like OV-.* (else: A ticket reference begins with OV-.)".
+fn text_rule(rule: &TextRule) -> String {
+    let mut text = match (rule.required, rule.minimum) {
         (false, _) => "may be left out".to_owned(),
         (true, 0) => "required".to_owned(),
         (true, least) => format!("required, at least {least} characters"),
     };
-    let begins = body.ticket_prefix.as_ref().map_or_else(String::new, |prefix| format!(", begins with {prefix}"));
+    if let Some(pattern) = &rule.pattern {
+        text.push_str(&format!(", matches {} (else: {})", pattern.expression, pattern.says));
+    }
+    text
+}
+
+fn custom_field(field: &CustomField) -> String {
+    let takes = match &field.kind {
+        FieldKind::Text { maximum } => format!("text of at most {maximum} characters"),
+        FieldKind::Choice { choices } => format!("one of {}", choices.join(", ")),
+        FieldKind::Date => "a day".into(),
+        FieldKind::Number { minimum, maximum } => match (minimum, maximum) {
+            (None, None) => "a number".into(),
+            (Some(least), None) => format!("a number from {least}"),
+            (None, Some(most)) => format!("a number up to {most}"),
+            (Some(least), Some(most)) => format!("a number from {least} to {most}"),
+        },
+        FieldKind::YesNo => "yes or no".into(),
+    };
+    let help = field.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
+    format!("{}: {takes}, {}{help}", field.label, if field.required { "required" } else { "may be left out" })
+}
+
+fn extension(rules: Option<&Extension>) -> String {
+    let Some(rules) = rules else { return "no".into() };
+    let mut text = format!("in the last {} percent of the period", rules.last_percent);
+    if let Some(most) = rules.maximum {
+        text.push_str(&format!(", for at most {most}"));
+    }
+    if let Some(most) = rules.most {
+        text.push_str(&format!(", at most {most} in a row"));
+    }
+    if let Some(procedure) = &rules.procedure {
+        text.push_str(&format!(", by procedure {} v{}", procedure.key, procedure.version));
+    }
+    text
+}
+
+fn on_behalf(rules: &OnBehalf) -> String {
+    let who = match (rules.manager, rules.owner) {
+        (false, false) => return "nobody".into(),
+        (true, false) => "managers",
+        (false, true) => "owners",
+        (true, true) => "managers and owners",
+    };
+    format!("{who}{}", if rules.confirm { ", and the person confirms" } else { "" })
+}
+
+/// A policy, with the versions of profile and procedures it goes with.
+pub fn policy(body: &AccessPolicy) -> Vec<Line> {
+    let durations = &body.durations;
+    let yes = |flag: bool| if flag { "yes" } else { "no" };
+    let said = |duration: Option<Seconds>| duration.map_or_else(String::new, |duration| duration.to_string());
     let procedure = match &body.procedure {
         Some(procedure) => format!("{} v{}", procedure.key, procedure.version),
         None => "nobody is asked: approved at once".to_owned(),
     };
-    vec![
+    let emergency =
+        body.emergency.as_ref().map_or_else(|| "no".to_owned(), |path| format!("at once for at most {}, reviewed within {}", path.maximum, path.review_within));
+    let mut lines = vec![
         line("name", &body.name),
         line("for", conditions(&body.applies_to)),
         line("profile", format!("{} v{}", body.profile.key, body.profile.version)),
         line("procedure", procedure),
-        line("recommended", said(limits.recommended)),
-        line("minimum", limits.minimum.to_string()),
-        line("maximum", limits.maximum.to_string()),
-        line("choices", limits.choices.iter().map(Seconds::to_string).collect::<Vec<_>>().join(", ")),
-        line("without end", yes(limits.indefinite)),
-        line("justification", justification),
-        line("ticket", format!("{}{begins}", if body.ticket_required { "required" } else { "may be left out" })),
-        line("extension", yes(body.extension)),
+    ];
+    for rule in &body.auto_rules {
+        let does = if rule.verdict == Verdict::Approve { "approve" } else { "deny" };
+        let when = limits(&rule.conditions, &rule.risks, rule.at_most, rule.longer_than);
+        lines.push(line(format!("auto rule {}", rule.name), format!("{does} {when}").trim_end()));
+    }
+    lines.extend([
+        line("recommended", said(durations.recommended)),
+        line("minimum", durations.minimum.to_string()),
+        line("maximum", durations.maximum.to_string()),
+        line("choices", durations.choices.iter().map(Seconds::to_string).collect::<Vec<_>>().join(", ")),
+        line("without end", yes(durations.indefinite)),
+        line("starts ahead", body.future_start.map_or_else(|| "no".to_owned(), |ahead| format!("up to {ahead}"))),
+        line("justification", text_rule(&body.justification)),
+        line("ticket", text_rule(&body.ticket)),
+    ]);
+    lines.extend(body.fields.iter().map(|field| line(format!("field {}", field.key), custom_field(field))));
+    lines.extend([
+        line("extension", extension(body.extension.as_ref())),
+        line("for others ask", on_behalf(&body.on_behalf)),
+        line("emergency", emergency),
         line("a denial needs a reason", yes(body.comment_to_deny)),
-    ]
+    ]);
+    lines
+}
+
+/// A separation rule; `a` and `b` are the roles as `application/role`.
+pub fn separation(name: &str, a: &[String], b: &[String], procedure: Option<&ApprovalProcedure>) -> Vec<Line> {
+    let exception = match procedure {
+        Some(procedure) => format!("with approval by procedure {} v{}", procedure.key, procedure.version),
+        None => "none: nobody holds both".into(),
+    };
+    vec![line("name", name), line("not together", a.join(", ")), line("with", b.join(", ")), line("exception", exception)]
 }
 
 /// "contractors, then standard"; `otherwise` when there are none.
