@@ -481,6 +481,7 @@ create table countersign.assignment (
   foreign key (request_id, step_no, slot_no) references countersign.request_slot
 );
 create index assignment_queue on countersign.assignment (person_id, request_id) where open;
+create index assignment_of_delegates on countersign.assignment (request_id) where open and acting_as = 'delegate';
 create index assignment_by_person on countersign.assignment (person_id, request_id);
 
 create table countersign.approval (

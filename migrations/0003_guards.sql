@@ -205,7 +205,7 @@ end $$;
 create function countersign.require_open_step() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
 declare once boolean;
 begin
-  select r.distinct_people into once from request r where r.id = new.request_id and r.status = 'pending' and r.step_no = new.step_no and r.ask_digest = new.ask_digest
+  select r.distinct_people into once from request r where r.id = new.request_id and (r.status = 'pending' or r.status = 'needs_info' and new.verdict = 'deny') and r.step_no = new.step_no and r.ask_digest = new.ask_digest
     and (new.granted_s is null or r.duration_s is null or new.granted_s <= r.duration_s);
   if not found then
     raise exception 'nothing to decide: the request is closed, at another step, or not what was shown' using errcode = 'check_violation', constraint = 'approval_of_open_step';

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::approval::{Deciding, may_answer, may_approve, open_seats, pending};
+use super::approval::{Deciding, may_answer, may_approve, may_deny, open_seats, pending};
 use super::id::PersonId;
 use super::refusal::Refusal;
 use super::request::{RequestStatus, withdraw};
@@ -109,7 +109,7 @@ pub fn may(act: Act, request: &Acting, by: Doer, now: DateTime<Utc>) -> Result<(
     match act {
         Act::Approve if request.changed => may_approve(&request.deciding, id).and(Err(Refusal::RulesChanged)),
         Act::Approve => may_approve(&request.deciding, id).map(drop),
-        Act::Deny => may_answer(&request.deciding, id).map(drop),
+        Act::Deny => may_deny(&request.deciding, id).map(drop),
         Act::Withdraw => withdraw(request.deciding.status, request.deciding.requester, request.deciding.beneficiary, id),
         Act::AskQuestion => may_ask_question(&request.deciding, id),
         Act::AnswerQuestion => may_answer_question(&request.deciding, id),

@@ -78,7 +78,7 @@ pub struct Answered {
 /// an approval, as [`may_approve`].
 pub fn answer(request: &Deciding, by: PersonId, answer: &Answer, comment: Option<&str>) -> Result<Answered, Refusal> {
     let slot_index = match answer {
-        Answer::Deny => may_answer(request, by)?,
+        Answer::Deny => may_deny(request, by)?,
         Answer::Approve { .. } => may_approve(request, by)?,
     };
     let granted = match answer {
@@ -159,6 +159,23 @@ pub fn may_answer(request: &Deciding, by: PersonId) -> Result<usize, Refusal> {
             Refusal::MovedOn
         }
     })
+}
+
+/// The slot of the open step, counted from 0, that a denial of `by` would fill: also while a question waits for its answer.
+///
+/// # Errors
+/// As [`may_answer`].
+pub fn may_deny(request: &Deciding, by: PersonId) -> Result<usize, Refusal> {
+    match request.status {
+        RequestStatus::NeedsInfo => may_answer(&Deciding { status: RequestStatus::Pending, ..request.clone() }, by),
+        _ => may_answer(request, by),
+    }
+}
+
+/// The first slot of the open step, counted from 0, that those who are asked there can no longer fill; none when they can.
+pub fn short_slot(request: &Deciding) -> Option<usize> {
+    let step = Deciding { steps: request.steps.iter().take(request.step_no).cloned().collect(), ..request.clone() };
+    open_seats(&step, None).map(|(_, slot)| slot - 1)
 }
 
 /// Whether the request takes answers at all now.

@@ -131,6 +131,9 @@ pub enum Refusal {
     /// The grant has ended before.
     #[error("This access has already ended.")]
     AlreadyEnded,
+    /// The delegation is over.
+    #[error("This delegation is over already; nothing was changed.")]
+    DelegationOver,
     /// Somebody has reviewed the emergency before.
     #[error("This emergency has been reviewed already; nothing was changed.")]
     AlreadyReviewed,
@@ -143,18 +146,9 @@ pub enum Refusal {
     /// Asking for somebody else is not something this person may do.
     #[error("You can ask only for yourself.")]
     NotForOthers,
-    /// Only the beneficiary confirms.
-    #[error("Only whom it is for can confirm it.")]
-    NotBeneficiary,
     /// What the beneficiary is to confirm would no longer come out as it did.
     #[error("This can no longer be confirmed: {0}. Withdraw it, and have it asked for again.")]
     NotAsBefore(String),
-    /// Nothing changed, so there is nothing to ask again for.
-    #[error("Nothing has changed since this was asked for, so it is decided as it is.")]
-    NothingChanged,
-    /// A review of an earlier emergency is owed.
-    #[error("A review of an earlier emergency is still owed, so there is no further one now. Ask in the ordinary way.")]
-    ReviewOwed,
 }
 
 fn sentences(faults: &[FieldFault]) -> String {
@@ -202,6 +196,7 @@ impl Refusal {
             Self::AlreadyHeld(_) => "already-held",
             Self::NotExtendable(_) => "not-extendable",
             Self::NobodyCanApprove(_) => "nobody-can-approve",
+            Self::DelegationOver => "delegation-over",
             Self::AlreadyReviewed => "already-reviewed",
             Self::NotYours => "not-yours",
             Self::NotHolder => "not-holder",
@@ -210,10 +205,7 @@ impl Refusal {
             Self::RoleRetired => "role-retired",
             Self::Faults(_) => "faults",
             Self::NotForOthers => "not-for-others",
-            Self::NotBeneficiary => "not-beneficiary",
             Self::NotAsBefore(_) => "not-as-before",
-            Self::NothingChanged => "nothing-changed",
-            Self::ReviewOwed => "review-owed",
         }
     }
 
@@ -236,6 +228,7 @@ impl Refusal {
                 | Self::AlreadyReviewed
                 | Self::AlreadyOpen
                 | Self::AlreadyEnded
+                | Self::DelegationOver
                 | Self::RulesChanged
         )
     }

@@ -17,14 +17,15 @@ use crate::domain::span::Seconds;
 use crate::evidence::canonical::{canonical, digest};
 use crate::store::error::StoreError;
 use crate::store::grounds::{self, Answering};
-use crate::store::request::{NewApproval, RequestRow, StepRow};
+use crate::store::request::RequestRow;
+use crate::store::step::{self, NewApproval, StepRow};
 use crate::store::{event, grant, person, request};
 
 use super::ask::tidy;
 use super::commit::{self, Approved};
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
-use super::{changed, fetch, stand_in};
+use super::{changed, fetch, stand_in, tend};
 
 /// What an answer came to.
 #[derive(Clone, Debug, Serialize)]
@@ -67,7 +68,7 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
     let row = request::lock(&mut tx, id).await?.ok_or(ServiceError::Missing)?;
     // Read under the lock: of two who approve at once, the one that completes the request must not seem the earlier.
     let now = ctx.clock.now();
-    let steps = request::steps(&mut tx, id).await?;
+    let steps = step::steps(&mut tx, id, now).await?;
     let deciding = deciding(&row, &steps, &policy);
     if seen_step.is_some_and(|seen| seen != deciding.step_no) && deciding.status == RequestStatus::Pending && deciding.requester != by.person {
         return Err(Refusal::MovedOn.into());
@@ -93,7 +94,10 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
         Answer::Deny => None,
     };
     let step = deciding.step_no;
-    request::decide(
+    let seat = deciding.steps.get(step.saturating_sub(1)).and_then(|slots| slots.get(answered.slot_no - 1)).and_then(|slot| slot.seat(by.person));
+    let seat = seat.ok_or(Refusal::NotAsked)?;
+    let acting_as = seat.written();
+    step::decide(
         &mut tx,
         &NewApproval {
             id: new_id(),
@@ -101,6 +105,8 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
             step_no: step as i32,
             slot_no: answered.slot_no as i32,
             decided_by: by.person,
+            acting_as: &acting_as,
+            place: seat.place(),
             verdict: if role.is_some() { "approve" } else { "deny" },
             comment: comment.as_deref(),
             granted_s,
@@ -119,10 +125,11 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
         comment: comment.clone(),
         ask_digest: row.ask_digest.clone(),
         inputs_digest,
-        acting_as: "self".into(),
+        acting_as,
     };
     let event = |fact| Event { actor: by.actor(), channel: by.channel, subject: commit::about(&row), fact };
     let shortened = answered.granted.map(|g| g.0).filter(|_| row.granted_s.is_some() || granted_s.is_some());
+    let mut tended = false;
     let done = match answered.next {
         Next::Denied => {
             request::close(&mut tx, id, RequestStatus::Denied, row.granted_s, now).await?;
@@ -138,11 +145,13 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
             let opens = steps.get(next - 1).ok_or_else(|| StoreError::Broken("a step is missing".into()))?;
             let due_at = opens.time_limit_s.and_then(|limit| Seconds(limit).after(now));
             let remind_at = opens.remind_every_s.and_then(|every| Seconds(every).after(now));
-            request::open_step(&mut tx, id, next as i32, due_at, remind_at, shortened, deciding.distinct_people, now).await?;
-            let asked = person::names(&mut tx, &opens.slots.iter().flat_map(|slot| slot.asked.iter().map(|p| p.0)).collect::<Vec<_>>()).await?;
+            step::open_step(&mut tx, id, next as i32, due_at, remind_at, shortened, deciding.distinct_people, now).await?;
+            let people = step::open_people(&mut tx, id).await?;
+            let asked = person::names(&mut tx, &people).await?;
             event::append(&mut tx, &[event(Fact::ApprovalGiven(payload)), event(Fact::StepOpened { step_no: next, step: opens.name.clone(), asked, due_at })])
                 .await?;
             stand_in::ask_delegates(&mut tx, &row, next as i32, now).await?;
+            tended = tend::look_again_if_short(&mut tx, &deciding, id, now).await?;
             AnswerDone { status: RequestStatus::Pending, step_no: Some(next) }
         }
         Next::Approved => {
@@ -160,7 +169,7 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
         }
     };
     commit::commit(tx).await?;
-    if done.status == RequestStatus::Approved {
+    if tended || done.status == RequestStatus::Approved {
         ctx.wake.notify_one();
     }
     Ok(done)

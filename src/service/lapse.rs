@@ -1,13 +1,15 @@
-//! What time does: leases begin and end, steps time out.
+//! What time does: leases begin and end, steps lapse.
+
+use uuid::Uuid;
 
 use crate::domain::event::Fact;
 use crate::domain::grant::{EndReason, GrantStatus};
-use crate::domain::request::RequestStatus;
-use crate::store::{event, grant, request, target};
+use crate::store::{delegation, event, grant, step_clock, target};
 
-use super::commit::{self, about, about_grant, by_system};
+use super::commit::{self, about_grant, by_system};
 use super::ctx::Ctx;
 use super::error::ServiceError;
+use super::{stand_in, tend};
 
 /// How many rows one transaction takes.
 const BATCH: i64 = 200;
@@ -18,9 +20,10 @@ const BATCH: i64 = 200;
 /// When the database fails; what was done before stays done.
 pub async fn lapse(ctx: &Ctx) -> Result<usize, ServiceError> {
     let mut done = 0;
+    let mut tried = Vec::new();
     loop {
         // Beginnings before ends, so that a lease and its extension never leave a gap between them.
-        let batch = begin(ctx).await? + expire(ctx).await? + time_out(ctx).await?;
+        let batch = begin(ctx).await? + expire(ctx).await? + tend_due(ctx, &mut tried).await?;
         done += batch;
         if batch == 0 {
             break;
@@ -66,14 +69,15 @@ async fn expire(ctx: &Ctx) -> Result<usize, ServiceError> {
     Ok(events.len())
 }
 
-async fn time_out(ctx: &Ctx) -> Result<usize, ServiceError> {
+/// Steps whose limit or reminder has come, and delegates whose time is over. Each request is tended once: what cannot be done now
+/// keeps nothing else waiting.
+async fn tend_due(ctx: &Ctx, tried: &mut Vec<Uuid>) -> Result<usize, ServiceError> {
     let now = ctx.clock.now();
-    let mut tx = ctx.db.begin().await?;
-    let due = request::lock_overdue(&mut tx, now, BATCH).await?;
-    for row in &due {
-        request::close(&mut tx, row.id.into(), RequestStatus::TimedOut, row.granted_s, now).await?;
-        event::append(&mut tx, &[by_system(about(row), Fact::RequestTimedOut { step_no: row.step_no.unwrap_or_default() as usize })]).await?;
+    let mut done = 0;
+    for id in delegation::over(&ctx.db, BATCH, now).await? {
+        done += usize::from(stand_in::end(ctx, id.into()).await?);
     }
-    commit::commit(tx).await?;
-    Ok(due.len())
+    let due = step_clock::due(&ctx.db, now, tried, BATCH).await?;
+    tried.extend(&due);
+    Ok(done + tend::tend_all(ctx, &due).await?)
 }

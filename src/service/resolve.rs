@@ -124,7 +124,7 @@ pub fn dead_end(steps: &[ResolvedStep], distinct_people: bool, requester: Person
         .map(|step| {
             step.slots
                 .iter()
-                .map(|slot| SlotState { approvals: slot.approvals, asked: slot.asked.iter().map(|p| p.id.into()).collect(), approved_by: vec![] })
+                .map(|slot| SlotState::asking(slot.approvals, slot.asked.iter().map(|p| p.id.into())))
                 .collect()
         })
         .collect();

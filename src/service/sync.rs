@@ -8,12 +8,12 @@ use crate::domain::event::{Fact, Subject};
 use crate::domain::grant::EndReason;
 use crate::domain::id::PersonId;
 use crate::domain::request::RequestStatus;
-use crate::store::{event, grant, person, request, target, token};
+use crate::store::{event, grant, person, request, step_clock, target, token};
 
 use super::commit::{self, about, about_grant, by_system};
 use super::ctx::Ctx;
 use super::error::ServiceError;
-use super::fetch;
+use super::{fetch, tend};
 
 /// What a sync found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub struct Synced {
     /// Found disabled or gone.
     pub left: usize,
 }
+
+/// How many requests whose approvers have left one sync tends; the next goes on.
+const MOST_TENDED: i64 = 10_000;
 
 /// Reads every person of `directory`, page by page, and keeps what is new. Who is found disabled or gone loses every lease
 /// (`offboarded`), open request, session and API token. A listing that fails midway, or in which a large share is missing, says nothing about
@@ -96,6 +99,8 @@ pub async fn sync(ctx: &Ctx, directory: &str) -> Result<Synced, ServiceError> {
         synced.left += 1;
         offboard(ctx, person, &status).await?;
     }
+    // Who has left decides nothing any more: the next source of their slots is asked.
+    tend::tend_all(ctx, &step_clock::asking_the_inactive(&ctx.db, MOST_TENDED).await?).await?;
     // Who was found away before is no news.
     if synced.changed > 0 {
         let mut tx = ctx.db.begin().await?;

@@ -61,16 +61,18 @@ pub async fn unseen(db: &Db, person: PersonId, limit: i64) -> Result<Vec<NoticeR
         .await?)
 }
 
-/// Puts a notice of `person` aside; all of them when `id` is none.
+/// Puts a notice of `person` aside; all of them when `id` is none. Returns whether there is such a notice of theirs.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn seen(db: &Db, person: PersonId, id: Option<Uuid>, now: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query("update notice set seen_at = $3 where person_id = $1 and seen_at is null and ($2::uuid is null or id = $2)")
-        .bind(person.0)
-        .bind(id)
-        .bind(now)
-        .execute(&db.pool)
-        .await?;
-    Ok(())
+pub async fn seen(db: &Db, person: PersonId, id: Option<Uuid>, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "with done as (update notice set seen_at = $3 where person_id = $1 and seen_at is null and ($2::uuid is null or id = $2))
+         select exists (select 1 from notice where person_id = $1 and id = $2)",
+    )
+    .bind(person.0)
+    .bind(id)
+    .bind(now)
+    .fetch_one(&db.pool)
+    .await?)
 }

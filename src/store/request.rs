@@ -1,10 +1,9 @@
-//! Requests, their steps and slots, who was asked, who decided.
+//! Requests: written, read, locked, closed.
 
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::domain::approval::SlotState;
 use crate::domain::decide::Outcome;
 use crate::domain::event::Channel;
 use crate::domain::id::{GrantId, PersonId, PolicyVersionId, RequestId, RoleId};
@@ -266,6 +265,7 @@ macro_rules! requests {
         )
     };
 }
+pub(super) use requests;
 
 /// The request, unlocked.
 ///
@@ -291,30 +291,6 @@ pub async fn lock(tx: &mut Tx, id: RequestId) -> Result<Option<RequestRow>, Stor
     Ok(sqlx::query_as(requests!("where id = $1 for update")).bind(id.0).fetch_optional(&mut **tx).await?)
 }
 
-/// A step with the state of its slots.
-#[derive(Clone, Debug)]
-pub struct StepRow {
-    /// Its name.
-    pub name: String,
-    /// Its limit in seconds.
-    pub time_limit_s: Option<i64>,
-    /// How often who has not answered is reminded, in seconds.
-    pub remind_every_s: Option<i64>,
-    /// Its slots in order.
-    pub slots: Vec<SlotState>,
-}
-
-#[derive(FromRow)]
-struct SlotLine {
-    step_no: i32,
-    name: String,
-    time_limit_s: Option<i64>,
-    remind_every_s: Option<i64>,
-    approvals: i32,
-    asked: Vec<Uuid>,
-    approved_by: Vec<Uuid>,
-}
-
 /// Whether `person` was asked at any step of the request.
 ///
 /// # Errors
@@ -325,133 +301,6 @@ pub async fn was_asked(connection: &mut PgConnection, id: RequestId, person: Per
         .bind(person.0)
         .fetch_one(connection)
         .await?)
-}
-
-/// The steps of a request with their slots, in order.
-///
-/// # Errors
-/// When the database fails.
-pub async fn steps(tx: &mut Tx, id: RequestId) -> Result<Vec<StepRow>, StoreError> {
-    let lines: Vec<SlotLine> = sqlx::query_as(
-        "select st.step_no, st.name, st.time_limit_s, p.remind_every_s, sl.approvals,
-           array(select a.person_id from assignment a where a.request_id = $1 and a.step_no = sl.step_no and a.slot_no = sl.slot_no order by a.person_id) as asked,
-           array(select p.decided_by from approval p where p.request_id = $1 and p.step_no = sl.step_no and p.slot_no = sl.slot_no and p.verdict = 'approve' order by p.decided_at) as approved_by
-         from request_step st join request_slot sl on sl.request_id = st.request_id and sl.step_no = st.step_no
-         join approval_procedure_step p on (p.procedure_version_id, p.position) = (st.procedure_version_id, st.procedure_step)
-         where st.request_id = $1 order by sl.step_no, sl.slot_no",
-    )
-    .bind(id.0)
-    .fetch_all(&mut **tx)
-    .await?;
-    let mut steps: Vec<StepRow> = Vec::new();
-    for line in lines {
-        if steps.len() < line.step_no as usize {
-            steps.push(StepRow { name: line.name, time_limit_s: line.time_limit_s, remind_every_s: line.remind_every_s, slots: Vec::new() });
-        }
-        if let Some(step) = steps.last_mut() {
-            step.slots.push(SlotState {
-                approvals: line.approvals.max(1) as u32,
-                asked: line.asked.into_iter().map(PersonId).collect(),
-                approved_by: line.approved_by.into_iter().map(PersonId).collect(),
-            });
-        }
-    }
-    Ok(steps)
-}
-
-/// An approval or denial to be written.
-#[derive(Clone, Debug)]
-pub struct NewApproval<'a> {
-    /// Its id.
-    pub id: Uuid,
-    /// The request.
-    pub request: &'a RequestRow,
-    /// Counted from 1.
-    pub step_no: i32,
-    /// Counted from 1.
-    pub slot_no: i32,
-    /// Who decided.
-    pub decided_by: PersonId,
-    /// `approve` or `deny`.
-    pub verdict: &'static str,
-    /// What they wrote.
-    pub comment: Option<&'a str>,
-    /// Chosen duration in seconds.
-    pub granted_s: Option<i64>,
-    /// Digest of what they saw.
-    pub inputs_digest: &'a str,
-    /// The door.
-    pub channel: Channel,
-    /// When.
-    pub decided_at: DateTime<Utc>,
-    /// Whether the slot now has its count, so that nobody is asked any more.
-    pub slot_done: bool,
-}
-
-/// Writes a decision and closes the queue entries that it settles.
-///
-/// # Errors
-/// [`StoreError::Refused`] when the database finds that the decider may not.
-pub async fn decide(tx: &mut Tx, new: &NewApproval<'_>) -> Result<(), StoreError> {
-    sqlx::query(
-        "with done as (
-           insert into approval (id, request_id, requester_id, beneficiary_id, step_no, slot_no, decided_by, verdict, comment, granted_s, ask_digest, inputs_digest, channel, decided_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-         )
-         update assignment set open = false where request_id = $2 and step_no = $5 and open and (person_id = $7 or ($15 and slot_no = $6))",
-    )
-    .bind(new.id)
-    .bind(new.request.id)
-    .bind(new.request.requester_id)
-    .bind(new.request.beneficiary_id)
-    .bind(new.step_no)
-    .bind(new.slot_no)
-    .bind(new.decided_by.0)
-    .bind(new.verdict)
-    .bind(new.comment)
-    .bind(new.granted_s)
-    .bind(&new.request.ask_digest)
-    .bind(new.inputs_digest)
-    .bind(new.channel.word())
-    .bind(new.decided_at)
-    .bind(new.slot_done)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-/// Opens step `step_no` at `now`; with `distinct_people`, who has decided before is not asked again.
-///
-/// # Errors
-/// When the database fails.
-#[allow(clippy::too_many_arguments, reason = "each is a column")]
-pub async fn open_step(
-    tx: &mut Tx,
-    id: RequestId,
-    step_no: i32,
-    due_at: Option<DateTime<Utc>>,
-    remind_at: Option<DateTime<Utc>>,
-    granted_s: Option<i64>,
-    distinct_people: bool,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "with before as (update request_step set done_at = $3 where request_id = $1 and step_no = $2 - 1),
-              opened as (update request_step set opened_at = $3 where request_id = $1 and step_no = $2),
-              asked as (update assignment a set open = true, assigned_at = $3 where request_id = $1 and step_no = $2
-                and not ($6 and exists (select 1 from approval p where p.request_id = $1 and p.decided_by = a.person_id)))
-         update request set status = 'pending', step_no = $2, step_due_at = $4, remind_at = $7, escalated = false, granted_s = $5 where id = $1",
-    )
-    .bind(id.0)
-    .bind(step_no)
-    .bind(now)
-    .bind(due_at)
-    .bind(granted_s)
-    .bind(distinct_people)
-    .bind(remind_at)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
 }
 
 /// Keeps the shortest duration chosen so far.
@@ -494,18 +343,6 @@ pub async fn viewed(tx: &mut Tx, id: RequestId, person: PersonId, now: DateTime<
         .execute(&mut **tx)
         .await?;
     Ok(done.rows_affected() > 0)
-}
-
-/// Open requests whose step's time limit has passed, locked, at most `limit`.
-///
-/// # Errors
-/// When the database fails.
-pub async fn lock_overdue(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where step_due_at <= $1 order by step_due_at limit $2 for update skip locked"))
-        .bind(now)
-        .bind(limit)
-        .fetch_all(&mut **tx)
-        .await?)
 }
 
 /// Open requests for `person`, locked.
