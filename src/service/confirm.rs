@@ -8,7 +8,7 @@ use crate::domain::request::RequestStatus;
 use crate::domain::span::Seconds;
 use crate::store::error::StoreError;
 use crate::store::grounds::{self, Answering};
-use crate::store::{event, grant, notice, person, request};
+use crate::store::{event, grant, notice, person, request, step};
 
 use super::answer::{AnswerDone, again, still_right};
 use super::commit::{self, Approved};
@@ -77,12 +77,12 @@ pub async fn confirm(ctx: &Ctx, by: &By, id: RequestId) -> Result<AnswerDone, Se
         commit::lease(&mut tx, &approved, vec![event(Fact::RequestConfirmed {}), event(Fact::RequestAutoApproved(submitted))], now).await?;
         AnswerDone { status: RequestStatus::Approved, step_no: None }
     } else {
-        let steps = request::steps(&mut tx, id).await?;
+        let steps = step::steps(&mut tx, id, now).await?;
         let first = steps.first().ok_or_else(|| StoreError::Broken("a step is missing".into()))?;
         let after = |seconds: Option<i64>| seconds.and_then(|seconds| Seconds(seconds).after(now));
         let (due_at, remind_at) = (after(first.time_limit_s), after(first.remind_every_s));
-        request::open_step(&mut tx, id, 1, due_at, remind_at, None, row.distinct_people, now).await?;
-        let asked = person::names(&mut tx, &first.slots.iter().flat_map(|slot| slot.asked.iter().map(|p| p.0)).collect::<Vec<_>>()).await?;
+        step::open_step(&mut tx, id, 1, due_at, remind_at, None, row.distinct_people, now).await?;
+        let asked = person::names(&mut tx, &first.slots.iter().flat_map(|slot| slot.asked.iter().map(|seat| seat.person.0)).collect::<Vec<_>>()).await?;
         let opened = Fact::StepOpened { step_no: 1, step: first.name.clone(), asked, due_at };
         event::append(&mut tx, &[event(Fact::RequestConfirmed {}), event(opened)]).await?;
         stand_in::ask_delegates(&mut tx, &row, 1, now).await?;
