@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use crate::domain::approval::{Seat, SlotState, unfillable};
+use crate::domain::approval::{SlotState, unfillable};
 use crate::domain::id::PersonId;
 
 use super::draft::{Draft, RoleDraft, SeparationDraft};
@@ -189,7 +189,7 @@ impl Seats<'_> {
     /// Whom a slot asks: the first source that has somebody.
     fn slot(&mut self, slot: &SlotEntry) -> SlotState {
         let asked = slot.sources.iter().map(|source| self.people(&source.value, slot.approvals)).find(|people| !people.is_empty()).unwrap_or_default();
-        SlotState { approvals: slot.approvals, asked: asked.into_iter().map(Seat::from).collect(), approved_by: Vec::new() }
+        SlotState::asking(slot.approvals, asked)
     }
 
     fn people(&mut self, source: &SourceEntry, approvals: u32) -> Vec<PersonId> {
