@@ -3,6 +3,7 @@ pub mod answer;
 pub mod api_token;
 pub mod apply;
 pub mod ask;
+pub mod catalog_export;
 pub mod catalog_file;
 pub mod changed;
 pub mod commit;
