@@ -439,6 +439,7 @@ create index request_remind on countersign.request (remind_at) where remind_at i
 create unique index request_by_superseded on countersign.request (supersedes) where supersedes is not null;
 create index request_by_policy on countersign.request (policy_version_id, id);
 create index request_due on countersign.request (step_due_at) where step_due_at is not null;
+create index request_unconfirmed on countersign.request (created_at) where status = 'submitted';
 
 create table countersign.request_step (
   request_id   uuid not null references countersign.request,
@@ -567,7 +568,7 @@ create table countersign.emergency_review (
   check ((reviewed_at is null) = (verdict is null) and (reviewed_at is null) = (reviewed_by is null)),
   constraint review_not_by_oneself check (reviewed_by <> beneficiary_id)
 );
-create index emergency_review_owed on countersign.emergency_review (beneficiary_id) where reviewed_at is null;
+create unique index emergency_review_owed on countersign.emergency_review (beneficiary_id) where reviewed_at is null;
 create index emergency_review_due on countersign.emergency_review (due_at) where reviewed_at is null;
 -- Who was skipped, and so may review.
 create table countersign.emergency_reviewer (

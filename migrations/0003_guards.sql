@@ -36,7 +36,7 @@ begin
      or proof.kind not in ('request.approved', 'request.auto_approved') then
     raise exception 'a grant needs the approval that came before it' using errcode = 'check_violation', constraint = 'grant_after_approval';
   end if;
-  select r.decision, r.policy_version_id, r.duration_s, coalesce(r.granted_s, r.duration_s) as granted_s, r.extension_of, r.emergency_reason into asked from request r
+  select r.decision, r.policy_version_id, r.duration_s, coalesce(r.granted_s, r.duration_s) as granted_s, r.extension_of, r.emergency_reason, r.confirmed_at, r.requester_id <> r.beneficiary_id as for_other into asked from request r
     where r.id = new.request_id and r.status = 'approved'
       and r.beneficiary_id = new.beneficiary_id and r.role_id = new.role_id and r.application_id = new.application_id;
   if not found then
@@ -44,7 +44,8 @@ begin
   end if;
   select case when asked.extension_of is not null then coalesce(v.extension_procedure_version_id, v.procedure_version_id) else v.procedure_version_id end as procedure_version_id,
       case when asked.emergency_reason is not null then least(v.emergency_maximum_s, v.maximum_s)
-           when asked.extension_of is not null then least(v.extension_maximum_s, v.maximum_s) else v.maximum_s end as maximum_s, v.indefinite, v.emergency_maximum_s,
+           when asked.extension_of is not null then least(v.extension_maximum_s, v.maximum_s) else v.maximum_s end as maximum_s, v.indefinite, v.emergency_maximum_s, v.behalf_confirm,
+      v.behalf_manager or v.behalf_owner as behalf,
       exists (select 1 from access_policy_rule u where u.policy_version_id = v.id and u.verdict = 'approve') as approves
     into ruled from access_policy_version v where v.id = asked.policy_version_id;
   if (proof.kind = 'request.auto_approved') is distinct from (asked.decision = 'auto_approved')
@@ -66,6 +67,9 @@ begin
            or not exists (select 1 from approval_procedure_slot s
              where (s.procedure_version_id, s.step, s.position) = (q.procedure_version_id, q.procedure_step, l.procedure_slot) and s.approvals = l.approvals)))) then
     raise exception 'a grant needs every slot of its procedure approved' using errcode = 'check_violation', constraint = 'grant_after_every_slot';
+  end if;
+  if asked.for_other and (not ruled.behalf or ruled.behalf_confirm and asked.confirmed_at is null) then
+    raise exception 'what was asked for somebody else is asked by who may, and confirmed where the policy says so' using errcode = 'check_violation', constraint = 'grant_confirmed';
   end if;
   if new.duration_s is distinct from asked.granted_s or new.ends_at is distinct from new.starts_at + make_interval(secs => new.duration_s)
      or asked.duration_s > ruled.maximum_s or (asked.duration_s is null and not ruled.indefinite) then
@@ -118,6 +122,16 @@ create function countersign.refuse_revival() returns trigger language plpgsql se
 begin
   if old.revoked_at is not null and new.revoked_at is distinct from old.revoked_at then
     raise exception 'a revoked token stays revoked' using errcode = 'check_violation', constraint = 'token_revoked';
+  end if;
+  return new;
+end $$;
+
+-- A review of an emergency is made once, of the emergency it was owed for.
+create function countersign.refuse_second_review() returns trigger language plpgsql set search_path = pg_catalog as $$
+begin
+  if (new.request_id, new.beneficiary_id, new.due_at) is distinct from (old.request_id, old.beneficiary_id, old.due_at)
+     or old.reviewed_at is not null and (new.reviewed_at, new.reviewed_by, new.verdict, new.comment) is distinct from (old.reviewed_at, old.reviewed_by, old.verdict, old.comment) then
+    raise exception 'a review is made once' using errcode = 'check_violation', constraint = 'emergency_reviewed';
   end if;
   return new;
 end $$;
@@ -211,8 +225,19 @@ declare held boolean;
 begin
   if tg_table_name = 'request' then
     select exists (select 1 from audit_event where request_id = new.id and txid = pg_current_xact_id() and (kind like 'request.%' or kind = 'approval.given')) into held;
+    if held and tg_op = 'UPDATE' then
+      -- A confirmation is the beneficiary's own.
+      if old.confirmed_at is null and new.confirmed_at is not null then
+        select exists (select 1 from audit_event where request_id = new.id and txid = pg_current_xact_id() and kind = 'request.confirmed' and actor_id = new.beneficiary_id) into held;
+      end if;
+    end if;
   elsif tg_table_name = 'access_grant' then
     select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id() and kind like 'grant.%') into held;
+    -- Access that began before anybody was asked leaves a review behind, and somebody who may make it.
+    if held and tg_op = 'INSERT' and exists (select 1 from request where id = new.request_id and emergency_reason is not null)
+       and not exists (select 1 from emergency_review v join emergency_reviewer r on r.request_id = v.request_id where v.request_id = new.request_id and r.person_id <> v.beneficiary_id) then
+      raise exception 'an emergency owes a review' using errcode = 'check_violation', constraint = 'emergency_owes_review';
+    end if;
   elsif tg_table_name = 'approval' then
     select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id()
       and kind = case new.verdict when 'approve' then 'approval.given' else 'approval.denied' end) into held;
@@ -291,6 +316,8 @@ create trigger as_approved before update on countersign.access_grant for each ro
 alter table countersign.access_grant enable always trigger as_approved;
 create trigger as_submitted before update on countersign.request for each row execute function countersign.refuse_rewrite();
 alter table countersign.request enable always trigger as_submitted;
+create trigger made_once before update on countersign.emergency_review for each row execute function countersign.refuse_second_review();
+alter table countersign.emergency_review enable always trigger made_once;
 create trigger of_open_step before insert on countersign.approval for each row execute function countersign.require_open_step();
 alter table countersign.approval enable always trigger of_open_step;
 create trigger as_governed before insert on countersign.request for each row execute function countersign.require_governing();
@@ -360,7 +387,7 @@ grant select on all tables in schema countersign to countersign_auditor;
 revoke select on countersign.session, countersign.sign_in_attempt, countersign.api_token, countersign.idempotency_key, countersign.app_login from countersign_auditor;
 
 -- The guard functions read what they check.
-grant select on countersign.audit_event, countersign.request, countersign.approval, countersign.approval_procedure_slot, countersign.approval_procedure_step, countersign.access_policy_rule, countersign.request_step, countersign.request_slot, countersign.separation_rule_version, countersign.target, countersign.role, countersign.person, countersign.policy_binding,
+grant select on countersign.audit_event, countersign.request, countersign.approval, countersign.approval_procedure_slot, countersign.approval_procedure_step, countersign.access_policy_rule, countersign.request_step, countersign.request_slot, countersign.separation_rule_version, countersign.target, countersign.role, countersign.person, countersign.policy_binding, countersign.emergency_review, countersign.emergency_reviewer,
   countersign.access_profile_version, countersign.approval_procedure_version, countersign.access_policy_version to countersign_guard;
 
 do $$

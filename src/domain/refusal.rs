@@ -105,7 +105,7 @@ pub enum Refusal {
     #[error("{0} no longer meets the policy ({1}), so this cannot be approved. You can still deny.")]
     NoLongerEligible(String, String),
     /// The role, its policy or target changed after the request was made.
-    #[error("The rules of this role changed since this was asked for. Deny it, and have it asked for again.")]
+    #[error("The rules of this role changed since this was asked for. Ask again under the present rules, or deny it.")]
     RulesChanged,
     /// The same role is asked for already.
     #[error("A request for this role is already open; follow that one.")]
@@ -146,6 +146,9 @@ pub enum Refusal {
     /// Asking for somebody else is not something this person may do.
     #[error("You can ask only for yourself.")]
     NotForOthers,
+    /// What the beneficiary is to confirm would no longer come out as it did.
+    #[error("This can no longer be confirmed: {0}. Withdraw it, and have it asked for again.")]
+    NotAsBefore(String),
 }
 
 fn sentences(faults: &[FieldFault]) -> String {
@@ -202,6 +205,7 @@ impl Refusal {
             Self::RoleRetired => "role-retired",
             Self::Faults(_) => "faults",
             Self::NotForOthers => "not-for-others",
+            Self::NotAsBefore(_) => "not-as-before",
         }
     }
 

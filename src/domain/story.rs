@@ -21,6 +21,7 @@ impl Fact {
             Self::RequestApproved { granted_s } => format!("completed the last step: approved for {}", length(*granted_s)),
             Self::RequestDenied { .. } => "closed the request as denied".into(),
             Self::RequestWithdrawn { reason } => format!("withdrew the request{}", because(reason.as_deref())),
+            Self::RequestTimedOut { step_no: 0 } => "closed the request: nobody confirmed it in time".into(),
             Self::RequestTimedOut { step_no } => format!("closed the request: nobody answered step {step_no} in time"),
             Self::RequestClosed { reason } => format!("closed the request: {reason}"),
             Self::RequestConfirmed {} => "confirmed what was asked for them".into(),
@@ -58,7 +59,7 @@ impl Fact {
             Self::PolicyChangeFailed { error, .. } => format!("could not carry out a change of the rules: {error}"),
             Self::GrantCreated { duration_s, extension_of, .. } => {
                 let kind = if extension_of.is_some() { "an extension" } else { "a grant" };
-                format!("so caused {kind} for {}", length(*duration_s))
+                format!("caused {kind} for {}", length(*duration_s))
             }
             Self::ProvisioningStarted { target } => format!("began to deliver it: {target}"),
             Self::Provisioned { result, attempt } => format!("told the directory (attempt {attempt}): {}", result.replace('_', " ")),
@@ -123,6 +124,7 @@ fn verb(people: &[Named]) -> String {
     format!("{} {}", names(people), if people.len() == 1 { "is" } else { "are" })
 }
 
+/// "Mara Voss, Hana Sato and Kofi Asante"; of many the first few.
 fn names(people: &[Named]) -> String {
     match people {
         [] => "nobody".into(),

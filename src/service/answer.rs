@@ -25,7 +25,7 @@ use super::ask::tidy;
 use super::commit::{self, Approved};
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
-use super::{fetch, stand_in, tend};
+use super::{changed, fetch, stand_in, tend};
 
 /// What an answer came to.
 #[derive(Clone, Debug, Serialize)]
@@ -45,7 +45,7 @@ pub struct AnswerDone {
 /// directory does not answer. Nothing is written then.
 pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: Option<&str>, seen_step: Option<usize>) -> Result<AnswerDone, ServiceError> {
     let comment = tidy(comment, "comment")?;
-    let Answering { request: found, role, people, asked } = grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
+    let Answering { request: found, role, people, asked, inputs, governing } = grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
     // Before anything else, the directory included: nobody else is to learn, from answer or delay, that there is a request.
     let theirs = asked || by.reads_everything() || [found.requester_id, found.beneficiary_id].contains(&by.person.0);
     if !theirs {
@@ -79,7 +79,13 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
         other => other.into(),
     })?;
     let role = match given {
-        Answer::Approve { .. } => Some(still_right(role, &row, &policy, &beneficiary_now, now)?),
+        Answer::Approve { .. } => {
+            let right = still_right(role, &row, &policy, &beneficiary_now, now)?;
+            if changed::is_changed(&inputs, policy.id, &governing, &right)? {
+                return Err(Refusal::RulesChanged.into());
+            }
+            Some(right)
+        }
         Answer::Deny => None,
     };
     let inputs_digest = digest(&canonical(&beneficiary_now).map_err(|error| StoreError::Broken(error.to_string()))?);

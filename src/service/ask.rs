@@ -1,43 +1,44 @@
 //! A person asks for a role.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use serde::Serialize;
 
 use crate::clock::new_id;
 use crate::domain::catalog::Role;
-use crate::domain::decide::{Ask, Decision, Outcome, Rules, Standing, TraceLine, decide};
+use crate::domain::decide::Outcome;
 use crate::domain::event::{Event, Fact, Submitted};
 use crate::domain::grant::extend;
-use crate::domain::id::{GrantId, PersonId, PolicyVersionId, RequestId, RoleId};
-use crate::domain::person::PersonSnapshot;
-use crate::domain::policy::{AccessPolicy, FieldFault, LONGEST_TEXT, Wanted};
+use crate::domain::id::{GrantId, PersonId, RequestId, RoleId};
+use crate::domain::policy::{AccessPolicy, FieldFault, LONGEST_TEXT};
 use crate::domain::refusal::Refusal;
 use crate::domain::request::RequestStatus;
 use crate::domain::separation::SeparationRule;
 use crate::domain::span::Seconds;
 use crate::evidence::canonical::{canonical, digest};
 use crate::store::error::StoreError;
-use crate::store::grounds::{self, Asking};
 use crate::store::person::PersonRow;
 use crate::store::request::{NewRequest, NewSlot, NewStep, RequestRow};
 use crate::store::{emergency, event, grant, notice, request};
 
 use super::commit::{self, Approved};
+// What an ask is looked over with.
+pub use super::consider::{Cited, Considered, Inputs, ask_digest, consider};
+use super::consider::kept_apart_from;
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
 use super::resolve::{self, ResolvedStep};
-use super::{emergency_review, fetch, reevaluate, stand_in};
+use super::{emergency_review, reevaluate, stand_in};
 
 /// What the form or the API sends.
 #[derive(Clone, Debug)]
 pub struct AskFor {
     /// Which role.
     pub role: RoleId,
-    /// For whom; none: for oneself.
+    /// Who asks; none: who acts. Another than who acts only where a request is asked again.
+    pub requester: Option<PersonId>,
+    /// For whom; none: for who asks.
     pub beneficiary: Option<PersonId>,
     /// None: without end.
     pub duration: Option<Seconds>,
@@ -55,6 +56,8 @@ pub struct AskFor {
     pub extension_of: Option<GrantId>,
     /// The request whose place this one takes; closed in the same transaction.
     pub supersedes: Option<RequestId>,
+    /// What changed since that one was made, line by line.
+    pub changes: Vec<String>,
 }
 
 impl AskFor {
@@ -62,6 +65,7 @@ impl AskFor {
     pub fn new(role: RoleId) -> Self {
         Self {
             role,
+            requester: None,
             beneficiary: None,
             duration: None,
             starts_at: None,
@@ -71,6 +75,7 @@ impl AskFor {
             emergency: None,
             extension_of: None,
             supersedes: None,
+            changes: vec![],
         }
     }
 }
@@ -86,188 +91,10 @@ pub struct Asked {
     pub deciding_rule: String,
 }
 
-/// Everything known about an ask before it is written: the form's preview and the act share it.
-#[derive(Clone, Debug)]
-pub struct Considered {
-    /// The role.
-    pub role: Role,
-    /// Who asks.
-    pub requester: PersonRow,
-    /// For whom, as the directory describes them now.
-    pub snapshot: PersonSnapshot,
-    /// Row of the beneficiary.
-    pub beneficiary: PersonRow,
-    /// What was decided on.
-    pub ask: Ask,
-    /// What the policies say.
-    pub decision: Decision,
-    /// The version that governs.
-    pub policy: Option<Arc<AccessPolicy>>,
-    /// The separation rules that name the role.
-    pub separation: Vec<Arc<SeparationRule>>,
-    /// Whom it would ask, or would have asked.
-    pub steps: Vec<ResolvedStep>,
-    /// What it was decided from.
-    inputs: String,
-    /// When.
-    pub now: DateTime<Utc>,
-}
-
-/// What a decision was made from; stored with the request so that it can be made again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Inputs {
-    /// The form of this record: 2.
-    pub v: u32,
-    /// When it was decided.
-    pub decided_at: DateTime<Utc>,
-    /// The policies that may govern, in the order in which they are tried.
-    pub policies: Vec<Cited>,
-    /// The separation rules that name the role.
-    pub separation: Vec<Cited>,
-    /// The person as the directory described them.
-    pub person: PersonSnapshot,
-    /// What was asked for.
-    pub ask: Ask,
-    /// Whether it was refused because nobody could approve it: that depends on who was there, not on the rules.
-    pub dead_end: Option<String>,
-}
-
-/// A version that a decision was made under.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cited {
-    /// Its id.
-    pub id: Uuid,
-    /// Its key.
-    pub key: String,
-    /// Its version.
-    pub version: i32,
-    /// SHA-256 of its canonical form, hex.
-    pub digest: String,
-}
-
-/// What an approval authorises, and nothing else.
-#[derive(Serialize)]
-struct Authorised<'a> {
-    beneficiary: PersonId,
-    role: RoleId,
-    directory: &'a str,
-    group: &'a str,
-    duration_s: Option<i64>,
-    starts_at: Option<DateTime<Utc>>,
-    extension_of: Option<GrantId>,
-    policy_version: PolicyVersionId,
-    policy_digest: &'a str,
-}
-
-/// Looks an ask over: who, what the directory says now, what the policies say, whom it would ask. Writes nothing.
-///
-/// # Errors
-/// [`ServiceError::Missing`] for a role or a beneficiary that is not there; [`Refusal::RoleRetired`]; [`ServiceError::Unavailable`]
-/// when the directory does not answer.
-pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered, ServiceError> {
-    let for_whom = ask_for.beneficiary.unwrap_or(by.person);
-    let Asking { role, retired, governing, separation, people } =
-        grounds::of_asking(&ctx.db, ask_for.role, for_whom, by.person).await?.ok_or(ServiceError::Missing)?;
-    if retired {
-        return Err(Refusal::RoleRetired.into());
-    }
-    let policies = ctx.policies.versions(&ctx.db, &governing).await?;
-    let separation = ctx.separation.versions(&ctx.db, &separation).await?;
-    let row_of = |id: PersonId| people.iter().find(|row| row.id == id.0).cloned().ok_or(ServiceError::Missing);
-    let (requester, beneficiary) = (row_of(by.person)?, row_of(for_whom)?);
-    let mut snapshot = fetch::person(ctx, &beneficiary).await?;
-    let for_other = requester.id != beneficiary.id;
-    if for_other || policies.iter().any(|policy| policy.looks_up()) {
-        snapshot.line = fetch::line(ctx, &snapshot).await?;
-    }
-    let now = ctx.clock.now();
-    let ask = Ask {
-        requester: by.person,
-        beneficiary: for_whom,
-        role: role.id,
-        risk: role.risk,
-        duration: ask_for.duration,
-        starts_at: ask_for.starts_at,
-        extension: ask_for.extension_of.is_some(),
-        emergency: ask_for.emergency.is_some(),
-        review_owed: ask_for.emergency.is_some() && emergency::is_owed(&ctx.db, for_whom).await?,
-        standing: Standing {
-            manages: for_other && requester.directory == snapshot.directory && snapshot.line.iter().any(|above| above.reference == requester.reference),
-            owns: role.owner == by.person || role.application_owner == by.person,
-        },
-        held: held(ctx, for_whom, &role, &separation).await?,
-    };
-    let tried: Vec<&AccessPolicy> = policies.iter().map(|policy| &**policy).collect();
-    let kept_apart: Vec<&SeparationRule> = separation.iter().map(|rule| &**rule).collect();
-    let mut decision = decide(Rules { policies: &tried, separation: &kept_apart }, &snapshot, &ask, now);
-    let policy = policies.iter().find(|policy| Some(policy.id) == decision.policy).cloned();
-    let mut steps = Vec::new();
-    let mut dead_end = None;
-    if let Some(policy) = policy.as_ref().filter(|_| !decision.steps.is_empty()) {
-        let about = resolve::About { role: &role, requester: by.person, beneficiary: &snapshot, at_hand: &people };
-        steps = resolve::steps(ctx, &decision.steps, policy, &kept_apart, about).await?;
-        let distinct = resolve::distinct_people(&decision.steps, policy, &kept_apart);
-        dead_end = resolve::dead_end(&steps, distinct, by.person, for_whom).filter(|_| decision.outcome == Outcome::NeedsApproval);
-    }
-    if let Some(why) = &dead_end {
-        decision.outcome = Outcome::Refused;
-        decision.deciding_rule = "nobody could approve".into();
-        decision.trace.push(TraceLine {
-            rule: decision.deciding_rule.clone(),
-            sentence: format!("Somebody must be able to approve: {why}"),
-            attribute: None,
-            seen: vec![],
-            source: role.directory.clone(),
-            fetched_at: now,
-            passed: false,
-            decisive: true,
-        });
-    }
-    let inputs = Inputs {
-        v: 2,
-        decided_at: now,
-        policies: policies.iter().map(|p| Cited { id: p.id.0, key: p.key.clone(), version: p.version, digest: p.digest.clone() }).collect(),
-        separation: separation.iter().map(|r| Cited { id: r.id, key: r.key.clone(), version: r.version, digest: r.digest.clone() }).collect(),
-        person: snapshot.clone(),
-        ask: ask.clone(),
-        dead_end,
-    };
-    let inputs = canonical(&inputs).map_err(|error| StoreError::Broken(error.to_string()))?;
-    Ok(Considered { role, requester, snapshot, beneficiary, ask, decision, policy, separation, steps, inputs, now })
-}
-
-/// The roles that `person` holds or has asked for, of those that the rules keep apart from `role`, in order.
-async fn held(ctx: &Ctx, person: PersonId, role: &Role, rules: &[Arc<SeparationRule>]) -> Result<Vec<RoleId>, ServiceError> {
-    let mut apart: Vec<uuid::Uuid> =
-        rules.iter().flat_map(|rule| rule.a.iter().chain(&rule.b)).filter(|other| **other != role.id).map(|other| other.0).collect();
-    apart.sort_unstable();
-    apart.dedup();
-    if apart.is_empty() {
-        return Ok(vec![]);
-    }
-    Ok(grant::held_or_asked(&ctx.db, person, &apart).await?)
-}
-
-impl Considered {
-    /// Everything that the governing policy does not allow of what was sent; empty when all is well, and when it is refused anyway.
-    pub fn faults(&self, ask_for: &AskFor) -> Vec<FieldFault> {
-        let Some(policy) = self.policy.as_ref().filter(|_| self.decision.outcome != Outcome::Refused) else { return vec![] };
-        policy.faults(Wanted {
-            duration: ask_for.duration,
-            starts_in: ask_for.starts_at.map(|start| (start - self.now).num_seconds()),
-            justification: ask_for.justification.as_deref(),
-            ticket_reference: ask_for.ticket_reference.as_deref(),
-            fields: &ask_for.fields,
-            extension: ask_for.extension_of.is_some(),
-            emergency: ask_for.emergency.as_deref(),
-        })
-    }
-
-    /// Whether the beneficiary must confirm before anything else happens.
-    pub fn must_be_confirmed(&self) -> bool {
-        self.requester.id != self.beneficiary.id && self.policy.as_ref().is_some_and(|policy| policy.on_behalf.confirm)
-    }
-}
+/// The longest key of a field, in characters.
+const LONGEST_KEY: usize = 63;
+/// How often an ask is looked over again when what it was looked over with changed meanwhile.
+const TRIES: usize = 4;
 
 /// Makes the request: refused, approved at once, or on its way to the beneficiary or the approvers. Each is written with its events
 /// in one transaction.
@@ -275,7 +102,18 @@ impl Considered {
 /// # Errors
 /// A [`Refusal`] when a field is not acceptable, when one for the same role is open, when the role is held already, or when a lease
 /// cannot be extended; otherwise as [`consider`]. Nothing is written then.
-pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, ServiceError> {
+pub async fn ask(ctx: &Ctx, by: &By, ask_for: AskFor) -> Result<Asked, ServiceError> {
+    let ask_for = tidied(ask_for)?;
+    for _ in 0..TRIES {
+        if let Some(asked) = attempt(ctx, by, &ask_for).await? {
+            return Ok(asked);
+        }
+    }
+    Err(StoreError::Again("what the beneficiary holds, or the rules, changed again and again meanwhile".into()).into())
+}
+
+/// What was sent, as it is kept.
+fn tidied(mut ask_for: AskFor) -> Result<AskFor, Refusal> {
     // Postgres keeps microseconds; what is digested must read back the same.
     ask_for.starts_at = ask_for.starts_at.map(|start| start.trunc_subsecs(6));
     ask_for.justification = tidy(ask_for.justification.as_deref(), "justification")?;
@@ -285,11 +123,20 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
         ask_for.emergency = Some(tidy(Some(reason), "emergency_reason")?.unwrap_or_default());
     }
     for (key, value) in &mut ask_for.fields {
+        let plain = key.len() <= LONGEST_KEY && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if !plain {
+            return Err(Refusal::Faults(vec![FieldFault { field: "fields".into(), sentence: "A field has a name that no policy uses; leave it out.".into() }]));
+        }
         *value = tidy(Some(value), &format!("field_{key}"))?.unwrap_or_default();
     }
     ask_for.fields.retain(|_, value| !value.is_empty());
-    let considered = consider(ctx, by, &ask_for).await?;
-    let faults = considered.faults(&ask_for);
+    Ok(ask_for)
+}
+
+/// One try; none when what it was looked over with is no longer so, and nothing was written.
+async fn attempt(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Option<Asked>, ServiceError> {
+    let considered = consider(ctx, by, ask_for).await?;
+    let faults = considered.faults(ask_for);
     if !faults.is_empty() {
         return Err(Refusal::Faults(faults).into());
     }
@@ -310,7 +157,7 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
     let fields = if ask_for.fields.is_empty() { None } else { Some(canonical(&ask_for.fields).map_err(broken)?) };
     let mut new = NewRequest {
         id: RequestId(new_id()),
-        requester: by.person,
+        requester: PersonId(requester.id),
         beneficiary: PersonId(beneficiary.id),
         role: role.id,
         application: role.application.0,
@@ -322,13 +169,13 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
         inputs,
         trace: canonical(&decision.trace).map_err(broken)?,
         ask_digest: String::new(),
-        justification: ask_for.justification,
-        ticket_reference: ask_for.ticket_reference,
+        justification: ask_for.justification.clone(),
+        ticket_reference: ask_for.ticket_reference.clone(),
         duration_s: ask_for.duration.map(|d| d.0),
         wanted_start: ask_for.starts_at,
         extension_of: ask_for.extension_of,
         fields,
-        emergency_reason: ask_for.emergency.filter(|reason| !reason.is_empty()),
+        emergency_reason: ask_for.emergency.clone().filter(|reason| !reason.is_empty()),
         conflicts: decision.conflicts.clone(),
         supersedes: ask_for.supersedes,
         distinct_people: policy.as_ref().is_none_or(|policy| resolve::distinct_people(&decision.steps, policy, &kept_apart)),
@@ -363,22 +210,29 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
     let event = |fact| Event { actor: by.actor(), channel: by.channel, subject: commit::about(&row), fact };
 
     let mut tx = ctx.db.begin().await?;
-    if !separation.is_empty() {
-        // Of two roles that are kept apart, asked for at once, the second must see the first.
+    if !separation.is_empty() || ask.emergency {
+        // Of two asks at once that bear on each other the second must see the first.
         grant::lock_person(&mut tx, ask.beneficiary).await?;
-        if held(ctx, ask.beneficiary, &role, &separation).await? != ask.held {
-            return Err(StoreError::Again("what the beneficiary holds changed meanwhile".into()).into());
+        let apart = kept_apart_from(&role, &separation);
+        let held = if apart.is_empty() { vec![] } else { grant::held_or_asked_now(&mut tx, ask.beneficiary, &apart).await? };
+        if held != ask.held || (ask.emergency && !ask.review_owed && emergency::is_owed_now(&mut tx, ask.beneficiary).await?) {
+            return Ok(None);
         }
     }
     if let Some(old) = ask_for.supersedes {
-        reevaluate::give_way(&mut tx, by, old, new.id, now).await?;
+        reevaluate::give_way(&mut tx, by, old, new.id, &ask_for.changes, now).await?;
     }
-    request::insert(&mut tx, &new).await.map_err(|error| match error.constraint() {
-        Some("request_one_open") => ServiceError::Refused(Refusal::AlreadyOpen),
-        // Other rules were applied since they were read.
-        Some("request_governed") => StoreError::Again(error.to_string()).into(),
-        _ => error.into(),
-    })?;
+    match request::insert(&mut tx, &new).await {
+        Ok(()) => {}
+        Err(error) => {
+            return match error.constraint() {
+                Some("request_one_open") => Err(Refusal::AlreadyOpen.into()),
+                // Other rules were applied since they were read.
+                Some("request_governed") => Ok(None),
+                _ => Err(error.into()),
+            };
+        }
+    }
     if status != RequestStatus::Refused {
         let held = grant::held(&mut tx, PersonId(beneficiary.id), role.id).await?;
         let others = held.iter().any(|id| Some(*id) != ask_for.extension_of.map(|g| g.0));
@@ -421,26 +275,7 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
     if status == RequestStatus::Approved {
         ctx.wake.notify_one();
     }
-    Ok(Asked { id: new.id, status, deciding_rule: decision.deciding_rule })
-}
-
-/// SHA-256 over what an approval of `row` authorises: beneficiary, role and the group behind it, duration, start, policy version.
-///
-/// # Errors
-/// Never in practice: every field has a canonical form.
-pub fn ask_digest(row: &RequestRow, role: &Role, policy: &AccessPolicy) -> Result<String, ServiceError> {
-    let authorised = Authorised {
-        beneficiary: row.beneficiary_id.into(),
-        role: role.id,
-        directory: &role.directory,
-        group: &role.group_reference,
-        duration_s: row.duration_s,
-        starts_at: row.wanted_start,
-        extension_of: row.extension_of.map(GrantId),
-        policy_version: policy.id,
-        policy_digest: &policy.digest,
-    };
-    Ok(digest(&canonical(&authorised).map_err(|error| StoreError::Broken(error.to_string()))?))
+    Ok(Some(Asked { id: new.id, status, deciding_rule: decision.deciding_rule }))
 }
 
 /// The end of the lease that `holder` wants extended, if it may be.

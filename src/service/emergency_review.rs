@@ -8,7 +8,7 @@ use crate::domain::refusal::Refusal;
 use crate::store::db::Tx;
 use crate::store::person::PersonRow;
 use crate::store::request::RequestRow;
-use crate::store::{emergency, event, notice, request};
+use crate::store::{emergency, event, notice, person, request};
 
 use super::ask::tidy;
 use super::commit;
@@ -78,4 +78,53 @@ pub async fn review(ctx: &Ctx, by: &By, id: RequestId, justified: bool, comment:
     let told = format!("{} reviewed your emergency access: {}.", by.name, verdict.replace('_', " "));
     notice::tell(&mut tx, &[row.beneficiary_id.into()], "reviewed", Some(id), &told, now).await?;
     commit::commit(tx).await
+}
+
+/// How many rows one transaction takes.
+const BATCH: i64 = 200;
+
+/// Tells of every review that is overdue, once: whoever may make it, and the administrators. Returns how many there were.
+///
+/// # Errors
+/// When the database fails.
+pub async fn overdue(ctx: &Ctx) -> Result<usize, ServiceError> {
+    let now = ctx.clock.now();
+    if !emergency::any_overdue(&ctx.db, now).await? {
+        return Ok(0);
+    }
+    // Asked for before anything is locked.
+    let administrators = administrators(ctx).await?;
+    let mut tx = ctx.db.begin().await?;
+    let due = emergency::lock_overdue(&mut tx, now, BATCH).await?;
+    for owed in &due {
+        let id = RequestId(owed.request_id);
+        let Some(row) = request::lock(&mut tx, id).await? else { continue };
+        event::append(&mut tx, &[commit::by_system(commit::about(&row), Fact::EmergencyReviewOverdue { due_at: owed.due_at })]).await?;
+        emergency::told(&mut tx, id, now).await?;
+        let mut people: Vec<PersonId> = owed.reviewers.iter().map(|person| PersonId(*person)).chain(administrators.iter().copied()).collect();
+        people.sort_unstable();
+        people.dedup();
+        people.retain(|person| person.0 != owed.beneficiary_id);
+        let told = "The review of an emergency is overdue. Until it is made, whoever took it has no further one.";
+        notice::tell(&mut tx, &people, "review_overdue", Some(id), told, now).await?;
+    }
+    commit::commit(tx).await?;
+    Ok(due.len())
+}
+
+/// Everybody who was an administrator when last seen. A directory that does not answer is not waited for: its group by reference will do.
+async fn administrators(ctx: &Ctx) -> Result<Vec<PersonId>, ServiceError> {
+    let group = &ctx.access.administrators_group;
+    let mut found = Vec::new();
+    if group.is_empty() {
+        return Ok(found);
+    }
+    for (key, directory) in ctx.directories.iter() {
+        let mut references = vec![group.clone()];
+        if let Ok(Some(named)) = directory.find_group(group).await {
+            references.push(named.reference);
+        }
+        found.extend(person::in_groups(&ctx.db, key, &references).await?.into_iter().map(PersonId));
+    }
+    Ok(found)
 }

@@ -35,6 +35,17 @@ pub async fn is_owed(db: &Db, person: PersonId) -> Result<bool, StoreError> {
         .await?)
 }
 
+/// As [`is_owed`], as the transaction sees it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_owed_now(tx: &mut Tx, person: PersonId) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar("select exists (select 1 from emergency_review where beneficiary_id = $1 and reviewed_at is null)")
+        .bind(person.0)
+        .fetch_one(&mut **tx)
+        .await?)
+}
+
 /// Writes that a review is owed, and by whom.
 ///
 /// # Errors
@@ -67,6 +78,17 @@ pub async fn lock(tx: &mut Tx, request: RequestId) -> Result<Option<ReviewRow>, 
     .bind(request.0)
     .fetch_optional(&mut **tx)
     .await?)
+}
+
+/// Whether some review is overdue at `now` of which nobody was told.
+///
+/// # Errors
+/// When the database fails.
+pub async fn any_overdue(db: &Db, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar("select exists (select 1 from emergency_review where reviewed_at is null and overdue_told_at is null and due_at <= $1)")
+        .bind(now)
+        .fetch_one(&db.pool)
+        .await?)
 }
 
 /// Reviews that are overdue at `now` and of which nobody was told, locked, at most `limit`.
@@ -108,4 +130,55 @@ pub async fn review(tx: &mut Tx, request: RequestId, by: PersonId, verdict: &str
         .execute(&mut **tx)
         .await?;
     Ok(())
+}
+
+/// A review as the page of its request shows it.
+#[derive(Clone, Debug, FromRow)]
+pub struct ReviewLook {
+    /// By when it is, or was, owed.
+    pub due_at: DateTime<Utc>,
+    /// When it was made.
+    pub reviewed_at: Option<DateTime<Utc>>,
+    /// By whom.
+    pub reviewed_by: Option<String>,
+    /// `justified` or `not_justified`.
+    pub verdict: Option<String>,
+    /// What they wrote.
+    pub comment: Option<String>,
+    /// Who may make it, by name.
+    pub reviewers: Vec<String>,
+    /// Whether the viewer is one of them.
+    pub by_viewer: bool,
+}
+
+/// The review of an emergency, as `viewer` sees it; none when the request was none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn look(db: &Db, viewer: PersonId, request: RequestId) -> Result<Option<ReviewLook>, StoreError> {
+    Ok(sqlx::query_as(
+        "select v.due_at, v.reviewed_at, (select display_name from person where id = v.reviewed_by) as reviewed_by, v.verdict, v.comment,
+           array(select p.display_name from emergency_reviewer r join person p on p.id = r.person_id where r.request_id = v.request_id order by p.display_name, p.id limit 20) as reviewers,
+           exists (select 1 from emergency_reviewer r where r.request_id = v.request_id and r.person_id = $2) as by_viewer
+         from emergency_review v where v.request_id = $1",
+    )
+    .bind(request.0)
+    .bind(viewer.0)
+    .fetch_optional(&db.pool)
+    .await?)
+}
+
+/// Names of those who may make the review that `person` owes, and by when; none when none is owed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn owed_to(db: &Db, person: PersonId) -> Result<Option<(DateTime<Utc>, Vec<String>)>, StoreError> {
+    Ok(sqlx::query_as(
+        "select v.due_at, array(select p.display_name from emergency_reviewer r join person p on p.id = r.person_id
+           where r.request_id = v.request_id and p.status = 'active' order by p.display_name, p.id limit 5)
+         from emergency_review v where v.beneficiary_id = $1 and v.reviewed_at is null",
+    )
+    .bind(person.0)
+    .fetch_optional(&db.pool)
+    .await?)
 }

@@ -4,9 +4,22 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::domain::event::{Actor, Event};
+use crate::domain::id::RequestId;
 
 use super::db::Tx;
 use super::error::StoreError;
+
+/// The payload of the first event of that kind about a request.
+///
+/// # Errors
+/// When the database fails.
+pub async fn told(tx: &mut Tx, request: RequestId, kind: &str) -> Result<Option<serde_json::Value>, StoreError> {
+    Ok(sqlx::query_scalar("select data from audit_event where request_id = $1 and kind = $2 order by id limit 1")
+        .bind(request.0)
+        .bind(kind)
+        .fetch_optional(&mut **tx)
+        .await?)
+}
 
 /// Appends `events` in order and returns their ids. They exist exactly if the transaction commits.
 ///

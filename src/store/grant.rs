@@ -1,7 +1,7 @@
 //! Leases.
 
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::domain::grant::{EndReason, Extended, GrantStatus, Lease};
@@ -279,13 +279,25 @@ pub async fn lock_person(tx: &mut Tx, person: PersonId) -> Result<(), StoreError
 /// # Errors
 /// When the database fails.
 pub async fn held_or_asked(db: &Db, person: PersonId, roles: &[Uuid]) -> Result<Vec<RoleId>, StoreError> {
+    apart(&mut *db.pool.acquire().await?, person, roles).await
+}
+
+/// As [`held_or_asked`], as the transaction sees it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn held_or_asked_now(tx: &mut Tx, person: PersonId, roles: &[Uuid]) -> Result<Vec<RoleId>, StoreError> {
+    apart(&mut **tx, person, roles).await
+}
+
+async fn apart(connection: &mut PgConnection, person: PersonId, roles: &[Uuid]) -> Result<Vec<RoleId>, StoreError> {
     let found: Vec<Uuid> = sqlx::query_scalar(
         "select role_id from access_grant where beneficiary_id = $1 and role_id = any($2) and status not in ('ended', 'failed', 'revoking')
          union select role_id from request where beneficiary_id = $1 and role_id = any($2) and status in ('submitted', 'pending', 'needs_info') order by 1",
     )
     .bind(person.0)
     .bind(roles)
-    .fetch_all(&db.pool)
+    .fetch_all(connection)
     .await?;
     Ok(found.into_iter().map(RoleId).collect())
 }
@@ -403,6 +415,14 @@ pub async fn failed(tx: &mut Tx, id: GrantId, error: &str) -> Result<(), StoreEr
         .execute(&mut **tx)
         .await?
         .rows_affected())
+}
+
+/// Notes whether the holder wants a lease not to be extended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn decline_extension(tx: &mut Tx, id: GrantId, declined: bool) -> Result<(), StoreError> {
+    one(sqlx::query("update access_grant set no_extension = $2 where id = $1").bind(id.0).bind(declined).execute(&mut **tx).await?.rows_affected())
 }
 
 fn one(rows: u64) -> Result<(), StoreError> {

@@ -75,6 +75,10 @@ pub struct Answering {
     pub people: Vec<PersonRow>,
     /// Whether the one who answers was asked, at any step.
     pub asked: bool,
+    /// What it was decided from: canonical JSON.
+    pub inputs: String,
+    /// What may govern its role now, in the order in which it is tried.
+    pub governing: Vec<PolicyVersionId>,
 }
 
 /// What `by` answering the request starts from; none when there is no such request.
@@ -89,5 +93,11 @@ pub async fn of_answering(db: &Db, id: RequestId, by: PersonId) -> Result<Option
     let role: Option<RoleRow> =
         sqlx::query_as(concat!(catalog::roles!(columns), catalog::roles!(rest))).bind(request.role_id).fetch_optional(&mut *connection).await?;
     let asked = request::was_asked(&mut *connection, id, by).await?;
-    Ok(Some(Answering { request, role: role.map(RoleRow::role).transpose()?, people, asked }))
+    let (inputs, governing): (String, Vec<Uuid>) =
+        sqlx::query_as(concat!("select q.inputs, ", policy::governing!(), " from request q join role r on r.id = q.role_id where q.id = $1"))
+            .bind(id.0)
+            .fetch_one(&mut *connection)
+            .await?;
+    let governing = governing.into_iter().map(PolicyVersionId).collect();
+    Ok(Some(Answering { request, role: role.map(RoleRow::role).transpose()?, people, asked, inputs, governing }))
 }

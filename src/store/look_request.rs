@@ -257,11 +257,30 @@ pub async fn whole(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<Option<Who
          from request r join person q on q.id = r.requester_id join person b on b.id = r.beneficiary_id join application a on a.id = r.application_id join role o on o.id = r.role_id
          left join access_policy_version v on v.id = r.policy_version_id left join access_grant g on g.request_id = r.id left join target t on t.id = g.target_id and t.next_at is not null
          where r.id = $1 and ($2::uuid is null or r.beneficiary_id = $2 or r.requester_id = $2 or o.owner_id = $2 or a.owner_id = $2
-           or exists (select 1 from assignment w where w.request_id = r.id and w.person_id = $2 and w.assigned_at is not null))",
+           or exists (select 1 from assignment w where w.request_id = r.id and w.person_id = $2 and w.assigned_at is not null)
+           or exists (select 1 from emergency_reviewer w where w.request_id = r.id and w.person_id = $2))",
     )
     .bind(id)
     .bind(viewer)
     .fetch_optional(&db.pool)
+    .await?)
+}
+
+/// Whether `viewer` may see the request because it concerns them: they made it, it is for them, they own the role or its application, were
+/// asked, or may review it. No viewer: whether it is there.
+///
+/// # Errors
+/// When the database fails.
+pub async fn may_see(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select exists (select 1 from request r join role o on o.id = r.role_id join application a on a.id = r.application_id
+         where r.id = $1 and ($2::uuid is null or $2 in (r.beneficiary_id, r.requester_id, o.owner_id, a.owner_id)
+           or exists (select 1 from assignment w where w.request_id = r.id and w.person_id = $2 and w.assigned_at is not null)
+           or exists (select 1 from emergency_reviewer w where w.request_id = r.id and w.person_id = $2)))",
+    )
+    .bind(id)
+    .bind(viewer)
+    .fetch_one(&db.pool)
     .await?)
 }
 
@@ -309,7 +328,7 @@ pub async fn card(db: &Db, viewer: Uuid, beneficiary: Uuid, role: Uuid, since: D
 /// # Errors
 /// When the database fails.
 pub async fn open_of(db: &Db, person: Uuid, role: Uuid) -> Result<Option<Uuid>, StoreError> {
-    Ok(sqlx::query_scalar("select id from request where beneficiary_id = $1 and role_id = $2 and status in ('pending', 'needs_info')")
+    Ok(sqlx::query_scalar("select id from request where beneficiary_id = $1 and role_id = $2 and status in ('submitted', 'pending', 'needs_info')")
         .bind(person)
         .bind(role)
         .fetch_optional(&db.pool)

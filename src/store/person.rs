@@ -260,3 +260,15 @@ pub async fn count(db: &Db, directory: &str) -> Result<i64, StoreError> {
 pub async fn end_sessions(tx: &mut Tx, id: PersonId) -> Result<u64, StoreError> {
     Ok(sqlx::query("delete from session where person_id = $1").bind(id.0).execute(&mut **tx).await?.rows_affected())
 }
+
+/// Active people of a directory who were in one of these groups when last seen.
+///
+/// # Errors
+/// When the database fails.
+pub async fn in_groups(db: &Db, directory: &str, groups: &[String]) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar("select id from person where directory = $1 and status = 'active' and groups && $2 order by id")
+        .bind(directory)
+        .bind(groups)
+        .fetch_all(&db.pool)
+        .await?)
+}

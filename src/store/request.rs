@@ -354,3 +354,47 @@ pub async fn lock_open_of(tx: &mut Tx, person: PersonId) -> Result<Vec<RequestRo
         .fetch_all(&mut **tx)
         .await?)
 }
+
+/// Open requests that wait for their beneficiary longer than the limit of their first step, or 14 days where it has none; locked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_unconfirmed(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<RequestRow>, StoreError> {
+    Ok(sqlx::query_as(requests!(
+        "where status = 'submitted' and created_at + make_interval(secs => coalesce(
+           (select s.time_limit_s from request_step s where s.request_id = request.id and s.step_no = 1), 14 * 86400)) <= $1
+         order by created_at limit $2 for update skip locked"
+    ))
+    .bind(now)
+    .bind(limit)
+    .fetch_all(&mut **tx)
+    .await?)
+}
+
+/// Records that the beneficiary confirmed it.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn confirm(tx: &mut Tx, id: RequestId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query("update request set confirmed_at = $2 where id = $1").bind(id.0).bind(now).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// The long texts of a request.
+#[derive(Clone, Debug, FromRow)]
+pub struct Texts {
+    /// Why.
+    pub justification: Option<String>,
+    /// Ticket.
+    pub ticket_reference: Option<String>,
+    /// Values of the policy's own fields, canonical JSON.
+    pub fields: Option<String>,
+}
+
+/// The long texts of a request, as they were sent.
+///
+/// # Errors
+/// When the database fails.
+pub async fn texts(db: &Db, id: RequestId) -> Result<Option<Texts>, StoreError> {
+    Ok(sqlx::query_as("select justification, ticket_reference, fields from request where id = $1").bind(id.0).fetch_optional(&db.pool).await?)
+}

@@ -8,7 +8,7 @@ use chrono::Duration;
 use crate::clock::new_id;
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
-use crate::service::{deliver, heartbeat, lapse, sweep, sync};
+use crate::service::{confirm, deliver, emergency_review, heartbeat, lapse, sweep, sync};
 
 /// Does everything that is due: what time alone does, what is owed to the directories, and the timetable. Returns how much was done;
 /// nothing is left that was due when it began.
@@ -25,6 +25,8 @@ pub async fn turn(ctx: &Ctx) -> Result<usize, ServiceError> {
         }
     };
     let mut done = keep(lapse::lapse(ctx).await);
+    done += keep(confirm::lapse(ctx).await);
+    done += keep(emergency_review::overdue(ctx).await);
     done += keep(drain(ctx).await);
     for key in ctx.directories.keys() {
         done += keep(timetable(ctx, "sync", key).await);
@@ -66,7 +68,10 @@ async fn timetable(ctx: &Ctx, what: &str, directory: &str) -> Result<usize, Serv
         _ => (
             ctx.provisioning.sweep_every,
             sweep::sweep(ctx, directory).await.map(|found| {
-                format!("{} groups, {} members no lease explains, {} missing, {} lingering", found.groups, found.unexpected, found.missing, found.lingering)
+                format!(
+                    "{} groups, {} members without a grant, {} missing, {} that should be gone",
+                    found.groups, found.unexpected, found.missing, found.lingering
+                )
             }),
         ),
     };
