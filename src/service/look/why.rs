@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn refused(rule: &str, trace: Vec<TraceLine>) -> Decision {
-        Decision { outcome: Outcome::Refused, policy: Some(uuid::Uuid::nil().into()), deciding_rule: rule.into(), trace }
+        Decision { outcome: Outcome::Refused, policy: Some(uuid::Uuid::nil().into()), deciding_rule: rule.into(), steps: vec![], conflicts: vec![], trace }
     }
 
     #[test]

@@ -265,7 +265,7 @@ mod tests {
                     min_s: 900,
                     max_s: 28800,
                     indefinite: false,
-                    ticket_prefix: None,
+                    ticket_says: None,
                     justification: "required".into(),
                     ticket: "optional".into(),
                     steps: steps(says),
