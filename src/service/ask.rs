@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::clock::new_id;
 use crate::domain::catalog::Role;
-use crate::domain::decide::{Ask, Decision, Outcome, Rules, Standing, TraceLine, decide};
+use crate::domain::decide::{Ask, Decision, Outcome, Rules, Standing, decide};
 use crate::domain::event::{Event, Fact, Submitted};
 use crate::domain::grant::extend;
 use crate::domain::id::{GrantId, PersonId, PolicyVersionId, RequestId, RoleId};
@@ -210,18 +210,7 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
         dead_end = resolve::dead_end(&steps, distinct, by.person, for_whom).filter(|_| decision.outcome == Outcome::NeedsApproval);
     }
     if let Some(why) = &dead_end {
-        decision.outcome = Outcome::Refused;
-        decision.deciding_rule = "nobody could approve".into();
-        decision.trace.push(TraceLine {
-            rule: decision.deciding_rule.clone(),
-            sentence: format!("Somebody must be able to approve: {why}"),
-            attribute: None,
-            seen: vec![],
-            source: role.directory.clone(),
-            fetched_at: now,
-            passed: false,
-            decisive: true,
-        });
+        decision.refuse_dead_end(why, &snapshot, now);
     }
     let inputs = Inputs {
         v: 2,

@@ -1,6 +1,7 @@
 //! All SQL, one file per noun.
 pub mod catalog;
 pub mod catalog_write;
+pub mod crowd;
 pub mod db;
 pub mod delegation;
 pub mod doctor;
@@ -42,6 +43,7 @@ pub mod policy_write;
 pub mod request;
 pub mod separation;
 pub mod session;
+pub mod stored;
 pub mod target;
 pub mod timetable;
 pub mod token;
