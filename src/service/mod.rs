@@ -29,6 +29,7 @@ pub mod resolve;
 pub mod rights;
 pub mod rule_book;
 pub mod run_now;
+pub mod separation_scan;
 pub mod sign_in;
 pub mod sign_out;
 pub mod stand_in;

@@ -113,7 +113,9 @@ impl RuleBook {
         }
         let mut roles = Vec::new();
         for row in catalog.roles.iter().filter(|row| !row.retired) {
-            let Some(application) = catalog.applications.iter().find(|application| application.id == row.application_id && !application.retired) else { continue };
+            let Some(application) = catalog.applications.iter().find(|application| application.id == row.application_id && !application.retired) else {
+                continue;
+            };
             let (Some(directory), Some(group_reference)) = (row.directory.clone(), row.group_reference.clone()) else { continue };
             // Of the role over of its application over the default; the nearest that there is counts alone.
             let levels = [(Some(row.id), None), (None, Some(row.application_id)), (None, None)];
@@ -136,6 +138,11 @@ impl RuleBook {
                 separation: rules.iter().filter(|rule| rule.names(id)).cloned().collect(),
             });
         }
+        Self::with(roles)
+    }
+
+    /// These roles.
+    pub fn with(mut roles: Vec<RoleRules>) -> Self {
         roles.sort_by(|a, b| a.key.cmp(&b.key));
         let places = roles.iter().enumerate().map(|(at, rules)| (rules.role.id, at)).collect();
         Self { roles, places }

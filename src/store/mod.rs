@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod export;
 pub mod find;
+pub mod finding;
 pub mod grant;
 pub mod grounds;
 pub mod idempotency;

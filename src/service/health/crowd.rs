@@ -146,18 +146,13 @@ fn snapshot(row: CrowdRow, line: Vec<Above>, named: &Named, now: chrono::DateTim
 async fn named(ctx: &Ctx, conditions: &[&Condition]) -> Result<Named, ServiceError> {
     let by_membership = |condition: &&&Condition| matches!(condition.operator, Operator::MemberOf | Operator::NotMemberOf);
     let wanted: BTreeSet<&str> = conditions.iter().filter(by_membership).flat_map(|condition| &condition.values).map(String::as_str).collect();
-    let mut all = conditions.iter().any(|condition| !matches!(condition.operator, Operator::MemberOf | Operator::NotMemberOf) && condition.attribute == "groups");
+    let mut all =
+        conditions.iter().any(|condition| !matches!(condition.operator, Operator::MemberOf | Operator::NotMemberOf) && condition.attribute == "groups");
     let mut names = HashMap::new();
     for (key, directory) in ctx.directories.iter() {
         // A value is a reference or a name; as a reference it needs no asking.
         names.extend(wanted.iter().map(|value| ((key.clone(), (*value).to_owned()), (*value).to_owned())));
-        let asked = wanted.iter().map(|name| async move {
-            match directory.find_group(name).await {
-                Ok(found) => Ok(Some(found)),
-                Err(ReadError::Several { .. }) => Ok(None),
-                Err(error) => Err(unavailable(&error)),
-            }
-        });
+        let asked: Vec<_> = wanted.iter().map(|name| find(directory.clone(), (*name).to_owned())).collect();
         let found: Vec<Option<Option<GroupRef>>> = stream::iter(asked).buffer_unordered(AT_ONCE).try_collect().await?;
         let several = found.iter().any(Option::is_none);
         names.extend(found.into_iter().flatten().flatten().map(|group| ((key.clone(), group.reference), group.name)));
@@ -169,6 +164,15 @@ async fn named(ctx: &Ctx, conditions: &[&Condition]) -> Result<Named, ServiceErr
     }
     all &= !ctx.directories.is_empty();
     Ok(Named { names, all })
+}
+
+/// The group of this name; the outer none when there are several.
+async fn find(directory: Directory, name: String) -> Result<Option<Option<GroupRef>>, ServiceError> {
+    match directory.find_group(&name).await {
+        Ok(found) => Ok(Some(found)),
+        Err(ReadError::Several { .. }) => Ok(None),
+        Err(error) => Err(unavailable(&error)),
+    }
 }
 
 async fn listing(directory: &Directory) -> Result<Vec<GroupRef>, ServiceError> {

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::domain::approval::{SlotState, unfillable};
+use crate::domain::approval::SlotState;
 use crate::domain::catalog::Role;
 use crate::domain::decide::{PlannedStep, step_of};
 use crate::domain::id::PersonId;
 use crate::domain::policy::{AccessPolicy, ApproverSource};
 use crate::domain::separation::SeparationRule;
+use crate::domain::slot::unfillable;
 
 use super::crowd::Crowd;
 
@@ -146,7 +147,7 @@ impl Steps {
         if scarce.len() < 2 && scarce.iter().all(|(_, approvals, people)| people.len() >= *approvals) {
             return None;
         }
-        let id = |number: u32| PersonId(Uuid::from_u128(u128::from(number) + 1));
+        let id = |number: u32| PersonId(Uuid::from_u128(u128::from(number) + 1)).into();
         let mut states: Vec<Vec<SlotState>> = vec![vec![]; self.steps];
         for (step, approvals, people) in &scarce {
             let approvals = u32::try_from(*approvals).unwrap_or(u32::MAX);
