@@ -34,6 +34,10 @@ enum Command {
     Plan(cli::catalog::Plan),
     /// Apply a catalog file.
     Apply(cli::catalog::Apply),
+    /// Hold the rules against tests: who asks for what, and what is to come of it.
+    Test(cli::rule_test::Test),
+    /// Make the decisions of a period again from what was stored with them.
+    Replay(cli::replay::Replay),
     /// Write a CSV file from the log and the tables.
     Export(cli::export::Export),
     /// Make, list and revoke API tokens.
@@ -60,6 +64,8 @@ fn main() -> ExitCode {
             Command::Migrate => cli::wire::migrate(&chosen).await,
             Command::Plan(plan) => plan.run(&chosen).await,
             Command::Apply(apply) => apply.run(&chosen).await,
+            Command::Test(test) => test.run(&chosen).await,
+            Command::Replay(replay) => replay.run(&chosen).await,
             Command::Export(export) => export.run(&chosen).await,
             Command::Token(token) => token.run(&chosen).await,
             Command::Doctor(doctor) => doctor.run(&chosen).await,
