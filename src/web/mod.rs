@@ -1,4 +1,5 @@
 //! Pages and API.
+pub mod acting;
 pub mod api;
 pub mod assets;
 pub mod client_address;
@@ -17,6 +18,7 @@ pub mod layers;
 pub mod lease;
 pub mod listen;
 pub mod metrics;
+pub mod notices;
 pub mod oidc;
 pub mod pages;
 pub mod proof;

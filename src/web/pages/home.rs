@@ -58,6 +58,7 @@ mod tests {
                     card(says, role(says, 27, "Looker", "explorer", "low"), "Build and share reports on curated data.", Standing::MayAsk),
                 ],
                 by_peers: true,
+                told: vec![],
                 notice: None,
             },
         }
