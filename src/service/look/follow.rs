@@ -20,7 +20,8 @@ use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::store::error::StoreError;
 use crate::store::look_request::{self, Asked, WholeRow};
-use crate::store::request::{self, RequestRow};
+use crate::store::request::RequestRow;
+use crate::store::step;
 
 use super::access::delivery_word;
 use super::request::{AskedRow, CanRequest, Delivery, Request, SlotRow, StepRow};
@@ -165,17 +166,17 @@ fn flat(row: &WholeRow) -> RequestRow {
 }
 
 /// The slots of every step as the rules of deciding take them.
-fn step_states(asked: &[Asked]) -> Vec<request::StepRow> {
-    let mut steps: Vec<request::StepRow> = Vec::new();
+fn step_states(asked: &[Asked]) -> Vec<step::StepRow> {
+    let mut steps: Vec<step::StepRow> = Vec::new();
     for slot in slots(asked) {
         let Some(first) = slot.first() else { continue };
         if steps.len() < first.step_no as usize {
-            steps.push(request::StepRow { name: first.step.clone(), time_limit_s: first.time_limit_s, remind_every_s: None, slots: vec![] });
+            steps.push(step::StepRow { name: first.step.clone(), time_limit_s: first.time_limit_s, remind_every_s: None, reassign: false, slots: vec![] });
         }
         if let Some(step) = steps.last_mut() {
             step.slots.push(SlotState {
                 approvals: first.approvals.max(1) as u32,
-                asked: slot.iter().filter_map(|a| a.person_id).map(PersonId).collect(),
+                asked: slot.iter().filter_map(|a| a.person_id).map(|person| PersonId(person).into()).collect(),
                 approved_by: slot.iter().filter(|a| a.verdict.as_deref() == Some("approve")).filter_map(|a| a.person_id).map(PersonId).collect(),
             });
         }
