@@ -1,6 +1,8 @@
 //! Pages and API.
 pub mod api;
+pub mod asked;
 pub mod assets;
+pub mod beside;
 pub mod client_address;
 pub mod cookies;
 pub mod cross_site;

@@ -116,6 +116,7 @@ mod tests {
             was_asked: false,
             can: CanRequest { withdraw: true, ..CanRequest::default() },
             card: None,
+            beside: Default::default(),
         }
     }
 
