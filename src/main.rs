@@ -34,6 +34,8 @@ enum Command {
     Plan(cli::catalog::Plan),
     /// Apply a catalog file.
     Apply(cli::catalog::Apply),
+    /// Write the catalog as a file that plan and apply read.
+    Catalog(cli::catalog::Catalog),
     /// Write a CSV file from the log and the tables.
     Export(cli::export::Export),
     /// Make, list and revoke API tokens.
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
             Command::Migrate => cli::wire::migrate(&chosen).await,
             Command::Plan(plan) => plan.run(&chosen).await,
             Command::Apply(apply) => apply.run(&chosen).await,
+            Command::Catalog(catalog) => catalog.run(&chosen).await,
             Command::Export(export) => export.run(&chosen).await,
             Command::Token(token) => token.run(&chosen).await,
             Command::Doctor(doctor) => doctor.run(&chosen).await,

@@ -1,4 +1,4 @@
-//! `countersign plan` and `countersign apply`: policies as code.
+//! `countersign plan`, `apply` and `catalog`: policies as code.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use countersign::clock::Clock;
 use countersign::domain::event::{Actor, Channel};
-use countersign::service::{apply, plan};
+use countersign::service::{apply, catalog_export, plan};
+use tokio::io::AsyncWriteExt;
 
 use super::failure::Failure;
 use super::wire::{self, Chosen};
@@ -23,6 +24,14 @@ pub struct Plan {
 pub struct Apply {
     /// The catalog file (TOML).
     file: PathBuf,
+}
+
+/// Write the catalog as the file that reads back to it.
+#[derive(Args)]
+pub struct Catalog {
+    /// Where to write; standard output when left out.
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
@@ -56,6 +65,28 @@ impl Apply {
                 (true, Some(event)) => println!("Applied; event {event} of the log."),
             }
             Ok(if applied.plan.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        })
+        .await
+    }
+}
+
+impl Catalog {
+    /// Writes the whole catalog.
+    pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
+        wire::with(chosen, async |ctx| {
+            let text = catalog_export::toml(&ctx.db, &ctx.directories).await?;
+            match &self.out {
+                Some(file) => std::fs::write(file, &text).map_err(|error| Failure(format!("{} cannot be written: {error}", file.display())))?,
+                None => {
+                    let mut stdout = tokio::io::stdout();
+                    let written = async {
+                        stdout.write_all(text.as_bytes()).await?;
+                        stdout.flush().await
+                    };
+                    written.await.map_err(|error| Failure(format!("standard output cannot be written: {error}")))?;
+                }
+            }
+            Ok(ExitCode::SUCCESS)
         })
         .await
     }

@@ -242,7 +242,12 @@ mod tests {
         assert_eq!(next(&overlapping), Some((7_500, What::TimeOut)), "no second stands still twice, and what comes after the limit is too late");
         let reminding = StepClock { remind_every: Some(Seconds(1_800)), ..overlapping };
         assert_eq!(next(&reminding), Some((2_100, What::Remind)));
-        let escalated = StepClock { escalated_at: Some(at(7_200)), escalation_limit: Some(Seconds(600)), pauses: vec![pause(100, Some(300)), pause(7_300, Some(7_400))], ..answered };
+        let escalated = StepClock {
+            escalated_at: Some(at(7_200)),
+            escalation_limit: Some(Seconds(600)),
+            pauses: vec![pause(100, Some(300)), pause(7_300, Some(7_400))],
+            ..answered
+        };
         assert_eq!(next(&escalated), Some((7_900, What::TimeOut)), "what stood still before the escalation is past");
     }
 

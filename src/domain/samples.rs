@@ -197,10 +197,12 @@ pub fn any_procedure(key: &'static str) -> impl Strategy<Value = ApprovalProcedu
 
 /// Any auto rule.
 pub fn any_auto() -> impl Strategy<Value = AutoRule> {
-    (any::<bool>(), prop::collection::vec(any_condition(), 0..3), any_risks(), any_limit(), any_limit()).prop_map(|(approves, conditions, risks, at_most, longer_than)| {
-        let verdict = if approves { Verdict::Approve } else { Verdict::Deny };
-        AutoRule { risks, at_most, longer_than, ..auto("rule", verdict, conditions) }
-    })
+    (any::<bool>(), prop::collection::vec(any_condition(), 0..3), any_risks(), any_limit(), any_limit()).prop_map(
+        |(approves, conditions, risks, at_most, longer_than)| {
+            let verdict = if approves { Verdict::Approve } else { Verdict::Deny };
+            AutoRule { risks, at_most, longer_than, ..auto("rule", verdict, conditions) }
+        },
+    )
 }
 
 /// Any policy: with a procedure or without, with auto rules, an emergency path, people who may ask for others, an extension.
@@ -238,8 +240,13 @@ pub fn any_ask() -> impl Strategy<Value = Ask> {
 /// Up to two separation rules about role 0, with a procedure or without.
 pub fn any_separation() -> impl Strategy<Value = Vec<SeparationRule>> {
     let rule = (prop::sample::subsequence(vec![1, 2, 3], 1..=2), prop::option::weighted(0.7, any_procedure("exception")));
-    prop_oneof![2 => Just(vec![]), 1 => prop::collection::vec(rule, 1..3)]
-        .prop_map(|rules| rules.into_iter().zip(["pay", "trade"]).map(|((b, procedure), key)| apart(key, &[0], &b, procedure.map(|p| ApprovalProcedure { key: key.into(), ..p }))).collect())
+    prop_oneof![2 => Just(vec![]), 1 => prop::collection::vec(rule, 1..3)].prop_map(|rules| {
+        rules
+            .into_iter()
+            .zip(["pay", "trade"])
+            .map(|((b, procedure), key)| apart(key, &[0], &b, procedure.map(|p| ApprovalProcedure { key: key.into(), ..p })))
+            .collect()
+    })
 }
 
 /// Up to three policies, first priority first.

@@ -24,13 +24,8 @@ pub enum ActingAs {
 
 impl ActingAs {
     /// Every way with its word.
-    pub const ALL: [(ActingAs, &'static str); 5] = [
-        (Self::Own, "self"),
-        (Self::Delegate, "delegate"),
-        (Self::Escalation, "escalation"),
-        (Self::Reassigned, "reassigned"),
-        (Self::Fallback, "fallback"),
-    ];
+    pub const ALL: [(ActingAs, &'static str); 5] =
+        [(Self::Own, "self"), (Self::Delegate, "delegate"), (Self::Escalation, "escalation"), (Self::Reassigned, "reassigned"), (Self::Fallback, "fallback")];
 
     /// The word in database, API and CSV.
     pub fn word(self) -> &'static str {

@@ -59,7 +59,7 @@ impl Fact {
             Self::PolicyChangeFailed { error, .. } => format!("could not carry out a change of the rules: {error}"),
             Self::GrantCreated { duration_s, extension_of, .. } => {
                 let kind = if extension_of.is_some() { "an extension" } else { "a grant" };
-                format!("so caused {kind} for {}", length(*duration_s))
+                format!("caused {kind} for {}", length(*duration_s))
             }
             Self::ProvisioningStarted { target } => format!("began to deliver it: {target}"),
             Self::Provisioned { result, attempt } => format!("told the directory (attempt {attempt}): {}", result.replace('_', " ")),

@@ -67,11 +67,15 @@ pub async fn run(db: &Db, directories: &BTreeMap<String, Directory>, text: &str)
     Ok(plan(&file, &current, &resolved, &mut new_id))
 }
 
+/// The directory that a catalog is about: the one called `main`, or else the first.
+pub(super) fn chosen(directories: &BTreeMap<String, Directory>) -> Option<(&String, &Directory)> {
+    directories.get_key_value("main").or_else(|| directories.first_key_value())
+}
+
 /// Asks the directory that roles are given in: the one called `main`, or else the first.
 pub(super) async fn ask(db: &Db, directories: &BTreeMap<String, Directory>, file: &CatalogFile) -> Result<Resolved, ServiceError> {
-    let chosen = directories.get_key_value("main").or_else(|| directories.first_key_value());
-    let (key, directory) =
-        chosen.ok_or_else(|| ServiceError::Unavailable("No directory is connected, so no catalog can be compared with it. Connect one first.".into()))?;
+    let (key, directory) = chosen(directories)
+        .ok_or_else(|| ServiceError::Unavailable("No directory is connected, so no catalog can be compared with it. Connect one first.".into()))?;
     resolve(db, key, directory, file).await
 }
 

@@ -38,6 +38,20 @@ pub async fn person(db: &Db, user_name: &str) -> Result<Option<Uuid>, StoreError
     })
 }
 
+/// The active people whom `text` names as login, address or full name, at most two.
+///
+/// # Errors
+/// When the database fails.
+pub async fn colleagues(db: &Db, text: &str) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select id from person where status = 'active' and (lower(user_name) = lower($1) or lower(email) = lower($1) or lower(display_name) = lower($1))
+         order by (lower(user_name) = lower($1)) desc, id limit 2",
+    )
+    .bind(text)
+    .fetch_all(&db.pool)
+    .await?)
+}
+
 /// Whether there is any application.
 ///
 /// # Errors

@@ -47,6 +47,12 @@ pub struct WaitingRow {
     pub source: String,
     /// The source for people.
     pub source_label: String,
+    /// `self`, `delegate`, `escalation`, `reassigned` or `fallback`.
+    pub acting_as: String,
+    /// Name of whom the viewer stands in for, or who handed it on.
+    pub acting_for: Option<String>,
+    /// Whether a question waits for its answer.
+    pub paused: bool,
     /// What an approval authorises.
     pub ask_digest: String,
     /// Whether a denial must give a reason.
@@ -74,7 +80,7 @@ pub async fn waiting(db: &Db, person: Uuid, filter: &WaitingFilter, after: Optio
         // In two halves: planned as one, nine tables take Postgres longer to plan than to read.
         "with w as materialized (
            select r.id, r.role_id, r.application_id, r.beneficiary_id, r.requester_id, r.policy_version_id, r.duration_s, r.justification, r.ticket_reference, r.created_at, w.assigned_at,
-             r.step_due_at, w.step_no, r.steps, s.source, s.source_label, r.ask_digest
+             r.step_due_at, w.step_no, r.steps, s.source, s.source_label, r.ask_digest, w.acting_as, w.acting_for, r.status = 'needs_info' as paused
            from assignment w join request r on r.id = w.request_id and r.step_no = w.step_no
            join request_slot s on s.request_id = w.request_id and s.step_no = w.step_no and s.slot_no = w.slot_no
            where w.person_id = $1 and w.open and ($5::uuid is null or w.request_id > $5)
@@ -84,7 +90,7 @@ pub async fn waiting(db: &Db, person: Uuid, filter: &WaitingFilter, after: Optio
          )
          select w.id as request_id, w.role_id, a.name as application, o.name as role, o.risk, b.display_name as beneficiary, b.department,
            case when q.id <> b.id then q.display_name end as requester, w.duration_s, w.justification, w.ticket_reference, w.created_at, w.assigned_at, w.step_due_at,
-           w.step_no, w.steps, w.source, w.source_label, w.ask_digest, coalesce(v.comment_to_deny, true) as comment_to_deny
+           w.step_no, w.steps, w.source, w.source_label, w.ask_digest, w.acting_as, (select display_name from person where id = w.acting_for) as acting_for, w.paused, coalesce(v.comment_to_deny, true) as comment_to_deny
          from w join role o on o.id = w.role_id join application a on a.id = w.application_id join person b on b.id = w.beneficiary_id join person q on q.id = w.requester_id
          left join access_policy_version v on v.id = w.policy_version_id
          where ($3::text is null or o.risk = $3)

@@ -191,6 +191,12 @@ pub struct Asked {
     pub acting_for: Option<Uuid>,
     /// Their name.
     pub acting_for_name: Option<String>,
+    /// When they were asked.
+    pub assigned_at: Option<DateTime<Utc>>,
+    /// When they could no longer answer: handed on, left, or their standing in was over.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Whether the step's procedure lets who is asked hand it on.
+    pub reassign: bool,
     /// When they first looked.
     pub first_viewed_at: Option<DateTime<Utc>>,
     /// `approve` or `deny`.
@@ -237,10 +243,11 @@ pub async fn whole(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<Option<Who
            g.extension_no, g.no_extension, g.confirmed, exists (select 1 from access_grant e where e.extension_of = g.id and e.status not in ('ended', 'failed')) as extended,
            (select coalesce(json_agg(json_build_object('step_no', st.step_no, 'step', st.name, 'time_limit_s', st.time_limit_s, 'opened_at', st.opened_at, 'done_at', st.done_at,
                'slot_no', sl.slot_no, 'approvals', sl.approvals, 'source', sl.source, 'source_label', sl.source_label, 'person_id', w.person_id, 'person', n.display_name, 'open', w.open,
-               'acting_as', w.acting_as, 'acting_for', w.acting_for, 'acting_for_name', (select f.display_name from person f where f.id = w.acting_for),
+               'acting_as', w.acting_as, 'acting_for', w.acting_for, 'acting_for_name', (select f.display_name from person f where f.id = w.acting_for), 'assigned_at', w.assigned_at, 'ended_at', w.ended_at, 'reassign', pv.reassign,
                'first_viewed_at', w.first_viewed_at, 'verdict', d.verdict, 'comment', d.comment, 'granted_s', d.granted_s, 'decided_at', d.decided_at)
                order by st.step_no, sl.slot_no, d.decided_at, n.display_name, n.id), '[]')
             from request_step st join request_slot sl on sl.request_id = st.request_id and sl.step_no = st.step_no
+            join approval_procedure_version pv on pv.id = st.procedure_version_id
             left join assignment w on w.request_id = sl.request_id and w.step_no = sl.step_no and w.slot_no = sl.slot_no
             left join person n on n.id = w.person_id
             left join approval d on d.request_id = w.request_id and d.step_no = w.step_no and d.slot_no = w.slot_no and d.decided_by = w.person_id

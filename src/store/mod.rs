@@ -1,6 +1,7 @@
 //! All SQL, one file per noun.
 pub mod catalog;
 pub mod catalog_write;
+pub mod crowd;
 pub mod db;
 pub mod delegation;
 pub mod doctor;
@@ -10,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod export;
 pub mod find;
+pub mod finding;
 pub mod grant;
 pub mod grounds;
 pub mod idempotency;
@@ -46,6 +48,7 @@ pub mod separation;
 pub mod session;
 pub mod step;
 pub mod step_clock;
+pub mod stored;
 pub mod target;
 pub mod timetable;
 pub mod token;

@@ -1,11 +1,12 @@
 //! Questions of approvers, and their answers.
 
 use chrono::{DateTime, Utc};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::domain::id::{PersonId, RequestId};
 
-use super::db::Tx;
+use super::db::{Db, Tx};
 use super::error::StoreError;
 
 /// Writes a question about the open step and stops its clock with `left_s` seconds left; none: it has no limit.
@@ -53,6 +54,39 @@ pub async fn answer(tx: &mut Tx, request: RequestId, by: PersonId, answer: &str,
     .bind(answer)
     .bind(now)
     .fetch_optional(&mut **tx)
+    .await?)
+}
+
+/// A question with its answer.
+#[derive(Clone, Debug, FromRow)]
+pub struct QuestionRow {
+    /// Counted from 1.
+    pub step_no: i32,
+    /// Who asked.
+    pub asked_by: String,
+    /// What.
+    pub question: String,
+    /// When.
+    pub asked_at: DateTime<Utc>,
+    /// Who answered.
+    pub answered_by: Option<String>,
+    /// What.
+    pub answer: Option<String>,
+    /// When.
+    pub answered_at: Option<DateTime<Utc>>,
+}
+
+/// The questions about a request, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_request(db: &Db, request: Uuid) -> Result<Vec<QuestionRow>, StoreError> {
+    Ok(sqlx::query_as(
+        "select q.step_no, p.display_name as asked_by, q.question, q.asked_at, a.display_name as answered_by, q.answer, q.answered_at
+         from request_question q join person p on p.id = q.asked_by left join person a on a.id = q.answered_by where q.request_id = $1 order by q.asked_at, q.id",
+    )
+    .bind(request)
+    .fetch_all(&db.pool)
     .await?)
 }
 

@@ -265,7 +265,6 @@ macro_rules! requests {
         )
     };
 }
-pub(super) use requests;
 
 /// The request, unlocked.
 ///

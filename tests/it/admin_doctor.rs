@@ -9,6 +9,8 @@ use countersign::service::doctor::{self, Finding, State};
 use countersign::service::{answer, end, heartbeat, withdraw};
 use sqlx::Executor;
 
+use crate::faulty::Faulty;
+use crate::server::Server;
 use crate::world::World;
 
 /// `who` asks for a role for `hours`.
@@ -105,8 +107,26 @@ async fn a_world_that_was_lived_in_has_no_finding() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[should_panic(expected = "countersign doctor --deep finds at the end of this test")]
+async fn a_test_that_leaves_a_world_wrong_behind_it_fails() {
+    let (world, ..) = lived_in().await;
+    let holder: String = world.one("select reference from person where user_name = 'yusuf.demir'").await;
+    world.directory().remove(&world.group("orders-db-readers").await, &holder).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[should_panic(expected = "countersign doctor --deep finds at the end of this test")]
+async fn a_test_that_leaves_a_program_wrong_behind_it_fails() {
+    let (_server, _, root) = Server::demo().await;
+    let token = "insert into api_token (id, token_hash, person_id, name, scopes, created_at, expires_at)
+                 select gen_random_uuid(), sha256('x'), id, 'of no event', '{}', clock(), clock() + interval '1 day' from person where user_name = 'bo.lind'";
+    assert_eq!(root.execute(token).await.unwrap().rows_affected(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_invariant_that_is_broken_is_found() {
     let (world, active, open) = lived_in().await;
+    world.tampered("every invariant is broken in turn");
     let grant = grant_of(&world, active).await;
     let (active, open) = (active.0, open.0);
     let ended: uuid::Uuid = world.one("select id from access_grant where end_reason = 'expired'").await;
@@ -240,13 +260,13 @@ async fn a_request_that_should_have_timed_out_and_a_late_directory_are_found() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_does_not_answer_is_a_finding() {
-    let world = World::new().await;
+    let faulty = Faulty::start().await;
+    let world = World::behind(&faulty).await;
     world.turn().await;
-    let World { ctx, demo, .. } = world;
-    demo.stop().await;
-    let findings = doctor::deep(&ctx).await.unwrap();
+    faulty.down(true);
+    let findings = doctor::deep(&world.ctx).await.unwrap();
     assert!(findings.iter().any(|f| f.invariant == 5 && f.sentence.contains("could not be read")), "{}", told(&findings));
-    let parts = doctor::look_over(&ctx).await.unwrap();
+    let parts = doctor::look_over(&world.ctx).await.unwrap();
     assert!(parts.iter().any(|p| p.name == "Directory main" && p.state == State::Bad), "{parts:?}");
 }
 

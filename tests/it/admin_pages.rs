@@ -3,7 +3,9 @@
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use chrono::Duration;
+use countersign::service::ctx::Ctx;
 use countersign::service::{end, heartbeat};
+use countersign::store::db::{Db, Settings};
 use countersign::web::metrics::{self, Metrics};
 use sqlx::Executor;
 use tower::ServiceExt;
@@ -12,13 +14,16 @@ use crate::admin_doctor::{answers, asks, grant_of};
 use crate::admin_log::anonymous;
 use crate::desk::Desk;
 use crate::faulty::Faulty;
-use crate::world::World;
+use crate::world::{World, superuser};
 
 /// Pages that auditors and administrators read.
 const READ: [&str; 4] = ["/admin", "/admin/policies", "/admin/provisioning", "/admin/directory"];
 
 async fn at_work() -> World {
-    let world = World::new().await;
+    works(World::new().await).await
+}
+
+async fn works(world: World) -> World {
     heartbeat::beat(&world.ctx, countersign::clock::new_id(), world.now()).await.unwrap();
     heartbeat::run_now(&world.ctx, "sweep:main").await.unwrap();
     world.turn().await;
@@ -108,7 +113,8 @@ async fn a_failing_removal_is_on_the_overview_until_it_is_done() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_directory_page_tells_counts_differences_and_failures() {
-    let world = at_work().await;
+    let faulty = Faulty::start().await;
+    let world = works(World::behind(&faulty).await).await;
     let mut administrator = Desk::of(&world, "sofia.marin").await;
     let page = administrator.get("/admin/directory").await.fine();
     let people: i64 = world.one("select count(*) from person").await;
@@ -128,13 +134,12 @@ async fn the_directory_page_tells_counts_differences_and_failures() {
     let before: i64 = world.one("select count(*) from audit_event where kind like 'directory.%'").await;
     world.turn().await;
     assert_eq!(world.one::<i64>("select count(*) from audit_event where kind like 'directory.%'").await, before);
-    let World { ctx, demo, root, .. } = world;
-    demo.stop().await;
+    faulty.down(true);
     for _ in 0..2 {
-        heartbeat::run_now(&ctx, "sync:main").await.unwrap();
-        countersign::worker::step::turn(&ctx).await.unwrap_err();
+        heartbeat::run_now(&world.ctx, "sync:main").await.unwrap();
+        countersign::worker::step::turn(&world.ctx).await.unwrap_err();
     }
-    let failed: i64 = sqlx::query_scalar("select count(*) from audit_event where kind = 'directory.failed'").fetch_one(&root).await.unwrap();
+    let failed: i64 = world.one("select count(*) from audit_event where kind = 'directory.failed'").await;
     assert!((1..=2).contains(&failed), "{failed}: once for the reading, once for the comparison");
     let page = administrator.get("/admin/directory").await.fine();
     assert!(page.one("section.panel h2").contains("Failing") && page.text.contains("Could not read directory main"));
@@ -251,12 +256,12 @@ async fn the_metrics_tell_what_is_owed_and_every_answer_has_an_id() {
     assert_ne!(bo.send(request).await.headers["x-request-id"], "mine");
     asks(&world, "bo.lind", "orders-db", "reader", 1).await;
 
-    let scrape = async |metrics: Metrics| {
-        let response = metrics::router(world.ctx.clone(), metrics).oneshot(Request::get("/metrics").body(Body::empty()).unwrap()).await.unwrap();
+    let scrape = async |ctx: Ctx, metrics: Metrics| {
+        let response = metrics::router(ctx, metrics).oneshot(Request::get("/metrics").body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap()
     };
-    let text = scrape(app.metrics.clone()).await;
+    let text = scrape(world.ctx.clone(), app.metrics.clone()).await;
     for line in [
         "countersign_http_requests_total{method=\"GET\",route=\"/catalog\",status=\"200\"} 1",
         "countersign_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} 1",
@@ -273,6 +278,8 @@ async fn the_metrics_tell_what_is_owed_and_every_answer_has_an_id() {
     assert!(!text.contains("secret") && text.ends_with("# EOF\n"));
     // The metrics are not on the pages' address.
     assert_eq!(bo.get("/metrics").await.status, StatusCode::NOT_FOUND);
-    world.ctx.db.close().await;
-    assert!(scrape(app.metrics.clone()).await.contains("countersign_database_up 0"));
+    let settings = Settings { owner: Some(superuser().database(&world.database)), app: None, max_connections: 2 };
+    let cut_off = Ctx { db: Db::connect(&settings).await.unwrap(), ..world.ctx.clone() };
+    cut_off.db.close().await;
+    assert!(scrape(cut_off, app.metrics.clone()).await.contains("countersign_database_up 0"));
 }

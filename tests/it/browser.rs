@@ -23,6 +23,9 @@ use crate::server::eventually;
 /// The rules that WCAG 2.2 AA comes down to, as axe-core tags them.
 const WCAG: [&str; 5] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
+/// The longest that a page may take to become what is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// What a page is looked at in: name, colour scheme, width.
 const VIEWS: [(&str, &str, u32); 4] = [("light-1280", "light", 1280), ("dark-1280", "dark", 1280), ("light-390", "light", 390), ("dark-390", "dark", 390)];
 
@@ -142,18 +145,30 @@ impl Browser {
 
     /// What is to be read on it; nothing while it is being loaded.
     pub async fn text(&self) -> String {
-        let text = self.client.execute("return document.body ? document.body.innerText : ''", vec![]).await.unwrap_or_default();
+        let read = "return document.readyState !== 'loading' && document.body ? document.body.innerText : ''";
+        let text = self.client.execute(read, vec![]).await.unwrap_or_default();
         text.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     /// That all of these can be read on it, as soon as it is there.
     pub async fn sees(&self, texts: &[&str]) {
-        let until = Instant::now() + Duration::from_secs(10);
-        loop {
+        self.until(|| async {
             let text = self.text().await.to_lowercase();
-            let Some(missing) = texts.iter().find(|wanted| !text.contains(&wanted.to_lowercase())) else { return };
-            assert!(Instant::now() < until, "{missing:?} is not at {}: {}", self.path().await, self.text().await);
-        }
+            texts.iter().find(|wanted| !text.contains(&wanted.to_lowercase())).map_or(Ok(()), |missing| Err(format!("{missing:?} cannot be read")))
+        })
+        .await;
+    }
+
+    /// That its address is this, as soon as it is there.
+    pub async fn is_at(&self, path: &str) {
+        self.until(|| async { if self.path().await == path { Ok(()) } else { Err(format!("it is not {path}")) } }).await;
+    }
+
+    /// That there is something to be seen which a CSS selector finds, as soon as it is there.
+    pub async fn shows(&self, selector: &str) {
+        let shown = format!("return [...document.querySelectorAll({})].some(e => e.checkVisibility())", json!(selector));
+        self.until(|| async { if self.run(&shown).await.is_ok_and(|shown| shown == true) { Ok(()) } else { Err(format!("{selector:?} does not show")) } })
+            .await;
     }
 
     /// That none of these can be read on it.
@@ -173,47 +188,63 @@ impl Browser {
         .await;
     }
 
-    /// What can be clicked and says this: the shortest that does. Within `within`, a CSS selector.
-    async fn clickable(&self, within: &str, text: &str) -> Element {
-        let mut found: Vec<(usize, Element)> = Vec::new();
-        let mut seen = Vec::new();
-        for element in self.client.find_all(Locator::Css(&format!("{within} :is(a, button, summary, label)"))).await.unwrap() {
-            if !element.is_displayed().await.unwrap() {
-                continue;
-            }
-            let said = element.text().await.unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-            if said.to_lowercase().contains(&text.to_lowercase()) {
-                found.push((said.len(), element));
-            }
-            seen.push(said);
+    /// Looks again and again until `look` finds something, at most [`PATIENCE`]: a page may still be on its way, or be replaced while it
+    /// is looked at. What `look` says last is why it was in vain.
+    async fn until<T, F: Future<Output = Result<T, String>>>(&self, mut look: impl FnMut() -> F) -> T {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let why = match look().await {
+                Ok(found) => return found,
+                Err(why) => why,
+            };
+            assert!(Instant::now() < until, "{why}, at {}: {}", self.path().await, self.text().await);
         }
-        let at = self.path().await;
-        found.into_iter().min_by_key(|(length, _)| *length).unwrap_or_else(|| panic!("nothing says {text:?} at {at}: {seen:?}")).1
     }
 
-    /// Clicks what says this.
+    /// What can be clicked and says this: the shortest that does. Within `within`, a CSS selector.
+    async fn clickable(&self, within: &str, text: &str) -> Result<Element, CmdError> {
+        let mut found: Vec<(usize, Element)> = Vec::new();
+        for element in self.client.find_all(Locator::Css(&format!("{within} :is(a, button, summary, label)"))).await? {
+            let said = element.text().await?.split_whitespace().collect::<Vec<_>>().join(" ");
+            if said.to_lowercase().contains(&text.to_lowercase()) && element.is_displayed().await? {
+                found.push((said.len(), element));
+            }
+        }
+        let least = found.into_iter().min_by_key(|(length, _)| *length);
+        least.map(|(_, element)| element).ok_or_else(|| CmdError::InvalidArgument(text.into(), "nothing that can be clicked says so".into()))
+    }
+
+    /// Clicks what says this, as soon as it is there.
     pub async fn click(&self, text: &str) {
         self.click_in("body", text).await;
     }
 
-    /// Clicks what says this within a CSS selector.
+    /// Clicks what says this within a CSS selector, as soon as it is there.
     pub async fn click_in(&self, within: &str, text: &str) {
-        self.clickable(within, text).await.click().await.unwrap_or_else(|error| panic!("{text:?} cannot be clicked: {error}"));
+        // A click that failed did nothing; one that was made is never made twice.
+        self.until(|| async {
+            let clicked = async { self.clickable(within, text).await?.click().await };
+            clicked.await.map_err(|error: CmdError| format!("{text:?} cannot be clicked: {error}"))
+        })
+        .await;
     }
 
-    /// The field with this label.
+    /// The field with this label, as soon as it is there.
     async fn field(&self, label: &str) -> Element {
-        for element in self.client.find_all(Locator::Css("label")).await.unwrap() {
-            if element.prop("textContent").await.unwrap().unwrap_or_default().to_lowercase().contains(&label.to_lowercase())
-                && let Some(id) = element.attr("for").await.unwrap()
-            {
-                let field = self.client.find(Locator::Id(&id)).await.unwrap();
-                if field.is_displayed().await.unwrap() {
-                    return field;
+        let find = async || {
+            for element in self.client.find_all(Locator::Css("label")).await? {
+                if element.prop("textContent").await?.unwrap_or_default().to_lowercase().contains(&label.to_lowercase())
+                    && let Some(id) = element.attr("for").await?
+                {
+                    let field = self.client.find(Locator::Id(&id)).await?;
+                    if field.is_displayed().await? {
+                        return Ok(field);
+                    }
                 }
             }
-        }
-        panic!("no field {label:?} at {}", self.path().await)
+            Err(CmdError::InvalidArgument(label.into(), "no field has it".into()))
+        };
+        self.until(|| async { find().await.map_err(|error: CmdError| format!("no field {label:?}: {error}")) }).await
     }
 
     /// Types into the field with this label, in place of what is there.
@@ -238,10 +269,11 @@ impl Browser {
 
     /// Signs out here and at the directory.
     pub async fn sign_out(&self) {
+        self.shows("details.me summary").await;
         self.client.find(Locator::Css("details.me summary")).await.unwrap().click().await.unwrap();
         self.click("Sign out").await;
         self.sees(&["You are signed out"]).await;
-        assert_eq!(self.path().await, "/signed-out");
+        self.is_at("/signed-out").await;
     }
 
     /// Presses keys where the focus is.
@@ -297,8 +329,19 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]})).await;
         let metrics = json!({"width": width, "height": if width < 600 { 844 } else { 900 }, "deviceScaleFactor": 1, "mobile": width < 600});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
-        // Colours fade from one scheme to the other; what is half-way is no page of ours.
-        self.run("document.getAnimations().forEach(a => a.effect.getComputedTiming().endTime === Infinity ? a.cancel() : a.finish())").await.unwrap();
+        // The page learns of it with one of its next frames, and then colours fade from one scheme to the other; what is half-way is
+        // no page of ours. So: told, drawn, and nothing moves any more.
+        let still = format!(
+            "const done = arguments[0]; const tell = () => done(
+               document.readyState === 'complete' && matchMedia('(width: {width}px) and (prefers-color-scheme: {scheme})').matches && document.getAnimations().length === 0);
+             document.getAnimations().forEach(a => a.effect.getComputedTiming().endTime === Infinity ? a.cancel() : a.finish());
+             document.fonts.ready.then(() => requestAnimationFrame(() => requestAnimationFrame(tell)));"
+        );
+        self.until(|| async {
+            let found = self.client.execute_async(&still, vec![]).await.map_err(|error| error.to_string())?;
+            if found == true { Ok(()) } else { Err(format!("the page does not come to rest as {scheme}, {width} wide")) }
+        })
+        .await;
     }
 
     async fn look_as_before(&self) {

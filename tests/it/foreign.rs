@@ -128,9 +128,10 @@ async fn the_whole_path_works_with_servers_nobody_here_wrote_by_configuration_al
         let (out, error) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
         assert!(said.status.success() && out.contains(wanted), "{command}: {out} {error}");
     }
-    let server = Server::start(port, &[], &settings);
+    let mut server = Server::start(port, &[], &settings);
     server.ready().await;
     database.1.execute(MOVABLE_CLOCK).await.unwrap();
+    server.at_end = Some(database.1.clone());
 
     // Asked, approved, given.
     let mut alice = sign_in(&site, "alice").await;

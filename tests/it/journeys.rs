@@ -67,7 +67,7 @@ async fn access_is_asked_for_approved_held_and_returned_and_the_csv_proves_it() 
     bo.fill("Search roles", "orders read").await;
     bo.press(&Key::Enter.to_string()).await;
     bo.sees(&["Only what I may ask for", "Orders DB", "Read-only"]).await;
-    assert_eq!(bo.path().await, "/catalog");
+    bo.is_at("/catalog").await;
     bo.click("Ask for Orders DB Read-only").await;
     bo.sees(&["What will happen", "Mara Voss", "Standard access", "The clock starts when you have access"]).await;
     bo.click("1 hour").await;
@@ -83,7 +83,7 @@ async fn access_is_asked_for_approved_held_and_returned_and_the_csv_proves_it() 
     mara.sees(&["Bo Lind asks for Orders DB Read-only for 1 hour", WHY]).await;
     mara.click("Bo Lind asks for").await;
     mara.sees(&["You are asked because"]).await;
-    assert_eq!(mara.path().await, request);
+    mara.is_at(&request).await;
     mara.sees(&["Bo Lind, Data", "You are asked because", WHY, "Standard access", "Department"]).await;
     mara.click("Approve for 1 hour").await;
     mara.sees(&["Approved", "last approval it needed"]).await;
@@ -133,16 +133,21 @@ async fn access_is_asked_for_approved_held_and_returned_and_the_csv_proves_it() 
     wei.sees_not(&["Approve for", "Revoke", "What you can do"]).await;
 
     let sofia = demo.browser("Sofía Marín").await;
-    for (link, wanted) in
-        [("Overview", "The parts"), ("Policies", "Standard access"), ("Provisioning", "orders-db-readers"), ("Directory", "Groups"), ("Log", "Bo Lind")]
-    {
+    for (link, path, wanted) in [
+        ("Overview", "/admin", "The parts"),
+        ("Policies", "/admin/policies", "Standard access"),
+        ("Provisioning", "/admin/provisioning", "orders-db-readers"),
+        ("Directory", "/admin/directory", "Groups"),
+        ("Log", "/log", "Bo Lind"),
+    ] {
         sofia.click_in(".nav", link).await;
+        sofia.is_at(path).await;
         sofia.sees(&[wanted]).await;
     }
     sofia.sign_out().await;
     sofia.sees(&["You are signed out"]).await;
     sofia.go("/admin").await;
-    assert_eq!(sofia.path().await, "/sign-in", "and out is out");
+    sofia.is_at("/sign-in").await;
     for browser in [&bo, &mara, &wei, &sofia] {
         is_quiet(browser).await;
     }
@@ -221,7 +226,7 @@ async fn everything_works_in_a_browser_without_scripts() {
     mara.click("Queue").await;
     mara.click_in(".qrow-act", "Approve").await;
     mara.sees(&["Nothing waits for you"]).await;
-    assert_eq!(mara.path().await, "/queue");
+    mara.is_at("/queue").await;
     demo.member("orders-db-readers", "Bo Lind", true).await;
 
     bo.go(&request).await;
@@ -246,6 +251,7 @@ async fn everything_works_with_the_keyboard_alone() {
     bo.press(&enter).await;
     bo.sees(&["What do you need access to?"]).await;
     // The search has the focus; what is typed goes there.
+    bo.shows("[data-search]:focus").await;
     bo.press("orders read").await;
     bo.press(&enter).await;
     bo.sees(&["Only what I may ask for"]).await;
@@ -274,6 +280,7 @@ async fn everything_works_with_the_keyboard_alone() {
     bo.until_it_says("left until").await;
     bo.tab_to("Return Orders DB").await;
     bo.press(&space).await;
+    bo.shows("details.ask[open] button").await;
     bo.tab_to("Return it now").await;
     bo.press(&enter).await;
     bo.sees(&["Returned"]).await;
@@ -344,9 +351,11 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     look(&mara, "/", "home-approver").await;
     look(&mara, "/queue", "queue").await;
     mara.click_in(".qrow-act", "Deny").await;
+    mara.shows("details.ask[open] textarea:focus").await;
     look(&mara, "", "queue-deny").await;
     look(&mara, &request, "request-card").await;
     mara.click_in(".card-acts", "Approve for less").await;
+    mara.shows("details.ask[open] :focus").await;
     look(&mara, "", "request-card-less").await;
     mara.go("/catalog?q=Data+warehouse+Analyst").await;
     mara.click("Data warehouse Analyst").await;
@@ -357,6 +366,7 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     look(&wei, "/queue", "queue-empty").await;
     look(&wei, "/log", "log").await;
     wei.click("Download what is shown").await;
+    wei.shows("details.downloads[open] a").await;
     look(&wei, "", "log-downloads").await;
 
     let sofia = demo.browser("Sofía Marín").await;

@@ -7,7 +7,9 @@
 
 use chrono::Duration;
 use countersign::domain::approval::Answer;
+use countersign::domain::event::Channel;
 use countersign::domain::request::RequestStatus;
+use countersign::service::api_token::{self, NewToken};
 use countersign::store::db;
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
@@ -74,14 +76,10 @@ async fn past(world: &World) -> Past {
         .await
         .unwrap();
     // And has had a token, which was revoked.
-    sqlx::query(
-        "insert into countersign.api_token (id, token_hash, person_id, name, scopes, created_at, expires_at, revoked_at)
-         values (gen_random_uuid(), sha256('x'), $1, 'old', '{}', countersign.clock(), countersign.clock() + interval '1 day', countersign.clock())",
-    )
-    .bind(world.person("bo.lind").await.0)
-    .execute(&world.root)
-    .await
-    .unwrap();
+    let bo = world.by("bo.lind").await;
+    let new = NewToken { person: bo.person, name: "old".into(), scopes: vec!["events:read".into()], expires_at: world.now() + Duration::days(1) };
+    let token = api_token::create(&world.ctx, &bo.actor(), Channel::Web, &new).await.unwrap();
+    api_token::revoke(&world.ctx, &bo.actor(), false, Channel::Web, token.id).await.unwrap();
     let version = |request: Uuid| async move {
         sqlx::query_scalar("select policy_version_id from countersign.request where id = $1").bind(request).fetch_one(&world.root).await.unwrap()
     };

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use countersign::demo::company::Company;
 use countersign::service::doctor;
 use countersign::service::sign_in::{self, Rules, Vouched};
-use countersign::service::sweep::sweep;
 use reqwest::Url;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection};
+use tokio::runtime::Handle;
 
 use crate::client::Client;
 use crate::idp::free_port;
@@ -67,9 +67,19 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: 
     }
 }
 
+/// A process; dropping it kills it.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
 /// A running server; dropping it kills it.
 pub struct Server {
-    child: Child,
+    child: Process,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     said: Arc<Mutex<String>>,
@@ -79,6 +89,8 @@ pub struct Server {
     pub data: Arc<tempfile::TempDir>,
     /// How long the last start took until it listened.
     pub took: Duration,
+    /// Its database, whose clock can be moved, when it is to be looked at when the test is over.
+    pub at_end: Option<PgPool>,
 }
 
 impl Server {
@@ -91,17 +103,18 @@ impl Server {
         let arguments: Vec<String> = ["serve"].iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
         let said = Arc::new(Mutex::new(String::new()));
         let (child, took) = launch(&arguments, &environment, &said);
-        Self { child, arguments, environment, said, url: format!("http://{listen}"), data, took }
+        Self { child, arguments, environment, said, url: format!("http://{listen}"), data, took, at_end: None }
     }
 
     /// A server with a demo directory of its own, over a fresh database. Returns also the directory's address, and the database.
     pub async fn demo() -> (Self, String, PgPool) {
         let database = fresh_database().await;
         let demo = format!("127.0.0.1:{}", free_port());
-        let server = Self::start(free_port(), &["--demo"], &[("DATABASE_URL", &database_url(&database)), ("COUNTERSIGN_DEMO__LISTEN", &demo)]);
+        let mut server = Self::start(free_port(), &["--demo"], &[("DATABASE_URL", &database_url(&database)), ("COUNTERSIGN_DEMO__LISTEN", &demo)]);
         server.ready().await;
         let root = root(&database).await;
         root.execute(MOVABLE_CLOCK).await.unwrap();
+        server.at_end = Some(root.clone());
         (server, format!("http://{demo}"), root)
     }
 
@@ -113,8 +126,8 @@ impl Server {
 
     /// Ends it as a power cut would, with SIGKILL.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child.0.kill().unwrap();
+        self.child.0.wait().unwrap();
     }
 
     /// Starts it again with the same settings.
@@ -128,10 +141,35 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Gives the worker the two minutes in which it must do what is owed, then asks the program itself: `countersign doctor --deep`.
+    async fn last_look(&self, root: &PgPool) {
+        for _ in 0..2 {
+            root.execute("update test_shift set by = by + interval '61 seconds'").await.unwrap();
+            eventually("the worker has done what is due", || async {
+                let sql = "select exists (select 1 from worker where beat_at > clock() - interval '20 seconds') and not exists (
+                    select 1 from target where next_at <= clock() or lease_until is not null
+                    union all select 1 from access_grant where status = 'active' and ends_at <= clock() or status = 'scheduled' and starts_at <= clock()
+                    union all select 1 from request where status in ('pending', 'needs_info') and step_due_at <= clock())";
+                sqlx::query_scalar::<_, bool>(sql).fetch_one(root).await.unwrap().then_some(())
+            })
+            .await;
+        }
+        let more = self.arguments.iter().skip(1);
+        let said = program().args(["doctor", "--deep"]).args(more).envs(self.environment.iter().cloned()).output().unwrap();
+        let (out, error) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        assert!(said.status.success() && out.contains("Every one of them holds."), "countersign doctor --deep finds at the end of this test:\n{out}{error}");
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
+        // A test that failed has said why already.
+        if !std::thread::panicking()
+            && let Some(root) = self.at_end.take()
+        {
+            tokio::task::block_in_place(|| Handle::current().block_on(self.last_look(&root)));
+        }
         if std::thread::panicking() {
             let said = self.log();
             let tail: Vec<&str> = said.lines().rev().take(40).collect();
@@ -141,7 +179,7 @@ impl Drop for Server {
 }
 
 /// Starts the program and reads what it says until it listens; goes on reading on a thread of its own.
-fn launch(arguments: &[String], environment: &[(String, String)], said: &Arc<Mutex<String>>) -> (Child, Duration) {
+fn launch(arguments: &[String], environment: &[(String, String)], said: &Arc<Mutex<String>>) -> (Process, Duration) {
     let began = Instant::now();
     let mut child = program().args(arguments).envs(environment.iter().cloned()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (tell, told) = mpsc::channel();
@@ -161,17 +199,18 @@ fn launch(arguments: &[String], environment: &[(String, String)], said: &Arc<Mut
     }
     drop(tell);
     if told.recv_timeout(PATIENCE).is_err() {
-        _ = child.kill();
-        _ = child.wait();
+        drop(Process(child));
         panic!("it does not start: {}", said.lock().unwrap());
     }
-    (child, began.elapsed())
+    (Process(child), began.elapsed())
 }
 
 /// The real program over a world's database, before the world's directory, which outlives it.
+///
+/// When its test is over the server is killed first, and the world's last look finds what a new worker makes of what it left.
 pub struct Town {
-    pub world: World,
     pub server: Server,
+    pub world: World,
 }
 
 impl Town {
@@ -186,8 +225,6 @@ impl Town {
         let world = World::before(&format!("http://127.0.0.1:{port}"), company, reach).await;
         world.turn().await;
         world.apply(&crate::world::catalog()).await;
-        // Who was a member before is on record from the beginning.
-        sweep(&world.ctx, "main").await.unwrap();
         let database = database_url(&world.database);
         let own = [
             ("DATABASE_URL", database.as_str()),
@@ -202,7 +239,7 @@ impl Town {
         let settings: Vec<_> = own.iter().chain(settings).copied().collect();
         let server = Server::start(port, &[], &settings);
         server.ready().await;
-        Self { world, server }
+        Self { server, world }
     }
 
     /// Waits until a request's grant has this status.

@@ -308,6 +308,7 @@ async fn every_statement_of_the_store_fits_the_schema_and_what_the_application_m
         let fault = plan(&mut connection, &Statement { path: "src/store/x.rs".into(), line: 7, text: text.into() }).await.unwrap_err();
         assert!(fault.starts_with("src/store/x.rs:7: ") && fault.contains(wrong) && fault.ends_with(text), "{fault}");
     }
+    connection.execute("reset role").await.unwrap();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::faulty::Faulty;
 use chrono::{DateTime, Duration, Utc};
@@ -16,12 +16,14 @@ use countersign::domain::id::{PersonId, RoleId};
 use countersign::service::apply::{self, Applied};
 use countersign::service::ctx::{Access, By, Ctx, Provisioning};
 use countersign::service::error::ServiceError;
+use countersign::service::{doctor, lapse, sweep};
 use countersign::store::db::{self, Db};
 use countersign::store::policy::Policies;
 use countersign::store::separation::Separations;
 use countersign::worker::step;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OnceCell};
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -73,8 +75,10 @@ pub enum Reach<'a> {
 }
 
 /// A database, a directory, a clock and the services between them. Everything in it is dropped with it but the database, which goes
-/// with the throwaway server.
+/// with the throwaway server. Every test with a world ends with `countersign doctor --deep`, which may find nothing.
 pub struct World {
+    /// The last look; first, so that everything else is still there.
+    end: AtEnd,
     /// What the services work with, as the application's role.
     pub ctx: Ctx,
     /// The database as its superuser, to look at and to tamper with.
@@ -130,10 +134,11 @@ impl World {
         let root =
             PgPoolOptions::new().max_connections(2).connect_with(owner.options([("search_path", "countersign"), ("statement_timeout", "60s")])).await.unwrap();
         let demo = demo::serve::start(demo_settings(public_url, company), clock.clone()).await.unwrap();
+        let (demo_base, is_demo) = (demo.scim_base(), !matches!(reach, Reach::At(_)));
         let base = match reach {
-            Reach::Demo => demo.scim_base(),
+            Reach::Demo => demo_base.clone(),
             Reach::Through(faulty) => {
-                faulty.before(&demo.scim_base());
+                faulty.before(&demo_base);
                 faulty.base.clone()
             }
             Reach::At(base) => base,
@@ -151,8 +156,18 @@ impl World {
             recent: Default::default(),
             paused: Arc::new(Mutex::new(BTreeMap::new())),
         };
-        let straight = Directory::Scim(Scim::new(&http::Settings::new(&demo.scim_base(), SCIM_TOKEN), ctx.clock.clone()).unwrap());
-        Self { ctx, root, database, demo, straight, scim_base: base }
+        let straight = |base: &str| Directory::Scim(Scim::new(&http::Settings::new(base, SCIM_TOKEN), ctx.clock.clone()).unwrap());
+        let end = AtEnd {
+            ctx: Ctx {
+                directories: Arc::new(BTreeMap::from([("main".to_owned(), straight(if is_demo { &demo_base } else { &base }))])),
+                paused: Arc::default(),
+                ..ctx.clone()
+            },
+            root: root.clone(),
+            tampered: OnceLock::new(),
+        };
+        let straight = straight(&demo_base);
+        Self { end, ctx, root, database, demo, straight, scim_base: base }
     }
 
     /// Now, by the world's clock.
@@ -162,12 +177,12 @@ impl World {
 
     /// Moves the clock forward, of the database and of the services alike.
     pub async fn advance(&self, by: Duration) {
-        sqlx::query("update countersign.test_shift set by = by + make_interval(secs => $1)")
-            .bind(by.num_milliseconds() as f64 / 1000.0)
-            .execute(&self.root)
-            .await
-            .unwrap();
-        self.ctx.clock.set(self.ctx.db.clock().await.unwrap());
+        advance(&self.ctx, &self.root, by).await;
+    }
+
+    /// Says that this test breaks on purpose what must always hold, and how; nobody looks at its end.
+    pub fn tampered(&self, why: &'static str) {
+        self.end.tampered.set(why).expect("a world is tampered with for one reason");
     }
 
     /// Lets the worker do everything that is due.
@@ -183,7 +198,12 @@ impl World {
 
     /// Applies a catalog file that may have faults.
     pub async fn try_apply(&self, text: &str) -> Result<Applied, ServiceError> {
-        apply::run(&self.ctx.db, &self.ctx.directories, &self.ctx.clock, (text, "catalog.toml"), (Actor::System, Channel::Cli)).await
+        let applied = apply::run(&self.ctx.db, &self.ctx.directories, &self.ctx.clock, (text, "catalog.toml"), (Actor::System, Channel::Cli)).await?;
+        if applied.plan.is_good() {
+            // Who was a member before is on record from the beginning.
+            sweep::sweep(&self.ctx, "main").await?;
+        }
+        Ok(applied)
     }
 
     /// Somebody by login name, as a signed-in browser.
@@ -269,6 +289,47 @@ impl World {
     /// Kinds of the events of a request, in order.
     pub async fn history(&self, request: uuid::Uuid) -> Vec<String> {
         sqlx::query_scalar("select kind from countersign.audit_event where request_id = $1 order by id").bind(request).fetch_all(&self.root).await.unwrap()
+    }
+}
+
+async fn advance(ctx: &Ctx, root: &PgPool, by: Duration) {
+    let seconds = by.num_milliseconds() as f64 / 1000.0;
+    sqlx::query("update countersign.test_shift set by = by + make_interval(secs => $1)").bind(seconds).execute(root).await.unwrap();
+    ctx.clock.set(ctx.db.clock().await.unwrap());
+}
+
+/// Looks at a world when its test is over.
+struct AtEnd {
+    /// The world's, before the directory itself: nothing misbehaves any more.
+    ctx: Ctx,
+    root: PgPool,
+    /// Why nobody is to look.
+    tampered: OnceLock<&'static str>,
+}
+
+impl AtEnd {
+    /// Gives the worker the two minutes in which it must do what is owed: claims of the dead lapse after one, and removals are read
+    /// back once more. People are not read and groups not compared in them, as that would explain or mend what is to be found here.
+    async fn look(&self) -> Vec<doctor::Finding> {
+        self.ctx.clock.set(self.ctx.db.clock().await.unwrap());
+        for wait in [61, 61, 0] {
+            lapse::lapse(&self.ctx).await.unwrap();
+            step::drain(&self.ctx).await.unwrap();
+            advance(&self.ctx, &self.root, Duration::seconds(wait)).await;
+        }
+        doctor::deep(&self.ctx).await.unwrap()
+    }
+}
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        // A test that failed has said why already.
+        if std::thread::panicking() || self.tampered.get().is_some() {
+            return;
+        }
+        let findings = tokio::task::block_in_place(|| Handle::current().block_on(self.look()));
+        let told: String = findings.iter().map(|finding| format!("\n  {finding}")).collect();
+        assert!(findings.is_empty(), "countersign doctor --deep finds at the end of this test:{told}");
     }
 }
 

@@ -85,7 +85,8 @@ fn groups_are_known_by_reference_and_by_name_in_any_case() {
             let checked = when("department", operator, values).check(&person(&["Data"], &groups));
             assert_eq!((checked.met, checked.attribute.as_str()), (met, "groups"), "{} {values:?}", operator.word());
             // Of many groups those that matter are kept.
-            let seen = groups.iter().filter(|(reference, name)| values.iter().any(|v| v == reference || (!v.is_empty() && same(v, name)))).map(|(_, name)| *name);
+            let seen =
+                groups.iter().filter(|(reference, name)| values.iter().any(|v| v == reference || (!v.is_empty() && same(v, name)))).map(|(_, name)| *name);
             assert_eq!(checked.seen, seen.collect::<Vec<_>>());
         }
     }

@@ -70,7 +70,8 @@ fn expected(policies: &[AccessPolicy], separation: &[SeparationRule], person: &P
     let longer = |limit: Option<Seconds>| limit.is_none_or(|limit| ask.duration.is_none_or(|d| d > limit));
     let rules = |verdict| {
         policy.auto_rules.iter().filter(move |rule| rule.verdict == verdict).map(|rule| {
-            let fits = (rule.risks.is_empty() || rule.risks.contains(&ask.risk)) && longer(rule.longer_than) && (rule.at_most.is_none() || !longer(rule.at_most));
+            let fits =
+                (rule.risks.is_empty() || rule.risks.contains(&ask.risk)) && longer(rule.longer_than) && (rule.at_most.is_none() || !longer(rule.at_most));
             if fits { truth(&rule.conditions, person) } else { Some(false) }
         })
     };
@@ -81,7 +82,9 @@ fn expected(policies: &[AccessPolicy], separation: &[SeparationRule], person: &P
     // 8.
     let steps = |procedure: &ApprovalProcedure| {
         let truths: Vec<_> = (procedure.steps.iter())
-            .map(|step| ((step.when.risks.is_empty() || step.when.risks.contains(&ask.risk)) && longer(step.when.longer_than), truth(&step.when.conditions, person)))
+            .map(|step| {
+                ((step.when.risks.is_empty() || step.when.risks.contains(&ask.risk)) && longer(step.when.longer_than), truth(&step.when.conditions, person))
+            })
             .map(|(fits, truth)| if fits { truth } else { Some(false) })
             .collect();
         let names = (1..).zip(&truths).filter(|(_, truth)| **truth != Some(false)).map(|(n, _)| format!("{} {n}", procedure.key));
@@ -128,7 +131,9 @@ fn conditions<'a>(policies: &'a mut [AccessPolicy], separation: &'a mut [Separat
         let extension = policy.extension.as_mut().and_then(|extension| extension.procedure.as_mut());
         all.extend(policy.procedure.iter_mut().chain(extension).flat_map(|procedure| &mut procedure.steps).map(|step| &mut step.when.conditions));
     }
-    all.extend(separation.iter_mut().filter_map(|rule| rule.procedure.as_mut()).flat_map(|procedure| &mut procedure.steps).map(|step| &mut step.when.conditions));
+    all.extend(
+        separation.iter_mut().filter_map(|rule| rule.procedure.as_mut()).flat_map(|procedure| &mut procedure.steps).map(|step| &mut step.when.conditions),
+    );
     all
 }
 
@@ -513,7 +518,13 @@ fn who_governs_must_be_known() {
 #[test]
 fn reporting_to_somebody_counts_at_any_depth() {
     let p = |who: &str| [policy("p", vec![], vec![allow(vec![when("", Operator::ReportsTo, &[who])])])];
-    for (who, outcome) in [("mara.voss", Outcome::NeedsApproval), ("INES.HEAD", Outcome::NeedsApproval), ("r-3", Outcome::NeedsApproval), ("R-3", Outcome::Refused), ("bo.lind", Outcome::Refused)] {
+    for (who, outcome) in [
+        ("mara.voss", Outcome::NeedsApproval),
+        ("INES.HEAD", Outcome::NeedsApproval),
+        ("r-3", Outcome::NeedsApproval),
+        ("R-3", Outcome::Refused),
+        ("bo.lind", Outcome::Refused),
+    ] {
         assert_eq!(decide_all(&p(who), &bo()).outcome, outcome, "{who}");
     }
     insta::assert_snapshot!(told(&decide_all(&p("kofi.asante"), &bo())), @"");
@@ -521,10 +532,12 @@ fn reporting_to_somebody_counts_at_any_depth() {
 
 #[test]
 fn a_conditional_step_is_part_of_it_when_all_that_it_names_holds() {
-    let security = When { conditions: vec![when("department", Operator::Is, &["Data"])], risks: vec![Risk::Elevated, Risk::Critical], longer_than: Some(Seconds(7_200)) };
+    let security =
+        When { conditions: vec![when("department", Operator::Is, &["Data"])], risks: vec![Risk::Elevated, Risk::Critical], longer_than: Some(Seconds(7_200)) };
     let usual = procedure("usual", vec![step("Manager", When::default(), ApproverSource::Manager), step("Security", security, ApproverSource::RoleOwner)]);
     let p = [AccessPolicy { procedure: Some(usual), ..policy("p", vec![], vec![allow(vec![])]) }];
-    let with = |risk, duration: Option<i64>, person: &PersonSnapshot| steps(&decide_ask(&p, &[], person, &Ask { risk, duration: duration.map(Seconds), ..ask() }));
+    let with =
+        |risk, duration: Option<i64>, person: &PersonSnapshot| steps(&decide_ask(&p, &[], person, &Ask { risk, duration: duration.map(Seconds), ..ask() }));
     assert_eq!(with(Risk::Critical, Some(7_201), &bo()), "usual 1, usual 2");
     assert_eq!(with(Risk::Critical, None, &bo()), "usual 1, usual 2", "without end is longer than anything");
     assert_eq!(with(Risk::Critical, Some(7_200), &bo()), "usual 1");
@@ -540,7 +553,8 @@ fn a_conditional_step_is_part_of_it_when_all_that_it_names_holds() {
 #[test]
 fn a_procedure_of_which_no_step_is_sure_refuses() {
     let only = When { conditions: vec![when("department", Operator::Is, &["Law"])], ..When::default() };
-    let p = [AccessPolicy { procedure: Some(procedure("usual", vec![step("Law", only, ApproverSource::Manager)])), ..policy("p", vec![], vec![allow(vec![])]) }];
+    let p =
+        [AccessPolicy { procedure: Some(procedure("usual", vec![step("Law", only, ApproverSource::Manager)])), ..policy("p", vec![], vec![allow(vec![])]) }];
     insta::assert_snapshot!(told(&decide_all(&p, &bo())), @"");
     let mut person = bo();
     person.attributes.clear();
@@ -554,7 +568,8 @@ fn a_procedure_of_which_no_step_is_sure_refuses() {
 
 #[test]
 fn auto_rules_approve_or_deny_without_asking_and_deny_wins() {
-    let on_call = AutoRule { risks: vec![Risk::Low], at_most: Some(Seconds(7_200)), ..auto("on-call", Verdict::Approve, vec![when("", Operator::MemberOf, &["sre"])]) };
+    let on_call =
+        AutoRule { risks: vec![Risk::Low], at_most: Some(Seconds(7_200)), ..auto("on-call", Verdict::Approve, vec![when("", Operator::MemberOf, &["sre"])]) };
     let never = AutoRule { longer_than: Some(Seconds(3_600)), ..auto("no interns", Verdict::Deny, vec![when("title", Operator::Contains, &["intern"])]) };
     let mut p = [AccessPolicy { auto_rules: vec![on_call, never], ..policy("p", vec![], vec![allow(vec![])]) }];
     let mut person = bo();

@@ -189,7 +189,7 @@ impl Seats<'_> {
     /// Whom a slot asks: the first source that has somebody.
     fn slot(&mut self, slot: &SlotEntry) -> SlotState {
         let asked = slot.sources.iter().map(|source| self.people(&source.value, slot.approvals)).find(|people| !people.is_empty()).unwrap_or_default();
-        SlotState { approvals: slot.approvals, asked: asked.into_iter().map(Into::into).collect(), approved_by: Vec::new() }
+        SlotState::asking(slot.approvals, asked)
     }
 
     fn people(&mut self, source: &SourceEntry, approvals: u32) -> Vec<PersonId> {

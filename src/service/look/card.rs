@@ -9,17 +9,19 @@ use crate::domain::approval::Deciding;
 use crate::domain::id::RoleId;
 use crate::domain::person::PersonSnapshot;
 use crate::domain::policy::AccessPolicy;
+use crate::domain::refusal::Refusal;
+use crate::domain::request::RequestStatus;
 use crate::domain::span::Seconds;
 use crate::service::answer::still_right;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::service::fetch;
-use crate::store::look_request::{self, CardRow, WholeRow};
+use crate::store::look_request::{self, Asked, CardRow, WholeRow};
 use crate::store::request::RequestRow;
 use crate::store::{catalog, person};
 
 use super::follow::{others, person_then};
-use super::request::{Card, Change, Fact, why_you};
+use super::request::{Card, Change, Fact, why_instead, why_you};
 use super::seen;
 
 /// How far back "before" looks.
@@ -58,6 +60,8 @@ pub(super) async fn card(
         }
         Err(other) => return Err(other),
     };
+    let paused = (deciding.status == RequestStatus::NeedsInfo).then(|| format!("{} You can still deny.", Refusal::QuestionOpen));
+    let not_now = paused.or(not_now);
     let person = today.as_ref().unwrap_or(&then);
     let mine = row.asked.iter().find(|a| a.step_no as usize == deciding.step_no && a.slot_no as usize == slot + 1 && a.person_id == Some(by.person.0));
     let first_name = row.beneficiary.split_whitespace().next().unwrap_or(&row.beneficiary);
@@ -72,7 +76,7 @@ pub(super) async fn card(
         digest: row.ask_digest.clone(),
         relation: (person.manager.as_deref() == Some(facts.viewer_reference.as_str())).then(|| "who reports to you".into()),
         first_look: mine.is_some_and(|a| a.first_viewed_at.is_none()),
-        why_you: mine.map(|a| why_you(&a.source, &a.source_label, Some(first_name))).unwrap_or_default(),
+        why_you: mine.map(|a| why_asked(a, first_name)).unwrap_or_default(),
         others: others(row, deciding, by.person),
         due: row.step_due_at,
         facts: facts_of(row, &facts, person, peers),
@@ -88,6 +92,11 @@ pub(super) async fn card(
         typed: String::new(),
         denies: false,
     })
+}
+
+fn why_asked(line: &Asked, first_name: &str) -> String {
+    let instead = why_instead(line.acting_as.as_deref().unwrap_or_default(), line.acting_for_name.as_deref());
+    instead.unwrap_or_else(|| why_you(&line.source, &line.source_label, Some(first_name)))
 }
 
 /// The policy's choices that are shorter than what stands now.
@@ -156,7 +165,8 @@ async fn changes(ctx: &Ctx, then: &PersonSnapshot, now: &PersonSnapshot) -> Resu
     let mut changes = Vec::new();
     let mut change = |what: &str, before: String, after: String| {
         if before != after {
-            let shown = |text: String| if text.is_empty() { "nothing".to_owned() } else { text };
+            // Of groups only those left and joined are told; of all else, what is there no more is "nothing".
+            let shown = |text: String| if text.is_empty() && what != "Groups" { "nothing".to_owned() } else { text };
             changes.push(Change { what: what.to_owned(), before: shown(before), after: shown(after) });
         }
     };

@@ -5,6 +5,9 @@ use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::store::find;
 
+/// The longest text that can name somebody, in bytes.
+const LONGEST_NAME: usize = 320;
+
 /// The application with this key.
 ///
 /// # Errors
@@ -28,6 +31,21 @@ pub async fn role(ctx: &Ctx, path: &str) -> Result<Option<RoleId>, ServiceError>
 /// When the database fails.
 pub async fn person(ctx: &Ctx, user_name: &str) -> Result<Option<PersonId>, ServiceError> {
     Ok(find::person(&ctx.db, user_name).await?.map(PersonId))
+}
+
+/// The active person whom `text` names as login, address or full name, if exactly one; nobody for text that names none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn colleague(ctx: &Ctx, text: &str) -> Result<Option<PersonId>, ServiceError> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > LONGEST_NAME || text.contains('\0') {
+        return Ok(None);
+    }
+    Ok(match find::colleagues(&ctx.db, text).await?[..] {
+        [only] => Some(PersonId(only)),
+        _ => None,
+    })
 }
 
 /// Whether the catalog has anything in it.

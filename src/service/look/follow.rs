@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::domain::approval::{Deciding, SlotState, may_answer};
+use crate::domain::act::{may_answer_question, may_ask_question, may_hand_on, may_nudge};
+use crate::domain::approval::{ActingAs, Deciding, Seat, SlotState, may_deny};
 use crate::domain::decide::{Decision, Outcome, TraceLine};
 use crate::domain::event::Fact;
 use crate::domain::grant::{Extended, GrantStatus, Lease, end, extend};
@@ -22,10 +23,10 @@ use crate::service::error::ServiceError;
 use crate::store::error::StoreError;
 use crate::store::look_request::{self, Asked, WholeRow};
 use crate::store::request::RequestRow;
-use crate::store::step;
+use crate::store::{question, step};
 
 use super::access::delivery_word;
-use super::request::{AskedRow, CanRequest, Delivery, Request, SlotRow, StepRow};
+use super::request::{AskedRow, CanRequest, Delivery, Question, Request, SlotRow, StepRow, how_asked};
 use super::shared::{CanGrant, EventRow, Person, PolicyName, RoleName};
 use super::{beside, card, role, trace, why};
 
@@ -42,8 +43,10 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
     };
     let now = ctx.clock.now();
     let flat = flat(&row);
-    let deciding = policy.as_ref().map(|policy| deciding(&flat, &step_states(&row.asked), policy));
-    let slot = deciding.as_ref().and_then(|deciding| may_answer(deciding, by.person).ok());
+    let states = step_states(&row.asked);
+    let deciding = policy.as_ref().map(|policy| deciding(&flat, &states, policy));
+    // A denial is taken also while a question waits, an approval not; the card says so.
+    let slot = deciding.as_ref().and_then(|deciding| may_deny(deciding, by.person).ok());
     let decision = decision(&row)?;
     let beside = beside::beside(ctx, by, &row, deciding.as_ref(), policy.as_deref(), &decision).await?;
     let mut card = match (slot, deciding.as_ref(), policy.as_ref()) {
@@ -54,10 +57,20 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
         card.not_now = Some(Refusal::RulesChanged.to_string());
     }
     let status = RequestStatus::parse(&row.status).ok_or_else(|| unreadable("status", &row.status))?;
+    let nudge = deciding.as_ref().map(|deciding| may_nudge(deciding, by.person, flat.nudged_at, now));
+    // Few requests are ever asked about.
+    let questions = if row.events.iter().any(|event| event.kind == "request.question_asked") { question::of_request(&ctx.db, row.id).await? } else { vec![] };
     let can = CanRequest {
         withdraw: withdraw(status, row.requester_id.into(), row.beneficiary_id.into(), by.person).is_ok(),
         approve: card.as_ref().is_some_and(|card| card.not_now.is_none()),
         deny: card.is_some(),
+        ask_question: deciding.as_ref().is_some_and(|deciding| may_ask_question(deciding, by.person).is_ok()),
+        answer_question: deciding.as_ref().is_some_and(|deciding| may_answer_question(deciding, by.person).is_ok()),
+        reassign: deciding.as_ref().is_some_and(|deciding| {
+            let lets = states.get(deciding.step_no.saturating_sub(1)).is_some_and(|step| step.reassign);
+            may_hand_on(deciding, by.person, lets).is_ok()
+        }),
+        nudge: nudge == Some(Ok(())),
         grant: can_grant(&row, by, policy.as_deref(), now),
     };
     let about_viewer = by.person.0 == row.beneficiary_id;
@@ -102,7 +115,17 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
         can,
         card,
         beside,
+        questions: questions.into_iter().map(asked_about).collect(),
+        nudge_again_at: match nudge {
+            Some(Err(Refusal::NudgedLately(left))) => left.after(now),
+            _ => None,
+        },
     })
+}
+
+fn asked_about(row: question::QuestionRow) -> Question {
+    let answer = row.answer.zip(row.answered_at).map(|(text, at)| (row.answered_by.unwrap_or_default(), text, at));
+    Question { by: row.asked_by, text: row.question, at: row.asked_at, answer }
 }
 
 /// Whether the request is the one that was shown: its digest names what an approval authorises, and it never changes.
@@ -186,17 +209,23 @@ fn step_states(asked: &[Asked]) -> Vec<step::StepRow> {
     for slot in slots(asked) {
         let Some(first) = slot.first() else { continue };
         if steps.len() < first.step_no as usize {
-            steps.push(step::StepRow { name: first.step.clone(), time_limit_s: first.time_limit_s, remind_every_s: None, reassign: false, slots: vec![] });
+            let (name, time_limit_s) = (first.step.clone(), first.time_limit_s);
+            steps.push(step::StepRow { name, time_limit_s, remind_every_s: None, reassign: first.reassign, slots: vec![] });
         }
         if let Some(step) = steps.last_mut() {
             step.slots.push(SlotState {
                 approvals: first.approvals.max(1) as u32,
-                asked: slot.iter().filter_map(|a| a.person_id).map(|person| PersonId(person).into()).collect(),
+                asked: slot.iter().filter_map(seat).collect(),
                 approved_by: slot.iter().filter(|a| a.verdict.as_deref() == Some("approve")).filter_map(|a| a.person_id).map(PersonId).collect(),
             });
         }
     }
     steps
+}
+
+fn seat(line: &Asked) -> Option<Seat> {
+    let acting_as = line.acting_as.as_deref().and_then(ActingAs::parse).unwrap_or_default();
+    Some(Seat { person: PersonId(line.person_id?), acting_as, acting_for: line.acting_for.map(PersonId), ended: line.ended_at.is_some() })
 }
 
 /// The lines of each slot, in order.
@@ -232,6 +261,10 @@ fn steps(row: &WholeRow) -> Vec<StepRow> {
                 since: first.opened_at,
                 due: row.step_due_at.filter(|_| is_current),
                 done_at: first.done_at,
+                paused_s: (is_current && row.status == "needs_info").then_some(row.step_left_s),
+                escalated_at: of_step().filter(|a| a.acting_as.as_deref() == Some("escalation")).filter_map(|a| a.assigned_at).min(),
+                reminded_at: reminded(row, first.step_no),
+                remind_at: row.remind_at.filter(|_| is_current),
                 slots: vec![],
             });
         }
@@ -247,6 +280,12 @@ fn steps(row: &WholeRow) -> Vec<StepRow> {
     steps
 }
 
+/// When who had not answered the step was reminded last.
+fn reminded(row: &WholeRow, step_no: i32) -> Option<DateTime<Utc>> {
+    let of_step = |event: &&look_request::Told| event.kind == "request.reminded" && event.data["step_no"].as_i64() == Some(step_no.into());
+    row.events.iter().rev().find(of_step).map(|event| event.at)
+}
+
 /// Whether some slot of the step lacks approvals.
 fn unfinished(row: &WholeRow, step_no: i32) -> bool {
     slots(&row.asked).filter(|slot| slot.first().is_some_and(|a| a.step_no == step_no)).any(|slot| {
@@ -258,6 +297,8 @@ fn unfinished(row: &WholeRow, step_no: i32) -> bool {
 fn asked(line: &Asked) -> Option<AskedRow> {
     Some(AskedRow {
         name: line.person.clone()?,
+        how: how_asked(line.acting_as.as_deref().unwrap_or_default(), line.acting_for_name.as_deref()),
+        ended: line.ended_at.is_some() && line.verdict.is_none(),
         viewed_at: line.first_viewed_at,
         decision: line.verdict.clone(),
         decided_at: line.decided_at,
@@ -351,7 +392,7 @@ fn events(row: &WholeRow) -> Vec<EventRow> {
             at: event.at,
             kind: event.kind.clone(),
             actor: event.actor.clone().unwrap_or_else(|| "Countersign".into()),
-            acting_for: None,
+            acting_for: acting_for(row, &event.data),
             channel: event.channel.clone(),
             // An event of a later version still has its kind.
             sentence: sentence.unwrap_or_else(|_| event.kind.replace(['.', '_'], " ")),
@@ -362,6 +403,12 @@ fn events(row: &WholeRow) -> Vec<EventRow> {
         }
     };
     row.events.iter().map(row_of).collect()
+}
+
+/// For whom somebody decided as a delegate, by the payload of their decision.
+fn acting_for(row: &WholeRow, data: &serde_json::Value) -> Option<String> {
+    let away = data["acting_as"].as_str()?.strip_prefix("delegate_of:")?;
+    row.asked.iter().find(|a| a.acting_for.is_some_and(|id| id.to_string() == away)).and_then(|a| a.acting_for_name.clone())
 }
 
 /// Names of those who still can answer the open step, besides `viewer`.

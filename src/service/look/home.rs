@@ -3,6 +3,7 @@
 use crate::domain::person::PersonSnapshot;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
+use crate::service::told::{self, NoticeRow};
 use crate::store::look_access::{self, Wanted};
 use crate::store::look_role::ShelfRow;
 
@@ -25,6 +26,8 @@ pub struct Home {
     pub suggested: Vec<RoleCard>,
     /// Whether people of my department hold them.
     pub by_peers: bool,
+    /// What I was told and have not put aside, newest first; at most eight.
+    pub told: Vec<NoticeRow>,
     /// What could not be said, and why.
     pub notice: Option<String>,
 }
@@ -41,8 +44,11 @@ const SUGGESTED: usize = 6;
 /// When the database fails.
 pub async fn home(ctx: &Ctx, by: &By) -> Result<Home, ServiceError> {
     let wanted = Wanted { live: ROWS, open: ROWS, ..Wanted::default() };
-    let (mine, (snapshot, notice)) =
-        tokio::try_join!(async { Ok(look_access::mine(&ctx.db, by.person.0, &wanted).await?) }, seen::person_if_known(ctx, by.person))?;
+    let (mine, told, (snapshot, notice)) = tokio::try_join!(
+        async { Ok(look_access::mine(&ctx.db, by.person.0, &wanted).await?) },
+        told::unseen(ctx, by, ROWS),
+        seen::person_if_known(ctx, by.person)
+    )?;
     let now = ctx.clock.now();
     let mut home = Home {
         access: vec![],
@@ -51,6 +57,7 @@ pub async fn home(ctx: &Ctx, by: &By) -> Result<Home, ServiceError> {
         requests_total: mine.first().map_or(0, |row| row.open_total),
         suggested: vec![],
         by_peers: true,
+        told,
         notice,
     };
     let mut known = Vec::new();

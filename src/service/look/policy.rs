@@ -194,13 +194,13 @@ fn summary(policy: &AccessPolicy) -> String {
         None => "approved at once".into(),
         Some(procedure) => {
             let step = |step: &crate::domain::policy::Step| {
-                let slots = step.slots.iter().map(|slot| if slot.approvals > 1 { format!("{} of {}", slot.approvals, slot.label()) } else { slot.label() });
+                let slots = step.slots.iter().map(|slot| steps::counted_slot(slot));
                 slots.collect::<Vec<_>>().join(" and ")
             };
             format!("asks {}", procedure.steps.iter().map(step).collect::<Vec<_>>().join(", then "))
         }
     };
-    format!("{}; {}.", steps::capital(&policy.duration_sentence()), decides.replace(" of a member of ", " members of "))
+    format!("{}; {}.", steps::capital(&policy.duration_sentence()), decides)
 }
 
 /// What else the policy says.

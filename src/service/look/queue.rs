@@ -73,6 +73,8 @@ pub struct QueueRow {
     pub steps: i32,
     /// Why the viewer is asked.
     pub why_you: String,
+    /// Whether it waits for the answer to a question: it can be denied, not approved.
+    pub paused: bool,
     /// How many people of the same department hold the role, of how many.
     pub peers: Option<(i64, i64)>,
     /// What approval authorises; sent back with the answer.
@@ -118,7 +120,8 @@ pub async fn queue(ctx: &Ctx, by: &By, filter: QueueFilter, total: i64, after: O
         due: row.step_due_at,
         step_no: row.step_no,
         steps: row.steps,
-        why_you: request::why_you(&row.source, &row.source_label, None),
+        why_you: request::why_instead(&row.acting_as, row.acting_for.as_deref()).unwrap_or_else(|| request::why_you(&row.source, &row.source_label, None)),
+        paused: row.paused,
         digest: row.ask_digest,
         approve_needs_comment: false,
         deny_needs_reason: row.comment_to_deny,

@@ -62,6 +62,23 @@ pub struct Request {
     pub card: Option<Card>,
     /// What is beside deciding.
     pub beside: Beside,
+    /// What approvers asked, and what was answered, oldest first.
+    pub questions: Vec<Question>,
+    /// When those who are asked can be nudged again, for who could but did lately.
+    pub nudge_again_at: Option<DateTime<Utc>>,
+}
+
+/// A question and its answer.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Who asked.
+    pub by: String,
+    /// What.
+    pub text: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who answered, what and when.
+    pub answer: Option<(String, String, DateTime<Utc>)>,
 }
 
 /// A step as it went.
@@ -79,6 +96,14 @@ pub struct StepRow {
     pub due: Option<DateTime<Utc>>,
     /// When it was done.
     pub done_at: Option<DateTime<Utc>>,
+    /// How long it still has once a question is answered, in seconds, while it waits for that; `Some(None)` when it has no limit.
+    pub paused_s: Option<Option<i64>>,
+    /// When others were asked too because it waited too long.
+    pub escalated_at: Option<DateTime<Utc>>,
+    /// When who had not answered was reminded last.
+    pub reminded_at: Option<DateTime<Utc>>,
+    /// When they are reminded next.
+    pub remind_at: Option<DateTime<Utc>>,
     /// Its slots.
     pub slots: Vec<SlotRow>,
 }
@@ -101,6 +126,10 @@ pub struct SlotRow {
 pub struct AskedRow {
     /// The name.
     pub name: String,
+    /// How they came to be asked, when not by the slot's source (`for Mara Voss, who is away`).
+    pub how: Option<String>,
+    /// Whether they can no longer answer: they handed it on, left, or stood in for a time that is over.
+    pub ended: bool,
     /// When they first looked.
     pub viewed_at: Option<DateTime<Utc>>,
     /// `approve` or `deny`, once they answered.
@@ -155,6 +184,14 @@ pub struct CanRequest {
     pub approve: bool,
     /// Say no.
     pub deny: bool,
+    /// Ask the requester something.
+    pub ask_question: bool,
+    /// Answer that.
+    pub answer_question: bool,
+    /// Hand their place on.
+    pub reassign: bool,
+    /// Ask those who are asked to look.
+    pub nudge: bool,
     /// With the grant that came of it.
     pub grant: CanGrant,
 }
@@ -248,7 +285,31 @@ impl Request {
     /// Whether there is anything, besides answering, that the viewer may do.
     pub fn has_acts(&self) -> bool {
         let grant = self.delivery.is_some() && (self.can.grant.extend || self.can.grant.give_back || self.can.grant.revoke);
-        self.can.withdraw || grant || self.beside.declined.is_some() || self.beside.extend_for.is_some()
+        self.can.withdraw || self.can.nudge || self.nudge_again_at.is_some() || grant || self.beside.declined.is_some() || self.beside.extend_for.is_some()
+    }
+}
+
+/// How somebody came to be asked, when not by the slot's source.
+pub fn how_asked(acting_as: &str, acting_for: Option<&str>) -> Option<String> {
+    let other = acting_for.unwrap_or("somebody");
+    match acting_as {
+        "delegate" => Some(format!("for {other}, who is away")),
+        "reassigned" => Some(format!("in the place of {other}, who handed it on")),
+        "escalation" => Some("asked too, because it waited".into()),
+        "fallback" => Some("asked instead of somebody who left".into()),
+        _ => None,
+    }
+}
+
+/// Why the viewer is asked, when not by the slot's source.
+pub fn why_instead(acting_as: &str, acting_for: Option<&str>) -> Option<String> {
+    let other = acting_for.unwrap_or("somebody");
+    match acting_as {
+        "delegate" => Some(format!("you stand in for {other}, who is away")),
+        "reassigned" => Some(format!("{other} handed it on to you")),
+        "escalation" => Some("it waited too long, so you are asked too".into()),
+        "fallback" => Some("somebody who was asked has left, so you are asked instead".into()),
+        _ => None,
     }
 }
 

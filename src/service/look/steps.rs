@@ -1,6 +1,6 @@
 //! Steps that have not begun, in words.
 
-use crate::domain::policy::{AccessPolicy, ApprovalProcedure, ApproverSource};
+use crate::domain::policy::{AccessPolicy, ApprovalProcedure, ApproverSource, Slot};
 use crate::service::resolve::ResolvedStep;
 use crate::store::look_role::UsualRow;
 
@@ -19,7 +19,7 @@ pub fn of_procedure(procedure: &ApprovalProcedure) -> Vec<PlannedStep> {
             slots: step
                 .slots
                 .iter()
-                .map(|slot| PlannedSlot { needed: slot.approvals as i32, source: capital(&slot.label()), people: vec![], more: 0 })
+                .map(|slot| PlannedSlot { needed: slot.approvals as i32, source: capital(&counted_slot(slot)), people: vec![], more: 0 })
                 .collect(),
             limit_s: step.time_limit.map(|limit| limit.0),
             after_limit: step.time_limit.map(|_| after_limit(step.escalation.as_ref().map_or(&[], |e| &e.sources))),
@@ -30,10 +30,10 @@ pub fn of_procedure(procedure: &ApprovalProcedure) -> Vec<PlannedStep> {
 
 /// The steps with the people who would be asked; `whose` is whom it is for, when somebody else asks.
 pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow], whose: Option<&str>) -> Vec<PlannedStep> {
-    let yours = |source: &ApproverSource| match (whose, source) {
+    let yours = |source: &ApproverSource, approvals: u32| match (whose, source) {
         (Some(name), ApproverSource::Manager) => format!("{name}'s manager"),
         (Some(name), ApproverSource::ManagersManager) => format!("the manager of {name}'s manager"),
-        (_, source) => yours(source),
+        (_, source) => yours(source, approvals),
     };
     let steps = steps.iter().zip(1..);
     steps
@@ -46,8 +46,8 @@ pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow], whose: Option<&st
                 .map(|slot| PlannedSlot {
                     needed: slot.approvals as i32,
                     source: match slot.is_fallback {
-                        true => format!("{} (stands in: there is nobody else to ask)", capital(&yours(&slot.source))),
-                        false => capital(&yours(&slot.source)),
+                        true => format!("{} (stands in: there is nobody else to ask)", capital(&yours(&slot.source, slot.approvals))),
+                        false => capital(&yours(&slot.source, slot.approvals)),
                     },
                     people: slot.asked.iter().take(NAMED).map(|p| PlannedApprover { name: p.display_name.clone(), note: p.title.clone() }).collect(),
                     more: slot.asked.len().saturating_sub(NAMED) as i64,
@@ -64,15 +64,7 @@ pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow], whose: Option<&st
 pub fn decided_by(policy: &AccessPolicy) -> Option<String> {
     let procedure = policy.procedure.as_ref()?;
     let steps = procedure.steps.iter().map(|step| {
-        let slots: Vec<String> = step
-            .slots
-            .iter()
-            .map(|slot| match (slot.sources.first(), slot.approvals) {
-                (Some(ApproverSource::Group { name, .. }), n) if n > 1 => format!("{n} members of {name}"),
-                (Some(source), _) => yours(source),
-                (None, _) => "nobody".into(),
-            })
-            .collect();
+        let slots: Vec<String> = step.slots.iter().map(|slot| slot.sources.first().map_or_else(|| "nobody".into(), |source| yours(source, slot.approvals))).collect();
         slots.join(" and ")
     });
     Some(steps.collect::<Vec<_>>().join(", then "))
@@ -82,15 +74,23 @@ pub fn decided_by(policy: &AccessPolicy) -> Option<String> {
 fn after_limit(escalates_to: &[ApproverSource]) -> String {
     match escalates_to {
         [] => "the request times out".into(),
-        sources => format!("{} is asked too", sources.iter().map(yours).collect::<Vec<_>>().join(", or else ")),
+        sources => format!("{} is asked too", sources.iter().map(|source| yours(source, 1)).collect::<Vec<_>>().join(", or else ")),
     }
 }
 
-/// A source to the person whose request it would answer.
-fn yours(source: &ApproverSource) -> String {
+/// A source to the person whose request it would answer, `needed` times.
+fn yours(source: &ApproverSource, needed: u32) -> String {
     match source {
         ApproverSource::Manager => "your manager".into(),
         ApproverSource::ManagersManager => "your manager's manager".into(),
+        other => counted(other, needed),
+    }
+}
+
+/// A source of which `needed` people have to approve: `a member of dba`, `2 members of dba`.
+pub fn counted(source: &ApproverSource, needed: u32) -> String {
+    match source {
+        ApproverSource::Group { name, .. } if needed > 1 => format!("{needed} members of {name}"),
         other => other.label(),
     }
 }
@@ -99,4 +99,10 @@ fn yours(source: &ApproverSource) -> String {
 pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// The sources of a slot in words, the first so many times: "2 members of dba, or else the manager".
+pub fn counted_slot(slot: &Slot) -> String {
+    let words = slot.sources.iter().enumerate().map(|(at, source)| if at == 0 { counted(source, slot.approvals) } else { source.label() });
+    words.collect::<Vec<_>>().join(", or else ")
 }

@@ -91,22 +91,39 @@ fn done(catalog: &mut Catalog, write: Write) {
         Write::RetireRole(id) => catalog.roles.iter_mut().filter(|now| now.id == id).for_each(|now| now.retired = true),
         Write::Profile { id, version_id, body, .. } => {
             catalog.profiles.retain(|now| now.id != id);
-            catalog.profiles.push(Latest { id, version_id, body });
+            catalog.profiles.push(Latest { id, version_id, retired: false, body });
         }
         Write::Procedure { id, version_id, body, .. } => {
             catalog.procedures.retain(|now| now.id != id);
-            catalog.procedures.push(Latest { id, version_id, body });
+            catalog.procedures.push(Latest { id, version_id, retired: false, body });
         }
-        Write::Policy { id, profile_version, procedure_version, body } => {
+        Write::Policy { id, parts, body } => {
             catalog.policies.retain(|(now, ..)| now.id != id);
-            catalog.policies.push((Latest { id, version_id: body.id.0, body: *body }, profile_version, procedure_version));
+            catalog.policies.push((Latest { id, version_id: body.id.0, retired: false, body: *body }, parts));
         }
+        Write::Separation { id, procedure_version, body } => {
+            catalog.separation.retain(|(now, ..)| now.id != id);
+            catalog.separation.push((Latest { id, version_id: body.id, retired: false, body }, procedure_version));
+        }
+        Write::Retire(what, id) => retired(catalog, what, id, true),
+        Write::Restore(what, id) => retired(catalog, what, id, false),
         Write::Bind { id, policy_id, role_id, application_id, priority } => {
             let policy = catalog.policies.iter().find(|(now, ..)| now.id == policy_id).map(|(now, ..)| now.body.key.clone()).unwrap();
             catalog.bindings.push(BindingNow { id, policy, role_id, application_id, priority });
         }
         Write::Unbind(id) => catalog.bindings.retain(|now| now.id != id),
     }
+}
+
+fn retired(catalog: &mut Catalog, what: crate::store::catalog_write::Versioned, id: Uuid, to: bool) {
+    use crate::store::catalog_write::Versioned;
+    let of = match what {
+        Versioned::Profile => catalog.profiles.iter_mut().find(|now| now.id == id).map(|now| &mut now.retired),
+        Versioned::Procedure => catalog.procedures.iter_mut().find(|now| now.id == id).map(|now| &mut now.retired),
+        Versioned::Policy => catalog.policies.iter_mut().find(|(now, _)| now.id == id).map(|(now, _)| &mut now.retired),
+        Versioned::Separation => catalog.separation.iter_mut().find(|(now, _)| now.id == id).map(|(now, _)| &mut now.retired),
+    };
+    *of.unwrap() = to;
 }
 
 fn counter() -> impl FnMut() -> Uuid {
@@ -290,8 +307,205 @@ fn the_digest_is_of_everything_a_version_says() {
     let plain = policy(FILE);
     assert_eq!(policy_digest(&plain).unwrap(), plain.digest);
     for (from, to) in
-        [("department is Data", "department is IT"), ("approvals = 2", "approvals = 1"), ("\"8h\"", "\"9h\""), ("name = \"Standard\"", "name = \"S\"")]
+        [
+            ("department is Data", "department is IT"),
+            ("approvals = 2", "approvals = 1"),
+            ("\"8h\"", "\"9h\""),
+            ("name = \"Standard\"", "name = \"S\""),
+            ("name = \"Two\"", "name = \"Two\"\nreassign = true"),
+            ("name = \"Manager\"", "name = \"Manager\"\nremind_every = \"1d\""),
+            ("name = \"Manager\"", "name = \"Manager\"\nwhen = { risk = [\"low\"] }"),
+            ("from = \"manager\"", "from = [\"manager\", \"role_owner\"]"),
+            ("\"8h\" }", "\"8h\" }\nfuture_start = false"),
+            ("\"8h\" }", "\"8h\" }\nextension = true"),
+            ("\"8h\" }", "\"8h\" }\nextension = { procedure = \"two\" }"),
+            ("\"8h\" }", "\"8h\" }\nticket = { prefix = \"A\" }"),
+            ("\"8h\" }", "\"8h\" }\non_behalf = { owner = true }"),
+            ("\"8h\" }", "\"8h\" }\nemergency = { maximum = \"1h\", review_within = \"1d\" }"),
+            ("\"8h\" }", "\"8h\" }\nauto = [{ name = \"x\", then = \"deny\", longer_than = \"1h\" }]"),
+            ("\"8h\" }", "\"8h\" }\nfield = [{ key = \"x\", label = \"X\", type = \"date\" }]"),
+        ]
     {
         assert_ne!(policy(&FILE.replace(from, to)).digest, plain.digest, "{from}");
     }
+}
+
+/// The file with a writer beside the reader, another procedure, and every kind of change that a policy's depth allows.
+fn deep() -> String {
+    FILE.replace(
+        "[[procedure]]\nkey = \"two\"",
+        "[[role]]\napplication = \"db\"\nkey = \"writer\"\nname = \"Write\"\nrisk = \"critical\"\ngroup = \"dba\"\n[[procedure]]\nkey = \"boss\"\nname = \"Boss\"\n[[procedure.step]]\nname = \"Boss\"\nslots = [{ from = \"managers_manager\" }]\n[[separation]]\nkey = \"apart\"\nname = \"Read or write\"\na = [\"db/reader\"]\nb = [\"db/writer\"]\nprocedure = \"boss\"\n[[procedure]]\nkey = \"two\"",
+    )
+}
+
+#[test]
+fn the_depth_of_a_policy_shows_in_words() {
+    let mut mint = counter();
+    let (first, before) = planned(&deep(), &Catalog::default(), &mut mint);
+    assert_eq!(first.faults, []);
+    let shown = first.to_string();
+    assert!(
+        shown.contains("Separation of duties\n  + apart v1\n      name: Read or write\n      not together: db/reader\n      with: db/writer\n      exception: with approval by procedure boss v1\n"),
+        "{shown}"
+    );
+    let text = deep()
+        .replace("from = \"manager\" }]", "from = [\"manager\", \"role_owner\"] }]\ntime_limit = \"2d\"\nremind_every = \"1d\"\nescalate = { to = \"managers_manager\", time_limit = \"1d\" }\nwhen = { risk = [\"critical\"], longer_than = \"1h\" }")
+        .replace("name = \"Two\"", "name = \"Two\"\nreassign = true")
+        .replace(
+            "maximum = \"8h\" }\n",
+            "maximum = \"8h\" }
+ticket = { prefix = \"OV-\" }
+future_start = false
+extension = { maximum = \"2h\", most = 2, procedure = \"boss\" }
+on_behalf = { manager = true, confirm = true }
+emergency = { maximum = \"1h\", review_within = \"1d\" }
+[[policy.auto]]
+name = \"quick\"
+then = \"approve\"
+all = [\"reports to mara\"]
+risk = [\"low\"]
+at_most = \"1h\"
+[[policy.field]]
+key = \"kind\"
+label = \"Kind\"
+type = \"choice\"
+choices = [\"repair\", \"look\"]
+",
+        )
+        .replace("b = [\"db/writer\"]\nprocedure = \"boss\"", "b = [\"db/writer\"]");
+    let (plan, after) = planned(&text, &before, &mut mint);
+    let expected = "\
+Approval procedures
+  ~ two v1 -> v2
+      who is asked: answers in person or through a delegate -> may hand it on
+      step 1: Manager: 1 from the manager -> Manager: 1 from the manager (else the role owner), only risk critical, for longer than 1 hour, within 2 days, reminded every 1 day, then also the manager's manager for 1 day more
+Access policies
+  ~ standard v1 -> v2
+      procedure: two v1 -> two v2
+      auto rule quick: approve risk low, for at most 1 hour, when reports to mara (new)
+      starts ahead: up to 365 days -> no
+      ticket: may be left out -> required, matches OV\\-.* (else: A ticket reference begins with OV-.)
+      field kind: Kind: one of repair, look, may be left out (new)
+      extension: no -> in the last 50 percent of the period, for at most 2 hours, at most 2 in a row, by procedure boss v1
+      for others ask: nobody -> managers, and the person confirms
+      emergency: no -> at once for at most 1 hour, reviewed within 1 day
+Separation of duties
+  ~ apart v1 -> v2
+      exception: with approval by procedure boss v1 -> none: nobody holds both
+
+0 to add, 3 to change, 0 to retire.
+";
+    assert_eq!(plan.faults, []);
+    assert_eq!(plan.to_string(), expected);
+    assert_eq!(planned(&text, &after, &mut mint).0.changes, []);
+}
+
+#[test]
+fn a_procedure_that_only_an_extension_or_a_separation_names_moves_them_with_it() {
+    let mut mint = counter();
+    let text = deep().replace("maximum = \"8h\" }\n", "maximum = \"8h\" }\nextension = { procedure = \"boss\" }\n");
+    let (_, before) = planned(&text, &Catalog::default(), &mut mint);
+    let (plan, after) = planned(&text.replace("name = \"Boss\"", "name = \"Chief\""), &before, &mut mint);
+    assert_eq!(
+        plan.changes.iter().map(|change| change.title.as_str()).collect::<Vec<_>>(),
+        ["boss v1 -> v2", "standard v1 -> v2", "apart v1 -> v2"],
+        "{plan}"
+    );
+    let (policy, parts) = &after.policies[0];
+    let boss = after.procedures.iter().find(|now| now.body.key == "boss").unwrap();
+    assert_eq!((parts.extension, after.separation[0].1), (Some(boss.version_id), Some(boss.version_id)));
+    assert_eq!(policy.body.extension.as_ref().unwrap().procedure.as_ref(), Some(&boss.body));
+    assert_eq!(after.separation[0].0.body.procedure.as_ref(), Some(&boss.body));
+}
+
+#[test]
+fn what_no_file_describes_any_more_is_retired_and_restored_without_a_new_version() {
+    let mut mint = counter();
+    let (_, before) = planned(&deep(), &Catalog::default(), &mut mint);
+    let (plan, without) = planned(FILE, &before, &mut mint);
+    let titles = |plan: &Plan| plan.changes.iter().map(|change| (change.mark, change.what, change.title.clone())).collect::<Vec<_>>();
+    assert_eq!(
+        titles(&plan),
+        [
+            (Mark::Retire, "role", "db/writer  Write".into()),
+            (Mark::Retire, "procedure", "boss v1".into()),
+            (Mark::Retire, "separation", "apart v1".into()),
+        ]
+    );
+    assert_eq!(planned(FILE, &without, &mut mint).0.changes, []);
+    let (again, back) = planned(&deep(), &without, &mut mint);
+    assert_eq!(
+        titles(&again),
+        [
+            (Mark::Change, "role", "db/writer  Write".into()),
+            (Mark::Add, "procedure", "boss v1".into()),
+            (Mark::Add, "separation", "apart v1".into()),
+        ]
+    );
+    assert_eq!(back, before);
+}
+
+#[test]
+fn conditional_steps_are_not_held_against_each_other_and_each_is_held_against_the_rest() {
+    let step = |name: &str, more: &str| format!("[[procedure.step]]\nname = \"{name}\"\n{more}\nslots = [{{ from = \"person:mara\" }}]\n");
+    let with = |steps: String| {
+        let text = FILE.replacen("[[procedure.step]]\nname = \"Manager\"", &format!("{steps}[[procedure.step]]\nname = \"Manager\""), 1);
+        planned(&text, &Catalog::default(), &mut counter()).0.faults.into_iter().map(|fault| fault.sentence).collect::<Vec<_>>()
+    };
+    let low = "when = { risk = [\"low\"] }";
+    let critical = "when = { risk = [\"critical\"] }";
+    assert_eq!(with(step("Low", low) + &step("Critical", critical)), [""; 0], "they exclude each other");
+    let data = "when = { conditions = [\"department is Data\"] }";
+    let needed = "Nobody could complete step “Data”: whom it asks is needed for another approval of the same request, and one person counts once.";
+    assert_eq!(with(step("Always", "") + &step("Data", data)), [needed]);
+    let for_role = "Nobody could complete step “Data”: for role db/reader the people it asks are needed for other approvals of the same request, and one person counts once.";
+    assert_eq!(with(step("Low", low) + &step("Data", data)), [for_role]);
+    assert_eq!(with(step("Critical", critical) + &step("Data", data)), [""; 0], "the role is of low risk");
+}
+
+/// Each: what to put in place of what in the deep file, and the sentence of its one fault.
+const DEEP_FAULTS: &[(&str, &str, &str)] = &[
+    ("b = [\"db/writer\"]", "b = [\"db/writers\"]", "There is no role “db/writers” in this file; did you mean “db/writer”?"),
+    ("procedure = \"boss\"", "procedure = \"bos\"", "There is no procedure “bos” in this file; did you mean “boss”?"),
+    ("department is Data", "reports to nobody", "There is nobody called “nobody” in directory main."),
+    ("department is Data", "reports to oscar", "Person 3 (“oscar”) is disabled in directory main; name somebody who is active."),
+    ("maximum = \"8h\" }", "maximum = \"8h\" }\nextension = { procedure = \"bosses\" }", "There is no procedure “bosses” in this file; did you mean “boss”?"),
+    (
+        "slots = [{ from = \"managers_manager\" }]",
+        "time_limit = \"1d\"\nescalate = { to = [\"group:empty\"] }\nslots = [{ from = \"managers_manager\" }]",
+        "Step “Boss” escalates to nobody: no group that it names has an active member.",
+    ),
+    (
+        "slots = [{ from = \"managers_manager\" }]",
+        "slots = [{ approvals = 2, from = [\"group:empty\", \"group:lonely\"] }]",
+        "Nobody could complete step “Boss”: group “lonely” has 1 active member, and 2 approvals are wanted.",
+    ),
+    (
+        "slots = [{ from = \"managers_manager\" }]",
+        "slots = [{ from = \"manager\" }]",
+        "Nobody could complete step “Boss” of an exception for role db/reader: the people it asks are needed for other steps of procedure “two” and of “boss”, and one person counts once.",
+    ),
+    ("maximum = \"8h\" }", "maximum = \"8h\" }\nauto = [{ name = \"x\", then = \"deny\", all = [\"groups include nothing\"] }]", "There is no group “nothing” in directory main."),
+    ("key = \"two\"\nname = \"Two\"\n[[procedure.step]]", "key = \"two\"\nname = \"Two\"\n[[procedure.step]]\nwhen = { conditions = [\"groups include nothing\"] }", "There is no group “nothing” in directory main."),
+];
+
+#[test]
+fn every_fault_of_the_depth_is_told_once() {
+    let mut wrong = Vec::new();
+    for (from, to, sentence) in DEEP_FAULTS {
+        let text = deep().replacen(from, to, 1);
+        assert_ne!(text, deep(), "{from} is not in the file");
+        let mut got: Vec<String> = planned(&text, &Catalog::default(), &mut counter()).0.faults.into_iter().map(|fault| fault.sentence).collect();
+        got.retain(|other| !other.contains("for role db/writer"));
+        if !got.iter().any(|one| one == sentence) {
+            wrong.push(((*sentence).to_owned(), got));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_group_that_is_empty_is_passed_over_when_another_source_follows() {
+    let text = FILE.replace("from = \"manager\"", "from = [\"manager\", \"group:empty\", \"role_owner\"]");
+    assert_eq!(planned(&text, &Catalog::default(), &mut counter()).0.faults, []);
 }

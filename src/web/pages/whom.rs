@@ -13,7 +13,7 @@ use crate::web::flash::Told;
 use crate::web::form::{Asked, Id, failed, line, slowly};
 use crate::web::guard::SignedIn;
 use crate::web::state::App;
-use crate::web::view::{self, Frame, Moment as _, Words as _};
+use crate::web::view::{self, Amount as _, Frame, Words as _};
 
 /// People to choose from.
 #[derive(Template)]
