@@ -29,7 +29,7 @@ pub async fn toml(db: &Db, directories: &BTreeMap<String, Directory>) -> Result<
     };
     let mut called = Called { people: logins(db, &current).await?, ..Called::default() };
     if let Ok((key, directory)) = chosen(directories) {
-        called.directory = key.clone();
+        called.directory = key.to_owned();
         called.groups = unique_names(directory).await.unwrap_or_default();
     }
     Ok(written(&current, &called))

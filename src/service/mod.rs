@@ -28,6 +28,7 @@ pub mod list;
 pub mod look;
 pub mod nudge;
 pub mod open_request;
+pub mod overseen;
 pub mod plan;
 pub mod preview;
 pub mod question;

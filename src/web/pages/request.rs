@@ -128,6 +128,7 @@ mod tests {
             card: None,
             questions: vec![],
             nudge_again_at: None,
+            beside: Default::default(),
         }
     }
 
