@@ -133,6 +133,22 @@ impl Decision {
     pub fn is_separated(&self) -> bool {
         self.outcome == Outcome::Refused && self.deciding_rule.starts_with("separation ")
     }
+
+    /// Refuses what nobody could approve: `why` says so of the people there were at `now`. What it would have asked stays in `steps`.
+    pub fn refuse_dead_end(&mut self, why: &str, person: &PersonSnapshot, now: DateTime<Utc>) {
+        self.outcome = Outcome::Refused;
+        self.deciding_rule = "nobody could approve".into();
+        self.trace.push(TraceLine {
+            rule: self.deciding_rule.clone(),
+            sentence: format!("Somebody must be able to approve: {why}"),
+            attribute: None,
+            seen: vec![],
+            source: person.directory.clone(),
+            fetched_at: now,
+            passed: false,
+            decisive: true,
+        });
+    }
 }
 
 /// The body of a planned step: of the policy's procedure, of the one for its extensions, or of a separation rule.

@@ -11,7 +11,7 @@ use crate::store::catalog;
 use crate::store::catalog_write::write;
 use crate::store::db::Db;
 use crate::store::event;
-use crate::store::person;
+use crate::store::{person, timetable};
 
 use super::catalog_file::read::read;
 use super::catalog_file::resolve::Found;
@@ -66,5 +66,9 @@ pub async fn run(
     let fact = Fact::CatalogApplied { source: source.to_owned(), digest: canonical::digest(text), changes: plan.lines(), change: None };
     let ids = event::append(&mut tx, &[Event { actor, channel, subject: Subject::default(), fact }]).await?;
     commit(tx).await?;
+    // Other rules have other dead ends, and keep other roles apart.
+    for look in ["health", "separation"] {
+        timetable::run_now(db, look, now).await?;
+    }
     Ok(Applied { plan, event: ids.first().copied() })
 }

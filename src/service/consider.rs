@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::catalog::Role;
-use crate::domain::decide::{Ask, Decision, Outcome, Rules, Standing, TraceLine, decide};
+use crate::domain::decide::{Ask, Decision, Outcome, Rules, Standing, decide};
 use crate::domain::id::{GrantId, PersonId, PolicyVersionId, RoleId};
 use crate::domain::person::PersonSnapshot;
 use crate::domain::policy::{AccessPolicy, FieldFault, Wanted};
@@ -166,18 +166,7 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
         dead_end = resolve::dead_end(&steps, distinct, who, for_whom).filter(|_| decision.outcome == Outcome::NeedsApproval);
     }
     if let Some(why) = &dead_end {
-        decision.outcome = Outcome::Refused;
-        decision.deciding_rule = "nobody could approve".into();
-        decision.trace.push(TraceLine {
-            rule: decision.deciding_rule.clone(),
-            sentence: format!("Somebody must be able to approve: {why}"),
-            attribute: None,
-            seen: vec![],
-            source: role.directory.clone(),
-            fetched_at: now,
-            passed: false,
-            decisive: true,
-        });
+        decision.refuse_dead_end(why, &snapshot, now);
     }
     let inputs = Inputs {
         v: 2,

@@ -67,17 +67,17 @@ pub async fn claim(ctx: &Ctx, name: &str, token: Uuid, hold: Duration) -> Result
     Ok(timetable::claim(&ctx.db, name, token, now, now + hold).await?)
 }
 
-/// Writes how a run went, with an event where it failed otherwise than the last time; the next is due `every` later, or in a minute if it failed.
+/// Writes how a run went, with an event where reading a directory failed otherwise than the last time; the next is due `every` later, or in a minute if it failed.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn done(ctx: &Ctx, name: &str, token: Uuid, every: Duration, outcome: Result<&str, String>) -> Result<(), ServiceError> {
     let now = ctx.clock.now();
     if let Err(error) = &outcome
+        && let Some((_, directory)) = name.split_once(':')
         && timetable::last_error(&ctx.db, name).await?.as_ref() != Some(error)
     {
         // Once for each new error: an outage must not fill the log.
-        let directory = name.split_once(':').map_or(name, |(_, directory)| directory);
         let mut tx = ctx.db.begin().await?;
         event::append(&mut tx, &[by_system(Subject::default(), Fact::DirectoryFailed { directory: directory.into(), error: error.clone() })]).await?;
         commit::commit(tx).await?;

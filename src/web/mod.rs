@@ -1,7 +1,9 @@
 //! Pages and API.
 pub mod acting;
 pub mod api;
+pub mod asked;
 pub mod assets;
+pub mod beside;
 pub mod client_address;
 pub mod cookies;
 pub mod cross_site;

@@ -14,6 +14,8 @@ use super::step;
 const IDLE: Duration = Duration::from_millis(500);
 /// Longest wait after failures in a row.
 const LONGEST: Duration = Duration::from_secs(10);
+/// How often the timetable is asked for a daily look.
+const DAILY: Duration = Duration::from_secs(30);
 /// How often the worker says that it is alive.
 const BEAT: Duration = Duration::from_secs(5);
 
@@ -23,6 +25,7 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
     let started_at = ctx.clock.now();
     let mut last_beat = None::<tokio::time::Instant>;
     let mut failures = 0u32;
+    let days = tokio::spawn(days(ctx.clone(), stop.clone()));
     while !*stop.borrow() {
         if last_beat.is_none_or(|at| at.elapsed() >= BEAT) {
             match heartbeat::beat(&ctx, id, started_at).await {
@@ -30,7 +33,7 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
                 Err(error) => tracing::warn!(%error, "the worker could not say that it is alive"),
             }
         }
-        match step::turn(&ctx).await {
+        match step::soon(&ctx).await {
             Ok(_) => failures = 0,
             Err(error) => {
                 failures = failures.saturating_add(1);
@@ -44,7 +47,29 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
             _ = stop.changed() => {}
         }
     }
+    if let Err(error) = days.await {
+        tracing::warn!(%error, "the daily looks ended badly");
+    }
     if let Err(error) = heartbeat::stop(&ctx, id).await {
         tracing::warn!(%error, "the worker could not take itself off the list");
+    }
+}
+
+/// The daily looks, beside everything else: they take long, and nothing waits for them. One that is at work when `stop` turns true is
+/// left, and made anew another time.
+async fn days(ctx: Ctx, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        tokio::select! {
+            outcome = step::daily(&ctx) => {
+                if let Err(error) = outcome {
+                    tracing::warn!(%error, "a daily look failed; it is made again");
+                }
+            }
+            _ = stop.changed() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(DAILY) => {}
+            _ = stop.changed() => return,
+        }
     }
 }

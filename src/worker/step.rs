@@ -1,6 +1,6 @@
 //! One turn of the worker: whatever is due now.
 //!
-//! Tests call [`turn`] and move the clock; the server calls it from [`super::run`]. Everything periodic is due by a row of the
+//! Tests call [`turn`] and move the clock; the server calls [`soon`] and [`daily`] from [`super::run`]. Everything periodic is due by a row of the
 //! database, never by how long this process has been up.
 
 use chrono::Duration;
@@ -8,14 +8,61 @@ use chrono::Duration;
 use crate::clock::new_id;
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
-use crate::service::{confirm, deliver, emergency_review, heartbeat, lapse, sweep, sync};
+use crate::service::{confirm, deliver, emergency_review, health, heartbeat, lapse, separation_scan, sweep, sync};
 
-/// Does everything that is due: what time alone does, what is owed to the directories, and the timetable. Returns how much was done;
-/// nothing is left that was due when it began.
+/// Does everything that is due: what is due soon, and what is due once a day. Returns how much was done; nothing is left that was due
+/// when it began.
 ///
 /// # Errors
 /// The first failure, after everything else was tried.
 pub async fn turn(ctx: &Ctx) -> Result<usize, ServiceError> {
+    let soon = soon(ctx).await;
+    let daily = daily(ctx).await;
+    Ok(soon? + daily?)
+}
+
+/// Looks that are due once a day, by the timetable: dead ends in the rules, and grants that separation rules keep apart.
+///
+/// # Errors
+/// The first failure, after everything else was tried.
+pub async fn daily(ctx: &Ctx) -> Result<usize, ServiceError> {
+    let health = look(ctx, Look::Health).await;
+    Ok(look(ctx, Look::Separation).await? + health?)
+}
+
+/// What is looked for once a day.
+#[derive(Clone, Copy)]
+enum Look {
+    Health,
+    Separation,
+}
+
+async fn look(ctx: &Ctx, what: Look) -> Result<usize, ServiceError> {
+    let name = match what {
+        Look::Health => "health",
+        Look::Separation => "separation",
+    };
+    let token = new_id();
+    if !heartbeat::claim(ctx, name, token, Duration::hours(1)).await? {
+        return Ok(0);
+    }
+    let outcome = match what {
+        Look::Health => health::keep::keep(ctx)
+            .await
+            .map(|found| format!("{} findings, {} of them dead ends", found.len(), found.iter().filter(|finding| finding.kind.is_dead()).count())),
+        Look::Separation => separation_scan::scan(ctx)
+            .await
+            .map(|scanned| format!("{} held together, {} of them new, {} resolved", scanned.open, scanned.found, scanned.resolved)),
+    };
+    heartbeat::done(ctx, name, token, Duration::days(1), outcome.as_ref().map(String::as_str).map_err(ToString::to_string)).await?;
+    outcome.map(|_| 1)
+}
+
+/// Does what cannot wait: what time alone does, what is owed to the directories, and their timetable. Returns how much was done.
+///
+/// # Errors
+/// The first failure, after everything else was tried.
+pub async fn soon(ctx: &Ctx) -> Result<usize, ServiceError> {
     let mut first: Option<ServiceError> = None;
     let mut keep = |outcome: Result<usize, ServiceError>| match outcome {
         Ok(done) => done,

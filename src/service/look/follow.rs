@@ -29,7 +29,7 @@ use super::access::delivery_word;
 use super::request::{CanRequest, Delivery, Question, Request};
 use super::shared::{CanGrant, EventRow, Person, PolicyName, RoleName};
 use super::tracker::{step_states, steps};
-use super::{card, role, trace, why};
+use super::{beside, card, role, trace, why};
 
 /// The request as `by` sees it, with the decision card when it waits for them.
 ///
@@ -48,10 +48,15 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
     let deciding = policy.as_ref().map(|policy| deciding(&flat, &states, policy));
     // A denial is taken also while a question waits, an approval not; the card says so.
     let slot = deciding.as_ref().and_then(|deciding| may_deny(deciding, by.person).ok());
-    let card = match (slot, deciding.as_ref(), policy.as_ref()) {
+    let decision = decision(&row)?;
+    let beside = beside::beside(ctx, by, &row, deciding.as_ref(), policy.as_deref(), &decision).await?;
+    let mut card = match (slot, deciding.as_ref(), policy.as_ref()) {
         (Some(slot), Some(deciding), Some(policy)) => Some(card::card(ctx, by, &row, &flat, deciding, slot, policy).await?),
         _ => None,
     };
+    if let Some(card) = card.as_mut().filter(|card| card.not_now.is_none() && !beside.changed.is_empty()) {
+        card.not_now = Some(Refusal::RulesChanged.to_string());
+    }
     let status = RequestStatus::parse(&row.status).ok_or_else(|| unreadable("status", &row.status))?;
     let nudge = deciding.as_ref().map(|deciding| may_nudge(deciding, by.person, flat.nudged_at, now));
     // Few requests are ever asked about.
@@ -70,7 +75,6 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
         grant: can_grant(&row, by, policy.as_deref(), now),
     };
     let about_viewer = by.person.0 == row.beneficiary_id;
-    let decision = decision(&row)?;
     let rules = trace::rules(&decision);
     Ok(Request {
         id: row.id,
@@ -111,6 +115,7 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
         was_asked: row.asked.iter().any(|a| a.person_id == Some(by.person.0) && (a.opened_at.is_some() || a.decided_at.is_some())),
         can,
         card,
+        beside,
         questions: questions.into_iter().map(asked_about).collect(),
         nudge_again_at: match nudge {
             Some(Err(Refusal::NudgedLately(left))) => left.after(now),
@@ -131,6 +136,15 @@ fn asked_about(row: question::QuestionRow) -> Question {
 pub async fn is_as_shown(ctx: &Ctx, by: &By, id: RequestId, digest: &str) -> Result<bool, ServiceError> {
     let eyes = (!by.reads_everything()).then_some(by.person.0);
     Ok(look_request::ask_digest(&ctx.db, eyes, id.0).await?.ok_or(ServiceError::Missing)? == digest)
+}
+
+/// Whether `by` may see the request.
+///
+/// # Errors
+/// When the database fails.
+pub async fn may_see(ctx: &Ctx, by: &By, id: RequestId) -> Result<bool, ServiceError> {
+    let eyes = (!by.reads_everything()).then_some(by.person.0);
+    Ok(look_request::may_see(&ctx.db, eyes, id.0).await?)
 }
 
 /// What was decided from, as far as pages show it.

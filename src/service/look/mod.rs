@@ -1,12 +1,15 @@
 //! Everything pages read; changes nothing.
 pub mod access;
+pub mod apart;
 pub mod ask;
+pub mod beside;
 pub mod card;
 pub mod catalog;
 pub mod delegation;
 pub mod directory;
 pub mod find;
 pub mod follow;
+pub mod help;
 pub mod home;
 pub mod log;
 pub mod measures;
@@ -24,4 +27,5 @@ pub mod steps;
 pub mod token;
 pub mod trace;
 pub mod tracker;
+pub mod whom;
 pub mod why;

@@ -18,3 +18,4 @@ pub mod role;
 pub mod sessions;
 pub mod signin;
 pub mod tokens;
+pub mod whom;

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
+use proptest::strategy::ValueTree;
 
 use super::*;
 use crate::domain::condition::Operator;
@@ -81,7 +81,10 @@ fn source_list() -> impl Strategy<Value = Vec<ApproverSource>> {
 fn step() -> impl Strategy<Value = Step> {
     let when = (vec(condition(), 0..3), risk_list(), of(span())).prop_map(|(conditions, risks, longer_than)| When { conditions, risks, longer_than });
     let escalation = of((source_list(), of(span())).prop_map(|(sources, time_limit)| Escalation { sources, time_limit }));
-    let slots = vec(source_list().prop_map(|sources| Slot { approvals: 1, sources }), 1..3);
+    // The second slot asks others than the first, so that both can be filled.
+    let second = || Slot { approvals: 3, sources: vec![ApproverSource::Group { reference: "g1".into(), name: "dba".into() }, ApproverSource::RoleOwner] };
+    let slots = (source_list(), any::<bool>())
+        .prop_map(move |(sources, two)| std::iter::once(Slot { approvals: 1, sources }).chain(two.then(second)).collect::<Vec<_>>());
     (text(), when, of(2i64..1_000_000), any::<bool>(), escalation, slots).prop_map(|(name, when, limit, reminds, escalation, slots)| Step {
         name,
         when,
