@@ -1,4 +1,4 @@
-//! Whoever stands in for somebody who is away is asked too.
+//! Whoever stands in for somebody away is asked too.
 
 use chrono::{DateTime, Utc};
 

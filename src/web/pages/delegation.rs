@@ -1,4 +1,4 @@
-//! Delegation: who stands in for me, and for whom I do.
+//! Delegation: who stands in for whom, and when.
 
 use askama::Template;
 use axum::extract::State;
