@@ -519,4 +519,6 @@ fn plain(sentence: &str, met: bool) -> Checked {
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
