@@ -5,7 +5,7 @@ use axum::response::IntoResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::web::api::{catalog, events, exports, grants, preview, requests, tokens};
+use crate::web::api::{beside, catalog, events, exports, grants, preview, requests, tokens};
 
 /// Made from the handlers' own annotations.
 #[derive(OpenApi)]
@@ -17,7 +17,7 @@ use crate::web::api::{catalog, events, exports, grants, preview, requests, token
     servers((url = "/")),
     paths(
         catalog::list, catalog::get, preview::preview, requests::create, requests::list, requests::get, requests::approve, requests::deny,
-        requests::withdraw, grants::list, grants::get, grants::give_back, grants::revoke, events::list, exports::get, tokens::list, tokens::revoke,
+        requests::withdraw, beside::confirm, beside::again, beside::review, beside::sign_off, beside::decline_extension, grants::list, grants::get, grants::give_back, grants::revoke, events::list, exports::get, tokens::list, tokens::revoke,
     ),
     modifiers(&Bearer)
 )]
@@ -62,7 +62,7 @@ mod tests {
         let document = document();
         assert_eq!(document["openapi"], "3.1.0");
         let paths = document["paths"].as_object().cloned().unwrap_or_default();
-        assert_eq!(paths.len(), 16);
+        assert_eq!(paths.len(), 21);
         for (path, item) in &paths {
             for (method, operation) in item.as_object().into_iter().flatten() {
                 assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}");

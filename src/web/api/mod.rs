@@ -1,4 +1,6 @@
 //! JSON under /api/v1.
+pub mod asking;
+pub mod beside;
 pub mod body;
 pub mod caller;
 pub mod catalog;
