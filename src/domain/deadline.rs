@@ -104,7 +104,7 @@ impl StepClock {
             Some(escalated) => (escalated, self.escalation_limit?),
             None => (self.opened_at, self.time_limit?),
         };
-        Some(Seconds((limit.0 - self.passed(from, now)).max(0)))
+        Some(Seconds(limit.0.saturating_sub(self.passed(from, now)).max(0)))
     }
 
     /// Whether a question waits for its answer.

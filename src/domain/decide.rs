@@ -325,9 +325,14 @@ impl Desk<'_> {
                         allows.push((name, checked));
                     }
                     Effect::Deny => {
-                        let holds = checked.met || condition.is_silent(&checked);
+                        let silent = !checked.met && condition.is_silent(&checked);
+                        let holds = checked.met || silent;
                         applies &= holds;
-                        self.line(name, Checked { met: !holds, sentence: condition.kept_out_sentence(), ..checked }, false);
+                        let mut sentence = condition.kept_out_sentence();
+                        if silent {
+                            sentence.push_str("; the directory does not say yours");
+                        }
+                        self.line(name, Checked { met: !holds, sentence, ..checked }, false);
                     }
                 }
             }

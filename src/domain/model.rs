@@ -10,8 +10,8 @@ use proptest::sample::Index;
 
 use super::approval::{Answer, Deciding, Next, SlotState, answer, unfillable};
 use super::condition::Operator;
-use super::decide::{Outcome, decide};
-use super::grant::{EndReason, GrantStatus, Lease, end, extend, span, wanted};
+use super::decide::{Outcome, Rules, decide};
+use super::grant::{EndReason, Extended, GrantStatus, Lease, end, extend, span, wanted};
 use super::id::PersonId;
 use super::person::PersonSnapshot;
 use super::policy::{AccessPolicy, Durations, Wanted};
@@ -99,6 +99,7 @@ impl House {
         if let Some(procedure) = &mut policy.procedure {
             procedure.distinct_people = distinct_people;
         }
+        policy.on_behalf.manager = true;
         let people = (0..PEOPLE).map(|n| PersonSnapshot { person: someone(n), ..bo() }).collect();
         Self { now: 0, policy, steps, people, requests: vec![], leases: vec![], log: vec![] }
     }
@@ -157,12 +158,21 @@ impl House {
         let ask = super::decide::Ask {
             requester: someone(requester),
             beneficiary: someone(beneficiary),
+            standing: super::decide::Standing { manages: true, owns: false },
             duration: Some(Seconds(lasts)),
             starts_at: later.map(|l| at(self.now + l)),
             ..ask()
         };
-        let decision = decide(&[&self.policy], &self.people[beneficiary], &ask, now);
-        let wants = Wanted { duration: ask.duration, justification: Some("for the model"), ticket_reference: None };
+        let decision = decide(Rules { policies: &[&self.policy], separation: &[] }, &self.people[beneficiary], &ask, now);
+        let wants = Wanted {
+            duration: ask.duration,
+            starts_in: later,
+            justification: Some("for the model"),
+            ticket_reference: None,
+            fields: &BTreeMap::new(),
+            extension: extends.is_some(),
+            emergency: None,
+        };
         let dead_end = unfillable(&self.steps, ask.requester, ask.beneficiary, self.policy.procedure.as_ref().is_none_or(|p| p.distinct_people));
         if decision.outcome == Outcome::Refused || !self.policy.faults(wants).is_empty() || dead_end.is_some() {
             return;
@@ -170,7 +180,7 @@ impl House {
         if let Some(lease) = extends {
             let held = &self.leases[lease];
             let already = self.leases.iter().any(|other| other.extends == Some(lease) && other.ended.is_none());
-            if extend(&held.lease, self.policy.extension, already, now).is_err() {
+            if extend(&held.lease, self.policy.extension.as_ref(), Extended { already, ..Extended::default() }, now).is_err() {
                 return;
             }
         }
@@ -205,8 +215,8 @@ impl House {
             self.log.push(Entry::Denial { request, by, step });
             return self.close(request, RequestStatus::Denied);
         };
-        let ask = super::decide::Ask { beneficiary: asked.deciding.beneficiary, ..ask() };
-        if decide(&[&self.policy], &self.people[asked.beneficiary], &ask, at(self.now)).outcome == Outcome::Refused {
+        let ask = super::decide::Ask { requester: asked.deciding.beneficiary, beneficiary: asked.deciding.beneficiary, ..ask() };
+        if decide(Rules { policies: &[&self.policy], separation: &[] }, &self.people[asked.beneficiary], &ask, at(self.now)).outcome == Outcome::Refused {
             return;
         }
         asked.deciding.steps[step - 1][answered.slot_no - 1].approved_by.push(someone(by));
@@ -312,7 +322,7 @@ impl House {
                 Entry::Approval { request, by, step, .. } | Entry::Denial { request, by, step } => {
                     let asked = &self.requests[*request];
                     assert!(*by != asked.requester && *by != asked.beneficiary, "somebody decided on their own");
-                    assert!(self.steps[*step - 1].iter().any(|slot| slot.asked.contains(&someone(*by))), "somebody decided who was not asked");
+                    assert!(self.steps[*step - 1].iter().any(|slot| slot.seat(someone(*by)).is_some()), "somebody decided who was not asked");
                     assert!(!closed.contains_key(request), "somebody decided what was closed");
                     if let Entry::Approval { slot, .. } = entry {
                         approvals.entry(*request).or_default().push((*step, *slot, *by));
@@ -359,7 +369,7 @@ impl House {
             for (l, slot) in step.iter().enumerate() {
                 let by: Vec<usize> = approvals.iter().filter(|(step, slot, _)| (*step, *slot) == (s + 1, l + 1)).map(|(_, _, by)| *by).collect();
                 assert_eq!(by.len(), slot.approvals as usize, "a slot without its count");
-                assert!(by.iter().all(|by| slot.asked.iter().any(|asked| number(*asked) == *by)));
+                assert!(by.iter().all(|by| slot.asked.iter().any(|asked| number(asked.person) == *by)));
             }
             let mut people: Vec<usize> = approvals.iter().filter(|(step, ..)| distinct || *step == s + 1).map(|(_, _, by)| *by).collect();
             let count = people.len();
@@ -390,7 +400,7 @@ fn any_act() -> impl Strategy<Value = Act> {
 
 fn any_steps() -> impl Strategy<Value = Vec<Vec<SlotState>>> {
     let asked = prop::sample::subsequence((0..PEOPLE).map(someone).collect::<Vec<_>>(), 2..=PEOPLE);
-    let slot = (1u32..=2, asked).prop_map(|(approvals, asked)| SlotState { approvals, asked, approved_by: vec![] });
+    let slot = (1u32..=2, asked).prop_map(|(approvals, asked)| SlotState::asking(approvals, asked));
     prop::collection::vec(prop::collection::vec(slot, 1..=2), 0..=2)
 }
 

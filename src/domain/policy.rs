@@ -235,6 +235,8 @@ impl Pattern {
     }
 
     fn compiled(&self) -> Result<Regex, regex::Error> {
+        // By itself first: what closes a group that it did not open must not undo the ends that are put around it.
+        Regex::new(&self.expression)?;
         RegexBuilder::new(&format!("^(?:{})$", self.expression)).size_limit(1 << 18).build()
     }
 }

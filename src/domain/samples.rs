@@ -169,10 +169,11 @@ pub fn any_condition() -> impl Strategy<Value = Condition> {
         })
 }
 
-/// Any rule of up to three conditions; none is a rule that always applies.
+/// Any rule of up to two conditions, more often one that allows; an allow rule without conditions always applies.
 pub fn any_rule() -> impl Strategy<Value = Rule> {
-    (any::<bool>(), prop::collection::vec(any_condition(), 0..3))
-        .prop_map(|(allows, conditions)| Rule { effect: if allows { Effect::Allow } else { Effect::Deny }, conditions })
+    let allows = prop::collection::vec(any_condition(), 0..3).prop_map(allow);
+    let denies = prop_oneof![9 => prop::collection::vec(any_condition(), 1..3), 1 => Just(vec![])].prop_map(deny);
+    prop_oneof![4 => allows, 1 => denies]
 }
 
 fn any_risks() -> impl Strategy<Value = Vec<Risk>> {
@@ -186,7 +187,7 @@ fn any_limit() -> impl Strategy<Value = Option<Seconds>> {
 /// Any step's condition; often none.
 pub fn any_when() -> impl Strategy<Value = When> {
     let some = (prop::collection::vec(any_condition(), 0..3), any_risks(), any_limit());
-    prop_oneof![1 => Just(When::default()), 2 => some.prop_map(|(conditions, risks, longer_than)| When { conditions, risks, longer_than })]
+    prop_oneof![1 => Just(When::default()), 1 => some.prop_map(|(conditions, risks, longer_than)| When { conditions, risks, longer_than })]
 }
 
 /// Any procedure of up to three steps.
@@ -197,7 +198,7 @@ pub fn any_procedure(key: &'static str) -> impl Strategy<Value = ApprovalProcedu
 
 /// Any auto rule.
 pub fn any_auto() -> impl Strategy<Value = AutoRule> {
-    (any::<bool>(), prop::collection::vec(any_condition(), 0..3), any_risks(), any_limit(), any_limit()).prop_map(
+    (prop::bool::weighted(0.7), prop::collection::vec(any_condition(), 0..3), any_risks(), any_limit(), any_limit()).prop_map(
         |(approves, conditions, risks, at_most, longer_than)| {
             let verdict = if approves { Verdict::Approve } else { Verdict::Deny };
             AutoRule { risks, at_most, longer_than, ..auto("rule", verdict, conditions) }
@@ -207,23 +208,26 @@ pub fn any_auto() -> impl Strategy<Value = AutoRule> {
 
 /// Any policy: with a procedure or without, with auto rules, an emergency path, people who may ask for others, an extension.
 pub fn any_policy(key: &'static str) -> impl Strategy<Value = AccessPolicy> {
-    let who = (prop::collection::vec(any_condition(), 0..3), prop::collection::vec(any_rule(), 0..5));
+    let who = (prop_oneof![1 => Just(vec![]), 1 => prop::collection::vec(any_condition(), 1..3)], prop::collection::vec(any_rule(), 0..5), any::<bool>());
     let how = (prop::option::weighted(0.8, any_procedure("usual")), prop::collection::vec(any_auto(), 0..3));
-    let beside = (any::<bool>(), any::<bool>(), any::<bool>(), prop::option::of(prop::option::of(any_procedure("again"))));
-    (who, how, beside).prop_map(move |((applies_to, rules), (procedure, auto_rules), (manager, owner, emergency, extension))| AccessPolicy {
-        procedure,
-        auto_rules,
-        on_behalf: OnBehalf { manager, owner, confirm: false },
-        emergency: emergency.then_some(Emergency { maximum: Seconds(3_600), review_within: Seconds(86_400) }),
-        extension: extension.map(|procedure| Extension { maximum: None, last_percent: 50, most: None, procedure }),
-        ..policy(key, applies_to, rules)
+    let beside = (prop::bool::weighted(0.7), prop::bool::weighted(0.7), prop::bool::weighted(0.7), prop::option::of(prop::option::of(any_procedure("again"))));
+    (who, how, beside).prop_map(move |((applies_to, mut rules, open), (procedure, auto_rules), (manager, owner, emergency, extension))| {
+        rules.extend(open.then(|| allow(vec![])));
+        AccessPolicy {
+            procedure,
+            auto_rules,
+            on_behalf: OnBehalf { manager, owner, confirm: false },
+            emergency: emergency.then_some(Emergency { maximum: Seconds(3_600), review_within: Seconds(86_400) }),
+            extension: extension.map(|procedure| Extension { maximum: None, last_percent: 50, most: None, procedure }),
+            ..policy(key, applies_to, rules)
+        }
     })
 }
 
 /// Any ask of Bo's, or of somebody for Bo.
 pub fn any_ask() -> impl Strategy<Value = Ask> {
     let what = (prop::sample::select(&RISKS[..]), prop::option::weighted(0.9, 0i64..40_000), prop::sample::subsequence(vec![1, 2, 3], 0..=3));
-    let how = (prop::bool::weighted(0.2), prop::bool::weighted(0.3), any::<bool>(), prop::bool::weighted(0.3), any::<bool>(), any::<bool>());
+    let how = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.3), prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
     (what, how).prop_map(|((risk, duration, held), (extension, emergency, review_owed, other, manages, owns))| Ask {
         requester: if other { someone(2) } else { someone(1) },
         risk,
@@ -251,19 +255,21 @@ pub fn any_separation() -> impl Strategy<Value = Vec<SeparationRule>> {
 
 /// Up to three policies, first priority first.
 pub fn any_policies() -> impl Strategy<Value = Vec<AccessPolicy>> {
-    (any_policy("one"), any_policy("two"), any_policy("three"), 0usize..4).prop_map(|(a, b, c, n)| [a, b, c].into_iter().take(n).collect())
+    (any_policy("one"), any_policy("two"), any_policy("three"), prop_oneof![1 => Just(0usize), 9 => 1usize..4])
+        .prop_map(|(a, b, c, n)| [a, b, c].into_iter().take(n).collect())
 }
 
 /// Anybody active, with some of the attributes and groups.
 pub fn any_person() -> impl Strategy<Value = PersonSnapshot> {
     (
-        prop::collection::btree_map(prop::sample::select(&ATTRIBUTES[..]), prop::collection::vec(prop::sample::select(&VALUES[..]), 1..3), 0..4),
+        prop::sample::subsequence(&ATTRIBUTES[..], 1..=3),
+        prop::collection::vec(prop::collection::vec(prop::sample::select(&VALUES[..]), 1..3), 3),
         prop::sample::subsequence(&GROUPS[..], 0..=3),
         0usize..3,
     )
-        .prop_map(|(attributes, groups, depth)| PersonSnapshot {
+        .prop_map(|(attributes, values, groups, depth)| PersonSnapshot {
             line: bo().line.into_iter().take(depth).collect(),
-            attributes: attributes.into_iter().map(|(name, values)| (name.into(), values.into_iter().map(Into::into).collect())).collect(),
+            attributes: attributes.into_iter().zip(values).map(|(name, values)| (name.into(), values.into_iter().map(Into::into).collect())).collect(),
             groups: groups.into_iter().map(|name| GroupRef { reference: format!("g-{name}"), name: name.into() }).collect(),
             ..bo()
         })

@@ -158,8 +158,13 @@ pub fn moment(text: &str) -> Option<DateTime<Utc>> {
 
 /// A fault of the rules as a fault of the form; none where the form has no such field.
 pub fn fault_of(fault: FieldFault) -> Option<Fault> {
-    let fields =
-        [("duration", "duration"), ("justification", "justification"), ("ticket_reference", "ticket"), ("starts_at", "start"), ("emergency_reason", "emergency_reason")];
+    let fields = [
+        ("duration", "duration"),
+        ("justification", "justification"),
+        ("ticket_reference", "ticket"),
+        ("starts_at", "start"),
+        ("emergency_reason", "emergency_reason"),
+    ];
     let own = fault.field.starts_with("field_").then(|| fault.field.clone());
     let field = fields.into_iter().find(|(name, _)| *name == fault.field).map(|(_, field)| field.to_owned()).or(own)?;
     Some(Fault { field, sentence: fault.sentence })

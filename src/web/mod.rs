@@ -1,4 +1,5 @@
 //! Pages and API.
+pub mod acting;
 pub mod api;
 pub mod asked;
 pub mod assets;
@@ -19,6 +20,7 @@ pub mod layers;
 pub mod lease;
 pub mod listen;
 pub mod metrics;
+pub mod notices;
 pub mod oidc;
 pub mod pages;
 pub mod proof;

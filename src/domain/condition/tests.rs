@@ -166,24 +166,37 @@ fn every_condition_reads_as_a_sentence() {
     insta::assert_snapshot!(sentences.join("\n"), @r#"
     Your employment type must be Data
     Kept out: employment type Data
+    employment type is Data
     Your employment type must be other than Data
     Kept out: any employment type but Data
+    employment type is not Data
     Your employment type must be Data, Law or Sales
     Kept out: employment type Data, Law or Sales
+    employment type is Data, Law or Sales
     Your employment type must be other than Data, Law or Sales
     Kept out: any employment type but Data, Law or Sales
+    employment type is not Data, Law or Sales
     Your employment type must contain Data, Law or Sales
     Kept out: employment type containing Data, Law or Sales
+    employment type contains Data, Law or Sales
     Your employment type must start with Data, Law or Sales
     Kept out: employment type starting with Data, Law or Sales
+    employment type starts with Data, Law or Sales
     You must have an employment type
     Kept out: whoever has an employment type
+    has an employment type
     You must have no employment type
     Kept out: whoever has no employment type
+    has no employment type
     You must be a member of Data, Law or Sales
     Kept out: members of Data, Law or Sales
+    is a member of Data, Law or Sales
     You must not be a member of Data, Law or Sales
     Kept out: whoever is no member of Data, Law or Sales
+    is not a member of Data, Law or Sales
+    You must report to Data, Law or Sales, directly or through others
+    Kept out: whoever reports to Data, Law or Sales
+    reports to Data, Law or Sales
     You must be in department Engineering
     "#);
 }

@@ -91,21 +91,58 @@ fn holders_return_and_owners_revoke_what_has_not_ended() {
     }
 }
 
+const FRESH: Extended = Extended { already: false, times: 0, declined: false };
+
+/// Extended in the last so many percent of its time.
+fn rules(last_percent: u32) -> Extension {
+    Extension { maximum: None, last_percent, most: None, procedure: None }
+}
+
 #[test]
-fn a_lease_is_extended_in_the_second_half_of_its_life_once_and_where_allowed() {
+fn a_lease_is_extended_late_in_its_life_once_and_where_allowed() {
     use GrantStatus::*;
     let active = lease(Active, 0, Some(100));
-    assert_eq!(extend(&active, true, false, at(50)), Ok(()));
-    assert_eq!(extend(&active, true, false, at(99)), Ok(()));
-    let no = |lease: &Lease, allowed, already, now, why| assert_eq!(extend(lease, allowed, already, at(now)), Err(Refusal::NotExtendable(why)));
-    no(&active, true, false, 49, "the second half of its time has not begun");
-    no(&active, true, false, 100, "it is not active");
-    no(&active, false, false, 50, "its policy does not allow extensions");
-    no(&active, true, true, 50, "it has been extended already");
-    no(&lease(Active, 0, None), true, false, 50, "it has no end");
+    let half = rules(50);
+    assert_eq!(extend(&active, Some(&half), FRESH, at(50)), Ok(()));
+    assert_eq!(extend(&active, Some(&half), FRESH, at(99)), Ok(()));
+    let no = |lease: &Lease, rules, extended, now, why: &str| assert_eq!(extend(lease, rules, extended, at(now)), Err(Refusal::NotExtendable(why.into())));
+    no(&active, Some(&half), FRESH, 49, "the last 50 % of its time has not begun");
+    no(&active, Some(&half), FRESH, 100, "it is not active");
+    no(&active, None, FRESH, 50, "its policy does not allow extensions");
+    no(&active, Some(&half), Extended { already: true, ..FRESH }, 50, "it has been extended already");
+    no(&lease(Active, 0, None), Some(&half), FRESH, 50, "it has no end");
     for status in [Scheduled, Provisioning, Verifying, Revoking, Ended, Failed] {
-        no(&lease(status, 0, Some(100)), true, false, 50, "it is not active");
+        no(&lease(status, 0, Some(100)), Some(&half), FRESH, 50, "it is not active");
     }
+}
+
+#[test]
+fn it_is_extended_in_the_last_part_that_the_policy_names() {
+    let active = lease(GrantStatus::Active, 1_000, Some(1_000));
+    for (percent, opens) in [(1, 1_990), (10, 1_900), (25, 1_750), (100, 1_000)] {
+        assert_eq!(extend(&active, Some(&rules(percent)), FRESH, at(opens)), Ok(()), "{percent} %");
+        assert!(extend(&active, Some(&rules(percent)), FRESH, at(opens - 1)).is_err(), "{percent} %");
+    }
+    // What configuration does not let through does no harm either.
+    assert_eq!(extend(&active, Some(&rules(0)), FRESH, at(1_990)), Ok(()));
+    assert_eq!(extend(&active, Some(&rules(u32::MAX)), FRESH, at(1_000)), Ok(()));
+    let centuries = Lease { ends_at: Some(DateTime::<Utc>::MAX_UTC), ..active };
+    assert!(extend(&centuries, Some(&rules(100)), FRESH, at(1_000)).is_ok());
+}
+
+#[test]
+fn it_is_extended_so_many_times_in_a_row_and_not_against_the_word_of_its_holder() {
+    let active = lease(GrantStatus::Active, 0, Some(100));
+    let no = |most, extended, why: &str| {
+        let rules = Extension { most, ..rules(50) };
+        assert_eq!(extend(&active, Some(&rules), extended, at(50)), Err(Refusal::NotExtendable(why.into())));
+    };
+    no(Some(1), Extended { times: 1, ..FRESH }, "it was extended 1 time in a row, and the policy allows no more");
+    no(Some(3), Extended { times: 4, ..FRESH }, "it was extended 3 times in a row, and the policy allows no more");
+    no(Some(0), FRESH, "it was extended 0 times in a row, and the policy allows no more");
+    no(None, Extended { declined: true, ..FRESH }, "its holder said that it is not to be extended");
+    assert_eq!(extend(&active, Some(&Extension { most: Some(3), ..rules(50) }), Extended { times: 2, ..FRESH }, at(50)), Ok(()));
+    assert_eq!(extend(&active, Some(&rules(50)), Extended { times: 1_000, ..FRESH }, at(50)), Ok(()), "as often as it is approved");
 }
 
 #[test]
@@ -176,7 +213,7 @@ proptest! {
         for lasts in &more {
             let last = chain.last().unwrap();
             let asked_at = last.starts_at + (last.ends_at.unwrap() - last.starts_at) / 2;
-            prop_assert_eq!(extend(last, true, false, asked_at), Ok(()));
+            prop_assert_eq!(extend(last, Some(&rules(50)), FRESH, asked_at), Ok(()));
             let (starts_at, ends_at) = span(asked_at, Some(Seconds(*lasts)), None, last.ends_at);
             prop_assert_eq!(starts_at, at(end));
             end += lasts;

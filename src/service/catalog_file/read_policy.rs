@@ -241,7 +241,7 @@ fn auto_rules(fields: &Fields<'_, '_>, durations: Option<&Durations>, auto_appro
         let (all, risks) = (conditions(&inner, "all"), risks(&inner));
         let (at_most, longer_than) = (inner.duration("at_most"), inner.duration("longer_than"));
         never(&inner, at_most.as_ref(), longer_than.as_ref(), durations);
-        let unlimited = all.is_empty() && risks.is_empty() && at_most.is_none() && longer_than.is_none();
+        let unlimited = all.is_empty() && !inner.has("risk") && at_most.is_none() && longer_than.is_none();
         let unlimited = unlimited && !inner.is_broken() && inner.list("all").is_none_or(<[_]>::is_empty);
         match verdict {
             Some(Verdict::Approve) if auto_approve => inner.reader.fault(at, "This policy asks nobody anyway; only rules that deny make a difference."),

@@ -333,7 +333,8 @@ async fn open(ctx: &Ctx, considered: &Considered, about: &AboutRow, suggestion: 
     let most = policy.maximum(extension, emergency);
     let least = policy.durations.minimum.min(most);
     let limited = emergency || (extension && policy.extension.as_ref().is_some_and(|rules| rules.maximum.is_some()));
-    let mut choices_s: Vec<i64> = policy.durations.choices.iter().chain(&policy.durations.recommended).map(|choice| choice.0).filter(|s| *s <= most.0).collect();
+    let mut choices_s: Vec<i64> =
+        policy.durations.choices.iter().chain(&policy.durations.recommended).map(|choice| choice.0).filter(|s| *s <= most.0).collect();
     if choices_s.is_empty() {
         choices_s.push(most.0);
     }

@@ -56,7 +56,14 @@ const NAMED: usize = 5;
 ///
 /// # Errors
 /// When the database fails.
-pub async fn help(ctx: &Ctx, person: PersonId, snapshot: Option<&PersonSnapshot>, role: Uuid, decision: &Decision, is_viewer: bool) -> Result<Option<Help>, ServiceError> {
+pub async fn help(
+    ctx: &Ctx,
+    person: PersonId,
+    snapshot: Option<&PersonSnapshot>,
+    role: Uuid,
+    decision: &Decision,
+    is_viewer: bool,
+) -> Result<Option<Help>, ServiceError> {
     if decision.outcome != Outcome::Refused {
         return Ok(None);
     }
@@ -106,9 +113,8 @@ pub async fn help(ctx: &Ctx, person: PersonId, snapshot: Option<&PersonSnapshot>
 
 /// Other roles that give the same group, then others of the same application, that the person may ask for.
 async fn alternatives(ctx: &Ctx, person: PersonId, snapshot: &PersonSnapshot, role: Uuid) -> Result<Vec<Alternative>, ServiceError> {
-    let (shelf, same, has) = tokio::try_join!(seen::shelf(ctx), async { Ok(look_role::same_group(&ctx.db, role).await?) }, async {
-        Ok(look_role::has(&ctx.db, person.0).await?)
-    })?;
+    let (shelf, same, has) =
+        tokio::try_join!(seen::shelf(ctx), async { Ok(look_role::same_group(&ctx.db, role).await?) }, async { Ok(look_role::has(&ctx.db, person.0).await?) })?;
     let Some(own) = shelf.iter().find(|row| row.id == role) else { return Ok(vec![]) };
     let others = || shelf.iter().filter(|row| row.id != role);
     let mut rows: Vec<&ShelfRow> = others().filter(|row| same.contains(&row.id)).collect();

@@ -194,7 +194,17 @@ fn member(row: look_role::MemberRow, by: &By, owns: bool) -> MemberRow {
         Some(GrantStatus::Revoking) => format!("{why}; being removed"),
         _ => why,
     };
-    MemberRow { name: row.name, department: row.department, grant: row.grant_id, request: row.request_id, since: row.since, until: row.until, why, may_revoke, emergency: row.emergency }
+    MemberRow {
+        name: row.name,
+        department: row.department,
+        grant: row.grant_id,
+        request: row.request_id,
+        since: row.since,
+        until: row.until,
+        why,
+        may_revoke,
+        emergency: row.emergency,
+    }
 }
 
 /// Who may ask under `policy`, each rule a sentence.

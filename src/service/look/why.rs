@@ -111,9 +111,17 @@ pub fn all_of(sentences: &[String]) -> String {
 
 /// A sentence about the person, for the eyes of somebody else.
 pub fn of_another(sentence: &str) -> String {
-    [("You must", "They must"), ("You own", "They own"), ("Your ", "Their "), ("your ", "their "), (" for you", " for them"), ("lists you ", "lists them "), ("list you ", "list them ")]
-        .iter()
-        .fold(sentence.to_owned(), |text, (from, to)| text.replace(from, to))
+    [
+        ("You must", "They must"),
+        ("You own", "They own"),
+        ("Your ", "Their "),
+        ("your ", "their "),
+        (" for you", " for them"),
+        ("lists you ", "lists them "),
+        ("list you ", "list them "),
+    ]
+    .iter()
+    .fold(sentence.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// A trace about the person, for the eyes of somebody else.

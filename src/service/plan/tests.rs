@@ -306,26 +306,24 @@ fn the_digest_is_of_everything_a_version_says() {
     use crate::service::catalog_file::compare::policy_digest;
     let plain = policy(FILE);
     assert_eq!(policy_digest(&plain).unwrap(), plain.digest);
-    for (from, to) in
-        [
-            ("department is Data", "department is IT"),
-            ("approvals = 2", "approvals = 1"),
-            ("\"8h\"", "\"9h\""),
-            ("name = \"Standard\"", "name = \"S\""),
-            ("name = \"Two\"", "name = \"Two\"\nreassign = true"),
-            ("name = \"Manager\"", "name = \"Manager\"\nremind_every = \"1d\""),
-            ("name = \"Manager\"", "name = \"Manager\"\nwhen = { risk = [\"low\"] }"),
-            ("from = \"manager\"", "from = [\"manager\", \"role_owner\"]"),
-            ("\"8h\" }", "\"8h\" }\nfuture_start = false"),
-            ("\"8h\" }", "\"8h\" }\nextension = true"),
-            ("\"8h\" }", "\"8h\" }\nextension = { procedure = \"two\" }"),
-            ("\"8h\" }", "\"8h\" }\nticket = { prefix = \"A\" }"),
-            ("\"8h\" }", "\"8h\" }\non_behalf = { owner = true }"),
-            ("\"8h\" }", "\"8h\" }\nemergency = { maximum = \"1h\", review_within = \"1d\" }"),
-            ("\"8h\" }", "\"8h\" }\nauto = [{ name = \"x\", then = \"deny\", longer_than = \"1h\" }]"),
-            ("\"8h\" }", "\"8h\" }\nfield = [{ key = \"x\", label = \"X\", type = \"date\" }]"),
-        ]
-    {
+    for (from, to) in [
+        ("department is Data", "department is IT"),
+        ("approvals = 2", "approvals = 1"),
+        ("\"8h\"", "\"9h\""),
+        ("name = \"Standard\"", "name = \"S\""),
+        ("name = \"Two\"", "name = \"Two\"\nreassign = true"),
+        ("name = \"Manager\"", "name = \"Manager\"\nremind_every = \"1d\""),
+        ("name = \"Manager\"", "name = \"Manager\"\nwhen = { risk = [\"low\"] }"),
+        ("from = \"manager\"", "from = [\"manager\", \"role_owner\"]"),
+        ("\"8h\" }", "\"8h\" }\nfuture_start = false"),
+        ("\"8h\" }", "\"8h\" }\nextension = true"),
+        ("\"8h\" }", "\"8h\" }\nextension = { procedure = \"two\" }"),
+        ("\"8h\" }", "\"8h\" }\nticket = { prefix = \"A\" }"),
+        ("\"8h\" }", "\"8h\" }\non_behalf = { owner = true }"),
+        ("\"8h\" }", "\"8h\" }\nemergency = { maximum = \"1h\", review_within = \"1d\" }"),
+        ("\"8h\" }", "\"8h\" }\nauto = [{ name = \"x\", then = \"deny\", longer_than = \"1h\" }]"),
+        ("\"8h\" }", "\"8h\" }\nfield = [{ key = \"x\", label = \"X\", type = \"date\" }]"),
+    ] {
         assert_ne!(policy(&FILE.replace(from, to)).digest, plain.digest, "{from}");
     }
 }
@@ -406,11 +404,7 @@ fn a_procedure_that_only_an_extension_or_a_separation_names_moves_them_with_it()
     let text = deep().replace("maximum = \"8h\" }\n", "maximum = \"8h\" }\nextension = { procedure = \"boss\" }\n");
     let (_, before) = planned(&text, &Catalog::default(), &mut mint);
     let (plan, after) = planned(&text.replace("name = \"Boss\"", "name = \"Chief\""), &before, &mut mint);
-    assert_eq!(
-        plan.changes.iter().map(|change| change.title.as_str()).collect::<Vec<_>>(),
-        ["boss v1 -> v2", "standard v1 -> v2", "apart v1 -> v2"],
-        "{plan}"
-    );
+    assert_eq!(plan.changes.iter().map(|change| change.title.as_str()).collect::<Vec<_>>(), ["boss v1 -> v2", "standard v1 -> v2", "apart v1 -> v2"], "{plan}");
     let (policy, parts) = &after.policies[0];
     let boss = after.procedures.iter().find(|now| now.body.key == "boss").unwrap();
     assert_eq!((parts.extension, after.separation[0].1), (Some(boss.version_id), Some(boss.version_id)));
@@ -426,21 +420,13 @@ fn what_no_file_describes_any_more_is_retired_and_restored_without_a_new_version
     let titles = |plan: &Plan| plan.changes.iter().map(|change| (change.mark, change.what, change.title.clone())).collect::<Vec<_>>();
     assert_eq!(
         titles(&plan),
-        [
-            (Mark::Retire, "role", "db/writer  Write".into()),
-            (Mark::Retire, "procedure", "boss v1".into()),
-            (Mark::Retire, "separation", "apart v1".into()),
-        ]
+        [(Mark::Retire, "role", "db/writer  Write".into()), (Mark::Retire, "procedure", "boss v1".into()), (Mark::Retire, "separation", "apart v1".into()),]
     );
     assert_eq!(planned(FILE, &without, &mut mint).0.changes, []);
     let (again, back) = planned(&deep(), &without, &mut mint);
     assert_eq!(
         titles(&again),
-        [
-            (Mark::Change, "role", "db/writer  Write".into()),
-            (Mark::Add, "procedure", "boss v1".into()),
-            (Mark::Add, "separation", "apart v1".into()),
-        ]
+        [(Mark::Change, "role", "db/writer  Write".into()), (Mark::Add, "procedure", "boss v1".into()), (Mark::Add, "separation", "apart v1".into()),]
     );
     assert_eq!(back, before);
 }
@@ -485,8 +471,16 @@ const DEEP_FAULTS: &[(&str, &str, &str)] = &[
         "slots = [{ from = \"manager\" }]",
         "Nobody could complete step “Boss” of an exception for role db/reader: the people it asks are needed for other steps of procedure “two” and of “boss”, and one person counts once.",
     ),
-    ("maximum = \"8h\" }", "maximum = \"8h\" }\nauto = [{ name = \"x\", then = \"deny\", all = [\"groups include nothing\"] }]", "There is no group “nothing” in directory main."),
-    ("key = \"two\"\nname = \"Two\"\n[[procedure.step]]", "key = \"two\"\nname = \"Two\"\n[[procedure.step]]\nwhen = { conditions = [\"groups include nothing\"] }", "There is no group “nothing” in directory main."),
+    (
+        "maximum = \"8h\" }",
+        "maximum = \"8h\" }\nauto = [{ name = \"x\", then = \"deny\", all = [\"groups include nothing\"] }]",
+        "There is no group “nothing” in directory main.",
+    ),
+    (
+        "key = \"two\"\nname = \"Two\"\n[[procedure.step]]",
+        "key = \"two\"\nname = \"Two\"\n[[procedure.step]]\nwhen = { conditions = [\"groups include nothing\"] }",
+        "There is no group “nothing” in directory main.",
+    ),
 ];
 
 #[test]

@@ -52,8 +52,7 @@ pub struct Which {
 
 /// `GET /roles/{id}/ask`
 pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Id(id): Id, Asked(query): Asked<Which>) -> Result<Response, Response> {
-    let wanted =
-        Wanted { role: RoleId(id), whom: some(&query.whom)?, extends: some(&query.extend)?, emergency: !query.emergency.is_empty(), typed: None };
+    let wanted = Wanted { role: RoleId(id), whom: some(&query.whom)?, extends: some(&query.extend)?, emergency: !query.emergency.is_empty(), typed: None };
     let form = form(&app.ctx, &viewer.by(Channel::Web), new_id(), wanted).await.map_err(failed)?;
     match form {
         Form::AlreadyOpen(request) => Ok(Done::AlreadyOpen.then(&app, &format!("/requests/{request}"))),
@@ -328,7 +327,8 @@ mod tests {
                 ];
                 plan.start_most_s = Some(86_400);
             }
-            page.ask.typed.fields = [("case", "4711"), ("region", says.of("south").as_str()), ("rows", "x"), ("personal", "yes")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+            page.ask.typed.fields =
+                [("case", "4711"), ("region", says.of("south").as_str()), ("rows", "x"), ("personal", "yes")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
             page.ask.faults = vec![Fault { field: "field_rows".into(), sentence: "Write a whole number in digits.".into() }];
             let page = Rendered::of(if says == Says::Plain { "ask-fields" } else { "ask-fields-hostile" }, &page);
             assert_eq!(page.one("#field_case").attr("value"), Some("4711"));

@@ -2,6 +2,7 @@
 pub mod access;
 pub mod ask;
 pub mod catalog;
+pub mod delegation;
 pub mod directory;
 pub mod docs;
 pub mod error;

@@ -140,7 +140,10 @@ fn everything_that_a_file_can_say_reads_as_it_is_written() {
     assert_eq!(extension.procedure.as_ref().unwrap().value, "manager");
     assert_eq!(policy.on_behalf, OnBehalf { manager: true, owner: true, confirm: true });
     assert_eq!(policy.emergency, Some(Emergency { maximum: Seconds(3_600), review_within: Seconds(86_400) }));
-    assert_eq!(policy.auto_rules.iter().map(|rule| (rule.name.as_str(), rule.verdict)).collect::<Vec<_>>(), [("short", Verdict::Approve), ("long", Verdict::Deny)]);
+    assert_eq!(
+        policy.auto_rules.iter().map(|rule| (rule.name.as_str(), rule.verdict)).collect::<Vec<_>>(),
+        [("short", Verdict::Approve), ("long", Verdict::Deny)]
+    );
     assert_eq!((policy.auto_rules[0].risks.as_slice(), policy.auto_rules[0].at_most), (&[Risk::Low][..], Some(Seconds(7_200))));
     assert_eq!(policy.fields[0].kind, FieldKind::Number { minimum: Some(-5), maximum: Some(10) });
     assert_eq!(policy.fields[1].kind, FieldKind::Choice { choices: vec!["repair".into(), "look".into()] });
@@ -173,21 +176,37 @@ const BAD_POLICY: &[(&str, usize, &str)] = &[
     ("emergency = { maximum = \"9h\", review_within = \"1d\" }", 25, "The maximum of an emergency, 9 hours, is above the policy's, 8 hours."),
     ("emergency = { maximum = \"1h\" }", 13, "An emergency needs “review_within”, like emergency = { maximum = \"1h\", review_within = \"1d\" }."),
     ("on_behalf = { confirm = true }", 13, "An “on_behalf” needs manager = true or owner = true; without it nobody asks for others."),
-    ("field = [{ key = \"a\", label = \"A\", type = \"choice\", choices = [\"x\"] }]", 65, "A choice needs at least two “choices”."),
-    ("field = [{ key = \"a\", label = \"A\", type = \"choice\", choices = [\"x\", \"x\"] }]", 70, "“x” is listed twice."),
-    ("field = [{ key = \"a\", label = \"A\", type = \"date\" }, { key = \"a\", label = \"B\", type = \"date\" }]", 61, "There is another field “a” in this policy; keys are used once."),
-    ("field = [{ key = \"A b\", label = \"A\", type = \"date\" }]", 18, "“A b” cannot be the key of a field; use up to 63 lower-case letters, digits and underscores, beginning with a letter or digit."),
-    ("field = [{ key = \"a\", label = \"A\", type = \"colour\" }]", 44, "“colour” is no type of a field; say \"text\", \"choice\", \"date\", \"number\" or \"yes_no\"."),
-    ("field = [{ key = \"a\", label = \"A\", type = \"date\", maximum = 3 }]", 62, "A field of type “date” has no “maximum”."),
-    ("field = [{ key = \"a\", label = \"A\", type = \"number\", minimum = 4, maximum = 3 }]", 64, "The minimum, 4, is above the maximum, 3."),
-    ("field = [{ key = \"a\", label = \"A\", type = \"text\", maximum = 4001 }]", 62, "“maximum” must be a whole number from 1 to 4000."),
-    ("auto = [{ name = \"x\", then = \"maybe\", at_most = \"1h\" }]", 31, "“maybe” is nothing that a rule does; say \"approve\" or \"deny\"."),
+    ("field = [{ key = \"a\", label = \"A\", type = \"choice\", choices = [\"x\"] }]", 64, "A choice needs at least two “choices”."),
+    ("field = [{ key = \"a\", label = \"A\", type = \"choice\", choices = [\"x\", \"x\"] }]", 69, "“x” is listed twice."),
+    (
+        "field = [{ key = \"a\", label = \"A\", type = \"date\" }, { key = \"a\", label = \"B\", type = \"date\" }]",
+        61,
+        "There is another field “a” in this policy; keys are used once.",
+    ),
+    (
+        "field = [{ key = \"A b\", label = \"A\", type = \"date\" }]",
+        18,
+        "“A b” cannot be the key of a field; use up to 63 lower-case letters, digits and underscores, beginning with a letter or digit.",
+    ),
+    (
+        "field = [{ key = \"a\", label = \"A\", type = \"colour\" }]",
+        43,
+        "“colour” is no type of a field; say \"text\", \"choice\", \"date\", \"number\" or \"yes_no\".",
+    ),
+    ("field = [{ key = \"a\", label = \"A\", type = \"date\", maximum = 3 }]", 61, "A field of type “date” has no “maximum”."),
+    ("field = [{ key = \"a\", label = \"A\", type = \"number\", minimum = 4, maximum = 3 }]", 63, "The minimum, 4, is above the maximum, 3."),
+    ("field = [{ key = \"a\", label = \"A\", type = \"text\", maximum = 4001 }]", 61, "“maximum” must be a whole number from 1 to 4000."),
+    ("auto = [{ name = \"x\", then = \"maybe\", at_most = \"1h\" }]", 30, "“maybe” is nothing that a rule does; say \"approve\" or \"deny\"."),
     ("auto = [{ name = \"x\", then = \"approve\" }]", 9, "This rule approves everything; say auto_approve = true instead, or limit it."),
     ("auto = [{ name = \"x\", then = \"deny\", all = [] }]", 9, "This rule denies everything; limit it by “all”, “risk”, “at_most” or “longer_than”."),
-    ("auto = [{ name = \"x\", then = \"approve\", at_most = \"5m\" }]", 52, "This rule never applies: the shortest that can be asked for is 15 minutes."),
-    ("auto = [{ name = \"x\", then = \"deny\", longer_than = \"8h\" }]", 53, "This rule never applies: the longest that can be asked for is 8 hours."),
-    ("auto = [{ name = \"x\", then = \"deny\", at_most = \"1h\", longer_than = \"2h\" }]", 49, "This rule never applies: nothing is longer than 2 hours and at most 1 hour."),
-    ("auto = [{ name = \"x\", then = \"deny\", risk = \"high\" }]", 46, "“high” is no risk; say \"low\", \"elevated\" or \"critical\"."),
+    ("auto = [{ name = \"x\", then = \"approve\", at_most = \"5m\" }]", 51, "This rule never applies: the shortest that can be asked for is 15 minutes."),
+    ("auto = [{ name = \"x\", then = \"deny\", longer_than = \"8h\" }]", 52, "This rule never applies: the longest that can be asked for is 8 hours."),
+    (
+        "auto = [{ name = \"x\", then = \"deny\", at_most = \"1h\", longer_than = \"2h\" }]",
+        48,
+        "This rule never applies: nothing is longer than 2 hours and at most 1 hour.",
+    ),
+    ("auto = [{ name = \"x\", then = \"deny\", risk = \"high\" }]", 45, "“high” is no risk; say \"low\", \"elevated\" or \"critical\"."),
     (
         "auto = [{ name = \"x\", then = \"deny\", risk = \"low\" }, { name = \"x\", then = \"deny\", at_most = \"1h\" }]",
         63,

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
 use super::*;
 use crate::domain::condition::Operator;
@@ -17,7 +18,8 @@ use crate::store::catalog::{ApplicationNow, BindingNow, Latest, Parts};
 const PEOPLE: [(&str, u128); 3] = [("ines.okafor", 1), ("mara \"v\" voss", 2), ("arjun", 3)];
 
 fn company() -> Resolved {
-    let person = |number: u128| FoundPerson { id: PersonId(Uuid::from_u128(number)), reference: format!("p{number}"), name: format!("P {number}"), active: true };
+    let person =
+        |number: u128| FoundPerson { id: PersonId(Uuid::from_u128(number)), reference: format!("p{number}"), name: format!("P {number}"), active: true };
     let group = |name: &str, reference: &str| {
         let approvers = (0..60).map(|n| format!("{reference}-{n}")).collect();
         Found::One(FoundGroup { reference: reference.into(), name: name.into(), read_only: None, approvers })
@@ -79,7 +81,10 @@ fn source_list() -> impl Strategy<Value = Vec<ApproverSource>> {
 fn step() -> impl Strategy<Value = Step> {
     let when = (vec(condition(), 0..3), risk_list(), of(span())).prop_map(|(conditions, risks, longer_than)| When { conditions, risks, longer_than });
     let escalation = of((source_list(), of(span())).prop_map(|(sources, time_limit)| Escalation { sources, time_limit }));
-    let slots = vec(source_list().prop_map(|sources| Slot { approvals: 1, sources }), 1..3);
+    // The second slot asks others than the first, so that both can be filled.
+    let second = || Slot { approvals: 3, sources: vec![ApproverSource::Group { reference: "g1".into(), name: "dba".into() }, ApproverSource::RoleOwner] };
+    let slots = (source_list(), any::<bool>())
+        .prop_map(move |(sources, two)| std::iter::once(Slot { approvals: 1, sources }).chain(two.then(second)).collect::<Vec<_>>());
     (text(), when, of(2i64..1_000_000), any::<bool>(), escalation, slots).prop_map(|(name, when, limit, reminds, escalation, slots)| Step {
         name,
         when,
@@ -228,10 +233,12 @@ fn catalog() -> impl Strategy<Value = Catalog> {
             rule.digest = separation_digest(&rule).unwrap();
             let mut policy = policy;
             policy.digest = policy_digest(&policy).unwrap();
-            let parts = Parts { profile: id(20), procedure: Some(id(30)), extension: policy.extension.as_ref().and_then(|e| e.procedure.as_ref()).map(|_| id(31)) };
+            let parts =
+                Parts { profile: id(20), procedure: Some(id(30)), extension: policy.extension.as_ref().and_then(|e| e.procedure.as_ref()).map(|_| id(31)) };
             let latest = |n: u128, version: u128| (id(n), id(version));
             let ((profile_id, profile_version), (one, one_version), (two, two_version)) = (latest(21, 20), latest(32, 30), latest(33, 31));
-            let bound = |n: u128, role_id: Option<Uuid>, priority: i32| BindingNow { id: id(n), policy: "rules".into(), role_id, application_id: None, priority };
+            let bound =
+                |n: u128, role_id: Option<Uuid>, priority: i32| BindingNow { id: id(n), policy: "rules".into(), role_id, application_id: None, priority };
             Catalog {
                 applications: vec![application],
                 roles: vec![role(11, "reader", "g1"), role(12, "writer", "g2")],
