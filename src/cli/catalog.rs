@@ -8,7 +8,7 @@ use countersign::clock::Clock;
 use countersign::domain::event::{Actor, Channel};
 use countersign::domain::span::Seconds;
 use countersign::service::health::compare;
-use countersign::service::{apply, catalog_export, plan, rule_book};
+use countersign::service::{apply, catalog_export, rule_book};
 use tokio::io::AsyncWriteExt;
 
 use super::failure::Failure;

@@ -1,4 +1,6 @@
 //! JSON under /api/v1.
+pub mod asking;
+pub mod beside;
 pub mod acting;
 pub mod body;
 pub mod caller;
