@@ -120,8 +120,8 @@ fn request(id: Uuid, past: &Past, version: Uuid, decision: &str, status: &str, d
 fn request_of(id: Uuid, (role, person): (Uuid, Uuid), version: Uuid, decision: &str, status: &str, duration: &str) -> String {
     let step = if status == "pending" { "1, null" } else { "null, clock()" };
     format!(
-        "insert into request (id, requester_id, beneficiary_id, role_id, application_id, status, steps, decision, deciding_rule, policy_version_id, inputs, inputs_digest, trace, ask_digest, duration_s, channel, created_at, step_no, closed_at)
-         select '{id}', '{person}', '{person}', r.id, r.application_id, '{status}', 0, '{decision}', 'by hand', '{version}', '{{}}', '{DIGEST}', '[]', '{DIGEST}', {duration}, 'web', clock(), {step} from role r where r.id = '{role}';"
+        "insert into request (id, requester_id, beneficiary_id, role_id, application_id, status, steps, decision, deciding_rule, policy_version_id, inputs, inputs_digest, trace, ask_digest, duration_s, channel, created_at, distinct_people, step_no, closed_at)
+         select '{id}', '{person}', '{person}', r.id, r.application_id, '{status}', 0, '{decision}', 'by hand', '{version}', '{{}}', '{DIGEST}', '[]', '{DIGEST}', {duration}, 'web', clock(), true, {step} from role r where r.id = '{role}';"
     )
 }
 
@@ -207,7 +207,11 @@ fn hostile(past: &Past) -> Vec<Hostile> {
         away(manager, manager, "clock() + interval '1 day'") + &told("delegation.created", manager),
         "violates check constraint",
     );
-    add("a delegation that is over before it begins", away(manager, colleague, "clock()") + &told("delegation.created", manager), "violates check constraint");
+    add(
+        "a delegation that is over before it begins",
+        away(manager, colleague, "timestamptz '2020-01-01Z'") + &told("delegation.created", manager),
+        "violates check constraint",
+    );
     add("a delegation that nobody is told of", away(manager, colleague, "clock() + interval '1 day'"), "no_change_without_event");
     add(
         "a delegation told of somebody else",
