@@ -610,6 +610,18 @@ create table countersign.policy_change_version (
   primary key (change_id, policy_key)
 );
 
+-- The stored requests that would have come out otherwise under a proposed change, as its what-if found them, in order of time.
+create table countersign.policy_change_request (
+  change_id  uuid not null references countersign.policy_change,
+  position   int not null,
+  request_id uuid not null references countersign.request,
+  role_id    uuid not null references countersign.role,
+  turn       text not null check (turn <> ''),
+  was        text not null,
+  becomes    text not null,
+  primary key (change_id, position)
+);
+
 -- What the nightly check found: steps that nobody can take, or only one person, or only the asker.
 create table countersign.policy_finding (
   id                uuid primary key,

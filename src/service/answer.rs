@@ -45,7 +45,8 @@ pub struct AnswerDone {
 /// directory does not answer. Nothing is written then.
 pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: Option<&str>, seen_step: Option<usize>) -> Result<AnswerDone, ServiceError> {
     let comment = tidy(comment, "comment")?;
-    let Answering { request: found, role, people, asked, inputs, governing } = grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
+    let Answering { request: found, role, people, asked, inputs, governing } =
+        grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
     // Before anything else, the directory included: nobody else is to learn, from answer or delay, that there is a request.
     let theirs = asked || by.reads_everything() || [found.requester_id, found.beneficiary_id].contains(&by.person.0);
     if !theirs {

@@ -24,8 +24,8 @@ use crate::store::{emergency, event, grant, notice, request};
 
 use super::commit::{self, Approved};
 // What an ask is looked over with.
-pub use super::consider::{Cited, Considered, Inputs, ask_digest, consider};
 use super::consider::kept_apart_from;
+pub use super::consider::{Cited, Considered, Inputs, ask_digest, consider};
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
 use super::resolve::{self, ResolvedStep};

@@ -147,11 +147,7 @@ fn of_policy(old: &AccessPolicy, new: &AccessPolicy) -> Difference {
         true => format!("version {}", policy.version),
         false => format!("version {}: {said}", policy.version),
     };
-    Difference {
-        what: format!("Policy {}", new.name),
-        before: version(old, only(&then, &now)),
-        after: version(new, only(&now, &then)),
-    }
+    Difference { what: format!("Policy {}", new.name), before: version(old, only(&then, &now)), after: version(new, only(&now, &then)) }
 }
 
 /// Everything that a policy says, sentence by sentence.
@@ -182,9 +178,8 @@ pub fn sentences(policy: &AccessPolicy) -> Vec<String> {
 }
 
 fn steps(procedure: &ApprovalProcedure) -> Vec<String> {
-    let slots = |step: &crate::domain::policy::Step| {
-        step.slots.iter().map(|slot| format!("{} of {}", slot.approvals, slot.label())).collect::<Vec<_>>().join(" and ")
-    };
+    let slots =
+        |step: &crate::domain::policy::Step| step.slots.iter().map(|slot| format!("{} of {}", slot.approvals, slot.label())).collect::<Vec<_>>().join(" and ");
     let when = |step: &crate::domain::policy::Step| if step.when.is_always() { String::new() } else { format!(", {}", step.when.sentence()) };
     let limit = |step: &crate::domain::policy::Step| step.time_limit.map(|limit| format!(", within {limit}")).unwrap_or_default();
     procedure.steps.iter().zip(1..).map(|(step, no)| format!("Step {no}, {}: {}{}{}.", step.name, slots(step), when(step), limit(step))).collect()

@@ -64,15 +64,8 @@ pub async fn confirm(ctx: &Ctx, by: &By, id: RequestId) -> Result<AnswerDone, Se
             Some(extended) => grant::lock(&mut tx, extended.into()).await?.and_then(|lease| lease.ended_at.or(lease.ends_at)),
             None => None,
         };
-        let approved = Approved {
-            request: &row,
-            role: &role,
-            beneficiary,
-            duration: row.duration_s.map(Seconds),
-            extends_until,
-            actor: &by.actor(),
-            channel: by.channel,
-        };
+        let approved =
+            Approved { request: &row, role: &role, beneficiary, duration: row.duration_s.map(Seconds), extends_until, actor: &by.actor(), channel: by.channel };
         // The event that approves comes last, right before the lease that cites it.
         commit::lease(&mut tx, &approved, vec![event(Fact::RequestConfirmed {}), event(Fact::RequestAutoApproved(submitted))], now).await?;
         AnswerDone { status: RequestStatus::Approved, step_no: None }

@@ -184,8 +184,7 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
 
 /// The other roles that the rules keep apart from `role`, in order.
 pub fn kept_apart_from(role: &Role, rules: &[Arc<SeparationRule>]) -> Vec<Uuid> {
-    let mut apart: Vec<Uuid> =
-        rules.iter().flat_map(|rule| rule.a.iter().chain(&rule.b)).filter(|other| **other != role.id).map(|other| other.0).collect();
+    let mut apart: Vec<Uuid> = rules.iter().flat_map(|rule| rule.a.iter().chain(&rule.b)).filter(|other| **other != role.id).map(|other| other.0).collect();
     apart.sort_unstable();
     apart.dedup();
     apart

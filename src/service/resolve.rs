@@ -119,15 +119,8 @@ pub async fn first(ctx: &Ctx, sources: &[ApproverSource], about: About<'_>, with
 
 /// Why nobody could approve, as a sentence; none when people enough exist.
 pub fn dead_end(steps: &[ResolvedStep], distinct_people: bool, requester: PersonId, beneficiary: PersonId) -> Option<String> {
-    let states: Vec<Vec<SlotState>> = steps
-        .iter()
-        .map(|step| {
-            step.slots
-                .iter()
-                .map(|slot| SlotState::asking(slot.approvals, slot.asked.iter().map(|p| p.id.into())))
-                .collect()
-        })
-        .collect();
+    let states: Vec<Vec<SlotState>> =
+        steps.iter().map(|step| step.slots.iter().map(|slot| SlotState::asking(slot.approvals, slot.asked.iter().map(|p| p.id.into()))).collect()).collect();
     let (step, slot) = unfillable(&states, requester, beneficiary, distinct_people)?;
     let slot = steps.get(step - 1)?.slots.get(slot - 1)?;
     let who = slot.source.label();

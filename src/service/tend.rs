@@ -91,7 +91,8 @@ async fn read(ctx: &Ctx, tx: &mut Tx, id: RequestId) -> Result<Option<Open>, Ser
     let steps = step::steps(tx, id, now).await?;
     let Some(clock) = step_clock::of(tx, id).await? else { return Ok(None) };
     let at = row.step_no.unwrap_or_default().max(1) as usize - 1;
-    let asked: Vec<PersonId> = steps.get(at).iter().flat_map(|step| &step.slots).flat_map(|slot| &slot.asked).filter(|seat| !seat.ended).map(|s| s.person).collect();
+    let asked: Vec<PersonId> =
+        steps.get(at).iter().flat_map(|step| &step.slots).flat_map(|slot| &slot.asked).filter(|seat| !seat.ended).map(|s| s.person).collect();
     let gone = step_clock::inactive(tx, &asked).await?;
     Ok(Some(Open { row, steps, clock, gone, now }))
 }
@@ -235,9 +236,11 @@ async fn write(tx: &mut Tx, open: Open, plan: Plan) -> Result<(), ServiceError> 
         }
         Some(end) => {
             let (status, fact, told) = match end {
-                End::TimedOut => {
-                    (RequestStatus::TimedOut, Fact::RequestTimedOut { step_no: no }, format!("Nobody answered in time about {}, so the request was closed.", called.role))
-                }
+                End::TimedOut => (
+                    RequestStatus::TimedOut,
+                    Fact::RequestTimedOut { step_no: no },
+                    format!("Nobody answered in time about {}, so the request was closed.", called.role),
+                ),
                 End::Nobody => {
                     let reason = format!("nobody is left who could approve step {no}");
                     (RequestStatus::Withdrawn, Fact::RequestClosed { reason: reason.clone() }, format!("The request for {} was closed: {reason}.", called.role))

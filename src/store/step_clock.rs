@@ -198,6 +198,7 @@ pub async fn called(tx: &mut Tx, id: RequestId) -> Result<Called, StoreError> {
 /// When the database fails.
 pub async fn inactive(tx: &mut Tx, people: &[PersonId]) -> Result<Vec<PersonId>, StoreError> {
     let ids: Vec<Uuid> = people.iter().map(|person| person.0).collect();
-    let found: Vec<Uuid> = sqlx::query_scalar("select id from person where id = any($1) and status <> 'active' order by id").bind(ids).fetch_all(&mut **tx).await?;
+    let found: Vec<Uuid> =
+        sqlx::query_scalar("select id from person where id = any($1) and status <> 'active' order by id").bind(ids).fetch_all(&mut **tx).await?;
     Ok(found.into_iter().map(PersonId).collect())
 }

@@ -59,7 +59,8 @@ pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow]) -> Vec<PlannedSte
 pub fn decided_by(policy: &AccessPolicy) -> Option<String> {
     let procedure = policy.procedure.as_ref()?;
     let steps = procedure.steps.iter().map(|step| {
-        let slots: Vec<String> = step.slots.iter().map(|slot| slot.sources.first().map_or_else(|| "nobody".into(), |source| yours(source, slot.approvals))).collect();
+        let slots: Vec<String> =
+            step.slots.iter().map(|slot| slot.sources.first().map_or_else(|| "nobody".into(), |source| yours(source, slot.approvals))).collect();
         slots.join(" and ")
     });
     Some(steps.collect::<Vec<_>>().join(", then "))
