@@ -36,6 +36,10 @@ enum Command {
     Apply(cli::catalog::Apply),
     /// Write the catalog as a file that plan and apply read.
     Catalog(cli::catalog::Catalog),
+    /// Hold the rules against tests: who asks for what, and what is to come of it.
+    Test(cli::rule_test::Test),
+    /// Make the decisions of a period again from what was stored with them.
+    Replay(cli::replay::Replay),
     /// Write a CSV file from the log and the tables.
     Export(cli::export::Export),
     /// Make, list and revoke API tokens.
@@ -63,6 +67,8 @@ fn main() -> ExitCode {
             Command::Plan(plan) => plan.run(&chosen).await,
             Command::Apply(apply) => apply.run(&chosen).await,
             Command::Catalog(catalog) => catalog.run(&chosen).await,
+            Command::Test(test) => test.run(&chosen).await,
+            Command::Replay(replay) => replay.run(&chosen).await,
             Command::Export(export) => export.run(&chosen).await,
             Command::Token(token) => token.run(&chosen).await,
             Command::Doctor(doctor) => doctor.run(&chosen).await,

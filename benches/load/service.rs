@@ -35,13 +35,9 @@ async fn measure(ctx: &Ctx, what: &'static str, acts: &Arc<Vec<Act>>, next: &Arc
                 let Some(act) = acts.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(false) };
                 if what == "ask" {
                     let ask_for = AskFor {
-                        role: act.what.into(),
-                        beneficiary: None,
                         duration: Some(Seconds(86_400)),
-                        starts_at: None,
                         justification: Some("Needed for the quarterly close".into()),
-                        ticket_reference: None,
-                        extension_of: None,
+                        ..AskFor::new(act.what.into())
                     };
                     ask(&ctx, &by(act), ask_for).await.map_err(|error| error.to_string())?;
                 } else {

@@ -5,11 +5,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use countersign::domain::event::{Actor, Channel};
+use countersign::domain::span::Seconds;
 use countersign::service::change::submit::{Outcome, submit};
-use countersign::service::{catalog_export, plan};
+use countersign::service::health::compare;
+use countersign::service::{catalog_export, plan, rule_book};
 use tokio::io::AsyncWriteExt;
 
 use super::failure::Failure;
+use super::what_if;
 use super::wire::{self, Chosen};
 
 /// Show what a catalog file would change, and everything wrong with it.
@@ -17,6 +20,12 @@ use super::wire::{self, Chosen};
 pub struct Plan {
     /// The catalog file (TOML).
     file: PathBuf,
+    /// Also decide the requests of this last while (90d) again under the file's rules, and say which would come out otherwise.
+    #[arg(long, value_name = "DURATION")]
+    what_if: Option<String>,
+    /// With --what-if: write each request that would come out otherwise into this CSV file.
+    #[arg(long, value_name = "FILE", requires = "what_if")]
+    each: Option<PathBuf>,
 }
 
 /// Apply a catalog file; where a second person is required, propose it.
@@ -34,18 +43,36 @@ pub struct Catalog {
     out: Option<PathBuf>,
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+/// The text of a file.
+pub fn read(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|error| Failure(format!("{} cannot be read: {error}", file.display())))
 }
 
 impl Plan {
-    /// Exits with 0 when the file could be applied, else with 1.
+    /// Exits with 0 when the file could be applied and brings no dead end, else with 1.
     pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
         let text = read(&self.file)?;
+        let wrong = |text: &String| Failure(format!("--what-if {text}: a duration like 90d is wanted"));
+        let days = self.what_if.as_ref().map(|text| Seconds::parse(text).ok_or_else(|| wrong(text))).transpose()?;
         wire::with(chosen, async |ctx| {
-            let plan = plan::run(&ctx.db, &ctx.directories, &text).await?;
-            println!("{plan}");
-            Ok(if plan.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            let proposed = rule_book::proposed(ctx, &text).await?;
+            println!("{}", proposed.plan);
+            if !proposed.plan.is_good() {
+                return Ok(ExitCode::FAILURE);
+            }
+            let found = compare::new_findings(ctx, &proposed).await?;
+            let dead = found.iter().filter(|finding| finding.is_dead).count();
+            for (is_dead, heading) in [(true, "Dead ends: requests that would be refused because nobody could approve them"), (false, "Warnings")] {
+                if found.iter().any(|finding| finding.is_dead == is_dead) {
+                    println!("{heading}");
+                    found.iter().filter(|finding| finding.is_dead == is_dead).for_each(|finding| println!("  {finding}"));
+                    println!();
+                }
+            }
+            if let Some(days) = days {
+                what_if::run(ctx, proposed.then, days, self.each.as_deref()).await?;
+            }
+            Ok(if dead == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
         .await
     }

@@ -39,7 +39,8 @@ pub struct Export {
     out: Option<PathBuf>,
 }
 
-fn moment(text: &Option<String>, name: &str) -> Result<Option<DateTime<Utc>>, Failure> {
+/// The time that a text of a day or a time means.
+pub fn moment(text: &Option<String>, name: &str) -> Result<Option<DateTime<Utc>>, Failure> {
     let Some(text) = text else { return Ok(None) };
     if let Ok(day) = text.parse::<NaiveDate>() {
         return Ok(day.and_hms_opt(0, 0, 0).map(|time| time.and_utc()));

@@ -128,7 +128,7 @@ const APPROVALS: [Column; 20] = [
     ("first_viewed_at", "When they first opened the request, UTC."),
     ("decided_by_id", "Who decided."),
     ("decided_by_email", "Their address when they were asked."),
-    ("acting_as", "self, delegate_of:<person> or escalation."),
+    ("acting_as", "self, delegate_of:<person>, escalation, reassigned or fallback."),
     ("decision", "approve, deny, auto_approve, timed_out or superseded; empty while open or never asked."),
     ("decided_at", "UTC."),
     ("comment", "As typed."),

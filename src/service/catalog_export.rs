@@ -28,8 +28,8 @@ pub async fn toml(db: &Db, directories: &BTreeMap<String, Directory>) -> Result<
         catalog::whole(&mut tx).await?
     };
     let mut called = Called { people: logins(db, &current).await?, ..Called::default() };
-    if let Some((key, directory)) = chosen(directories) {
-        called.directory = key.clone();
+    if let Ok((key, directory)) = chosen(directories) {
+        called.directory = key.to_owned();
         called.groups = unique_names(directory).await.unwrap_or_default();
     }
     Ok(written(&current, &called))

@@ -1,5 +1,6 @@
 //! The beneficiary confirms what somebody else asked for them.
 
+use crate::domain::act::may_confirm;
 use crate::domain::decide::{Outcome, Rules, decide};
 use crate::domain::event::{Event, Fact, Submitted};
 use crate::domain::id::{PersonId, RequestId};
@@ -10,11 +11,11 @@ use crate::store::error::StoreError;
 use crate::store::grounds::{self, Answering};
 use crate::store::{event, grant, notice, person, request, step};
 
-use super::answer::{AnswerDone, again, still_right};
+use super::answer::{AnswerDone, again, deciding, still_right};
 use super::commit::{self, Approved};
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
-use super::{changed, fetch, stand_in};
+use super::{changed, fetch, stand_in, tend};
 
 /// How many rows one transaction takes.
 const BATCH: i64 = 200;
@@ -28,13 +29,14 @@ const BATCH: i64 = 200;
 pub async fn confirm(ctx: &Ctx, by: &By, id: RequestId) -> Result<AnswerDone, ServiceError> {
     let Answering { request: found, role, people, inputs, governing, .. } =
         grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
-    if found.beneficiary_id != by.person.0 {
-        let sees = by.reads_everything() || found.requester_id == by.person.0;
-        return Err(if sees { Refusal::NotBeneficiary.into() } else { ServiceError::Missing });
+    let sees = by.reads_everything() || [found.requester_id, found.beneficiary_id].contains(&by.person.0);
+    if !sees {
+        return Err(ServiceError::Missing);
     }
-    waits(&found.status)?;
+    let version = found.policy_version_id.ok_or(ServiceError::Refused(Refusal::Closed("refused")))?;
+    let policy = ctx.policies.version(&ctx.db, version.into()).await?;
+    may_confirm(&deciding(&found, &[], &policy), by.person)?;
     let beneficiary = people.iter().find(|row| row.id == by.person.0).ok_or(ServiceError::Missing)?;
-    let policy = ctx.policies.version(&ctx.db, found.policy_version_id.ok_or(ServiceError::Missing)?.into()).await?;
     let mut today = fetch::person(ctx, beneficiary).await?;
     if policy.looks_up() {
         today.line = fetch::line(ctx, &today).await?;
@@ -52,10 +54,11 @@ pub async fn confirm(ctx: &Ctx, by: &By, id: RequestId) -> Result<AnswerDone, Se
 
     let mut tx = ctx.db.begin().await?;
     let row = request::lock(&mut tx, id).await?.ok_or(ServiceError::Missing)?;
-    waits(&row.status)?;
+    may_confirm(&deciding(&row, &[], &policy), by.person)?;
     let now = ctx.clock.now();
     let event = |fact| Event { actor: by.actor(), channel: by.channel, subject: commit::about(&row), fact };
     request::confirm(&mut tx, id, now).await?;
+    let mut short = false;
     let done = if at_once {
         let told = event::told(&mut tx, id, "request.submitted").await?.ok_or(ServiceError::Missing)?;
         let submitted: Submitted = serde_json::from_value(told).map_err(StoreError::from)?;
@@ -75,27 +78,22 @@ pub async fn confirm(ctx: &Ctx, by: &By, id: RequestId) -> Result<AnswerDone, Se
         let after = |seconds: Option<i64>| seconds.and_then(|seconds| Seconds(seconds).after(now));
         let (due_at, remind_at) = (after(first.time_limit_s), after(first.remind_every_s));
         step::open_step(&mut tx, id, 1, due_at, remind_at, None, row.distinct_people, now).await?;
-        let asked = person::names(&mut tx, &first.slots.iter().flat_map(|slot| slot.asked.iter().map(|seat| seat.person.0)).collect::<Vec<_>>()).await?;
+        let people = step::open_people(&mut tx, id).await?;
+        let asked = person::names(&mut tx, &people).await?;
         let opened = Fact::StepOpened { step_no: 1, step: first.name.clone(), asked, due_at };
         event::append(&mut tx, &[event(Fact::RequestConfirmed {}), event(opened)]).await?;
         stand_in::ask_delegates(&mut tx, &row, 1, now).await?;
+        // Who left meanwhile is asked no more; whether others have to be asked instead is looked at next.
+        short = tend::look_again_if_short(&mut tx, &deciding(&row, &steps, &policy), id, now).await?;
         AnswerDone { status: RequestStatus::Pending, step_no: Some(1) }
     };
     let told = format!("{} confirmed what you asked for them.", by.name);
     notice::tell(&mut tx, &[row.requester_id.into()], "confirmed", Some(id), &told, now).await?;
     commit::commit(tx).await?;
-    if at_once {
+    if at_once || short {
         ctx.wake.notify_one();
     }
     Ok(done)
-}
-
-fn waits(status: &str) -> Result<(), ServiceError> {
-    match RequestStatus::parse(status) {
-        Some(RequestStatus::Submitted) => Ok(()),
-        Some(other) => Err(Refusal::Closed(other.word()).into()),
-        None => Err(ServiceError::Missing),
-    }
 }
 
 /// What would keep an approver from approving, to the person who is to confirm.

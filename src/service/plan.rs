@@ -67,16 +67,18 @@ pub async fn run(db: &Db, directories: &BTreeMap<String, Directory>, text: &str)
     Ok(plan(&file, &current, &resolved, &mut new_id))
 }
 
-/// The directory that a catalog is about: the one called `main`, or else the first.
-pub(super) fn chosen(directories: &BTreeMap<String, Directory>) -> Option<(&String, &Directory)> {
-    directories.get_key_value("main").or_else(|| directories.first_key_value())
-}
-
 /// Asks the directory that roles are given in: the one called `main`, or else the first.
 pub(super) async fn ask(db: &Db, directories: &BTreeMap<String, Directory>, file: &CatalogFile) -> Result<Resolved, ServiceError> {
-    let (key, directory) = chosen(directories)
-        .ok_or_else(|| ServiceError::Unavailable("No directory is connected, so no catalog can be compared with it. Connect one first.".into()))?;
+    let (key, directory) = chosen(directories)?;
     resolve(db, key, directory, file).await
+}
+
+/// The directory that roles are given in, and its key.
+pub(super) fn chosen(directories: &BTreeMap<String, Directory>) -> Result<(&str, &Directory), ServiceError> {
+    let chosen = directories.get_key_value("main").or_else(|| directories.first_key_value());
+    chosen
+        .map(|(key, directory)| (key.as_str(), directory))
+        .ok_or_else(|| ServiceError::Unavailable("No directory is connected, so no catalog can be compared with it. Connect one first.".into()))
 }
 
 /// What has to change so that `current` becomes what `file` says. Pure but for `mint`, which makes the ids of what is new.

@@ -123,6 +123,7 @@ mod tests {
             manager: None,
             attributes: Default::default(),
             groups: vec![],
+            line: vec![],
             fetched_at: at,
         };
         recent.keep_person(Arc::new(snapshot), at);

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::act::may_reevaluate;
 use crate::domain::event::{Event, Fact};
 use crate::domain::id::{GrantId, RequestId};
 use crate::domain::refusal::Refusal;
@@ -9,7 +10,6 @@ use crate::domain::request::RequestStatus;
 use crate::domain::span::Seconds;
 use crate::store::db::Tx;
 use crate::store::error::StoreError;
-use crate::store::grounds::{self, Answering};
 use crate::store::{event, request};
 
 use super::ask::{AskFor, Asked, ask};
@@ -17,28 +17,18 @@ use super::changed::{self, Difference};
 use super::commit;
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
+use super::overseen::{self, Overseen};
 
-/// Asks again what the open request `id` asks, under the rules that hold now; the new request takes its place. For whoever made it, and
-/// whoever was asked to decide on it; the requester stays who they were.
+/// Asks again what the open request `id` asks, under the rules that hold now; the new request takes its place. For whoever takes part in it
+/// or oversees it; the requester stays who they were.
 ///
 /// # Errors
-/// [`ServiceError::Missing`] for anybody else; [`Refusal::Closed`]; [`Refusal::NothingChanged`]; otherwise as [`ask`], and then the old
-/// request stays as it was.
+/// [`ServiceError::Missing`] when it is not theirs to see; a refusal of [`may_reevaluate`]; otherwise as [`ask`], and then the old request
+/// stays as it was.
 pub async fn again(ctx: &Ctx, by: &By, id: RequestId) -> Result<Asked, ServiceError> {
-    let Answering { request: row, role, asked, inputs, governing, .. } = grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
-    if !asked && row.requester_id != by.person.0 {
-        return Err(ServiceError::Missing);
-    }
-    let status = RequestStatus::parse(&row.status).ok_or(ServiceError::Missing)?;
-    if !status.is_open() {
-        return Err(Refusal::Closed(status.word()).into());
-    }
-    let pinned = row.policy_version_id.ok_or(ServiceError::Missing)?;
-    let role = role.filter(|(_, retired)| !retired).map(|(role, _)| role);
-    let changes = changed::since(ctx, &inputs, pinned.into(), &governing, role.as_ref()).await?;
-    if changes.is_empty() {
-        return Err(Refusal::NothingChanged.into());
-    }
+    let Overseen { row, deciding, oversees, role, inputs, pinned, governing } = overseen::look(ctx, by, id).await?;
+    let changes = changed::since(ctx, &inputs, pinned, &governing, role.as_ref()).await?;
+    may_reevaluate(&deciding, by.person, oversees, !changes.is_empty())?;
     let texts = request::texts(&ctx.db, id).await?.ok_or(ServiceError::Missing)?;
     let fields = texts.fields.as_deref().map(serde_json::from_str).transpose().map_err(StoreError::from)?.unwrap_or_default();
     let now = ctx.clock.now();

@@ -2,16 +2,18 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 
+use crate::domain::act::may_note_sign_off;
 use crate::domain::event::{Event, Fact};
 use crate::domain::id::RequestId;
 use crate::domain::policy::FieldFault;
 use crate::domain::refusal::Refusal;
-use crate::store::{event, look_request, request};
+use crate::store::event;
 
 use super::ask::tidy;
 use super::commit;
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
+use super::overseen::{self, Overseen};
 
 /// The longest name or reference, in characters.
 const LONGEST_LINE: usize = 300;
@@ -29,16 +31,14 @@ pub struct SignOff {
     pub note: Option<String>,
 }
 
-/// Notes a sign-off beside the request, for whoever may see the request and is no mere reader of it. It opens no step and approves
-/// nothing; it is an event and nothing else.
+/// Notes a sign-off beside the open request, for whoever takes part in it or oversees it. It opens no step and approves nothing; it is
+/// an event and nothing else.
 ///
 /// # Errors
-/// [`ServiceError::Missing`] for a request that is not theirs to see, and for auditors, who change nothing; [`Refusal::Faults`].
+/// [`ServiceError::Missing`] for a request that is not theirs to see; a refusal of [`may_note_sign_off`]; [`Refusal::Faults`].
 pub async fn note(ctx: &Ctx, by: &By, id: RequestId, said: &SignOff) -> Result<(), ServiceError> {
-    let eyes = (!by.is_administrator).then_some(by.person.0);
-    if !look_request::may_see(&ctx.db, eyes, id.0).await? {
-        return Err(ServiceError::Missing);
-    }
+    let Overseen { row, deciding, oversees, .. } = overseen::look(ctx, by, id).await?;
+    may_note_sign_off(&deciding, by.person, oversees)?;
     let now = ctx.clock.now();
     let mut faults = Vec::new();
     let mut line = |text: &str, field: &str, missing: &str| match tidy(Some(text), field) {
@@ -75,7 +75,6 @@ pub async fn note(ctx: &Ctx, by: &By, id: RequestId, said: &SignOff) -> Result<(
     if !faults.is_empty() {
         return Err(Refusal::Faults(faults).into());
     }
-    let row = request::by_id(&ctx.db, id).await?.ok_or(ServiceError::Missing)?;
     let fact = Fact::SignOffNoted { given_by, given_at, reference, note };
     let mut tx = ctx.db.begin().await?;
     event::append(&mut tx, &[Event { actor: by.actor(), channel: by.channel, subject: commit::about(&row), fact }]).await?;

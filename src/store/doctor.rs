@@ -222,7 +222,7 @@ pub const RULES: [Rule; 19] = [
         "no open request past its limit",
         "select r.id::text as id, case when r.step_due_at is null then 'waits at a step with a time limit and is never due' else 'should have timed out' end as sentence
          from request r join request_step s on s.request_id = r.id and s.step_no = r.step_no
-         where r.status in ('pending', 'needs_info') and (r.step_due_at < $1::timestamptz - interval '2 minutes' or r.step_due_at is null and s.time_limit_s is not null) limit 100",
+         where r.status in ('pending', 'needs_info') and (r.step_due_at < $1::timestamptz - interval '2 minutes' or r.step_due_at is null and r.status = 'pending' and s.time_limit_s is not null and not r.escalated) limit 100",
     ),
     rule(
         6,

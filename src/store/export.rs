@@ -252,8 +252,8 @@ cross join lateral (
       and s.approvals > (select count(*) from approval u where u.request_id = r.id and u.step_no = s.step_no and u.slot_no = s.slot_no) then 'timed_out'
     else 'superseded' end) as decision) d
   left join lateral (select e.id, n.email from audit_event e
-    cross join lateral jsonb_to_recordset(e.data -> 'asked') as n (id uuid, email text)
-    where e.request_id = r.id and e.kind = 'request.step_opened' and e.data ->> 'step_no' = s.step_no::text and n.id = a.person_id
+    cross join lateral jsonb_to_recordset(case when e.kind in ('approval.delegated', 'approval.reassigned') then jsonb_build_array(e.data -> 'to') else e.data -> 'asked' end) as n (id uuid, email text)
+    where e.request_id = r.id and e.kind in ('request.step_opened', 'request.escalated', 'request.fallback_asked', 'approval.delegated', 'approval.reassigned') and e.data ->> 'step_no' = s.step_no::text and n.id = a.person_id
     order by e.id limit 1) o on true
   where s.request_id = r.id
   union all

@@ -66,6 +66,8 @@ pub struct MineRow {
     pub end_reason: Option<String>,
     /// What the last attempt at the directory said, while it fails.
     pub last_error: Option<String>,
+    /// Whether it began before anybody was asked.
+    pub emergency: bool,
     /// Whether another lease extends it.
     pub extended: bool,
     /// How many live leases there are in all.
@@ -102,22 +104,22 @@ pub async fn mine(db: &Db, person: Uuid, wanted: &Wanted) -> Result<Vec<MineRow>
             where g.beneficiary_id = $1 and g.status not in ('ended', 'failed') order by place limit $2)
            union all
            (select 'open', r.id, null, row_number() over (order by r.id desc) from request r
-            where r.beneficiary_id = $1 and r.status in ('submitted', 'pending', 'needs_info') order by r.id desc limit $3)
+            where (r.beneficiary_id = $1 or r.requester_id = $1) and r.status in ('submitted', 'pending', 'needs_info') order by r.id desc limit $3)
            union all
            (select 'ended', x.request_id, x.id, row_number() over (order by x.id desc) from (select g.id, g.request_id from access_grant g
             where g.beneficiary_id = $1 and g.status in ('ended', 'failed') and ($5::uuid is null or g.id < $5) order by g.id desc limit $4) x)
            union all
            (select 'closed', x.id, null, row_number() over (order by x.id desc) from (select r.id from request r
-            where r.beneficiary_id = $1 and r.status in ('denied', 'withdrawn', 'timed_out', 'refused') and ($7::uuid is null or r.id < $7) order by r.id desc limit $6) x)
+            where (r.beneficiary_id = $1 or r.requester_id = $1) and r.status in ('denied', 'withdrawn', 'timed_out', 'refused') and ($7::uuid is null or r.id < $7) order by r.id desc limit $6) x)
          )
-         select m.part, r.id as request_id, r.role_id, a.name as application, o.name as role, o.risk, (select display_name from person where id = $1) as beneficiary,
+         select m.part, r.id as request_id, r.role_id, a.name as application, o.name as role, o.risk, b.display_name as beneficiary,
            r.status, r.created_at, r.duration_s, r.step_no, r.steps, coalesce(w.names, '{}') as waits_for, w.since as waits_since, v.extension, v.extension_last_percent, v.extension_most,
            g.extension_no, g.no_extension, g.id as grant_id,
-           g.status as grant_status, g.duration_s as grant_s, g.starts_at, g.ends_at, g.verified_at, g.ended_at, g.end_reason, g.last_error,
+           g.status as grant_status, g.duration_s as grant_s, g.starts_at, g.ends_at, g.verified_at, g.ended_at, g.end_reason, g.last_error, r.emergency_reason is not null as emergency,
            m.part = 'live' and exists (select 1 from access_grant e where e.extension_of = g.id and e.status not in ('ended', 'failed')) as extended,
            (select count(*) from access_grant l where l.beneficiary_id = $1 and l.status not in ('ended', 'failed')) as live_total,
-           (select count(*) from request l where l.beneficiary_id = $1 and l.status in ('submitted', 'pending', 'needs_info')) as open_total
-         from mine m join request r on r.id = m.request_id join role o on o.id = r.role_id join application a on a.id = r.application_id
+           (select count(*) from request l where (l.beneficiary_id = $1 or l.requester_id = $1) and l.status in ('submitted', 'pending', 'needs_info')) as open_total
+         from mine m join request r on r.id = m.request_id join person b on b.id = r.beneficiary_id join role o on o.id = r.role_id join application a on a.id = r.application_id
          left join access_policy_version v on m.part = 'live' and v.id = r.policy_version_id left join access_grant g on g.id = m.grant_id
          left join lateral (
            select (array_agg(distinct n.display_name))[1:4] as names, min(s.assigned_at) as since

@@ -44,7 +44,7 @@ pub async fn has(db: &Db, viewer: Uuid) -> Result<Vec<HasRow>, StoreError> {
         "(select role_id, id as grant_id, status as grant_status, starts_at, ends_at, verified_at, null::uuid as request_id, null::timestamptz as asked_at, extension_no, no_extension from access_grant
           where beneficiary_id = $1 and status not in ('ended', 'failed') and status <> 'revoking' order by ends_at desc nulls first)
          union all
-         select role_id, null, null, null, null, null, id, created_at from request where beneficiary_id = $1 and status in ('pending', 'needs_info')",
+         select role_id, null, null, null, null, null, id, created_at, null, null from request where beneficiary_id = $1 and status in ('submitted', 'pending', 'needs_info')",
     )
     .bind(viewer)
     .fetch_all(&db.pool)
@@ -176,6 +176,8 @@ pub struct MemberRow {
     pub decision: Option<String>,
     /// Who approved, by name.
     pub approved_by: Vec<String>,
+    /// Whether it began before anybody was asked.
+    pub emergency: bool,
 }
 
 /// Members of `role` and why each is there: first, on the first page, those that no lease explains, then the leases that have not
@@ -187,12 +189,12 @@ pub async fn members(db: &Db, role: Uuid, after: Option<Uuid>, limit: i64) -> Re
     Ok(sqlx::query_as(
         "select * from (
            (select d.id, coalesce(p.display_name, d.person_reference) as name, p.department, d.person_id, null::uuid as grant_id, null::uuid as request_id, null as status,
-              null::timestamptz as since, null::timestamptz as until, null::timestamptz as verified_at, null as decision, '{}'::text[] as approved_by, 0 as part
+              null::timestamptz as since, null::timestamptz as until, null::timestamptz as verified_at, null as decision, '{}'::text[] as approved_by, false as emergency, 0 as part
             from role r join drift d on d.directory = r.directory and d.group_reference = r.group_reference and d.kind = 'unexpected_member' and d.resolved_at is null
             left join person p on p.id = d.person_id where r.id = $1 and $2::uuid is null order by d.id limit 500)
            union all
            (select g.id, p.display_name, p.department, g.beneficiary_id, g.id, g.request_id, g.status, g.starts_at, g.ends_at, g.verified_at, q.decision,
-              array(select n.display_name from approval v join person n on n.id = v.decided_by where v.request_id = g.request_id and v.verdict = 'approve' order by v.decided_at), 1
+              array(select n.display_name from approval v join person n on n.id = v.decided_by where v.request_id = g.request_id and v.verdict = 'approve' order by v.decided_at), q.emergency_reason is not null, 1
             from access_grant g join person p on p.id = g.beneficiary_id join request q on q.id = g.request_id
             where g.role_id = $1 and g.status not in ('ended', 'failed') and ($2::uuid is null or g.id > $2) order by g.id limit $3)
          ) every_member order by part, id",
@@ -268,4 +270,28 @@ pub async fn usual(db: &Db, role: Uuid) -> Result<Vec<UsualRow>, StoreError> {
 /// When the database fails.
 pub async fn place_of_grant(db: &Db, grant: Uuid) -> Result<Option<(Uuid, Uuid)>, StoreError> {
     Ok(sqlx::query_as("select request_id, role_id from access_grant where id = $1").bind(grant).fetch_optional(&db.pool).await?)
+}
+
+/// Titles of roles: the application's name and their own.
+///
+/// # Errors
+/// When the database fails.
+pub async fn titles(db: &Db, roles: &[Uuid]) -> Result<Vec<(Uuid, String)>, StoreError> {
+    Ok(sqlx::query_as("select r.id, a.name || ' ' || r.name from role r join application a on a.id = r.application_id where r.id = any($1) order by 2, 1")
+        .bind(roles)
+        .fetch_all(&db.pool)
+        .await?)
+}
+
+/// Other roles that the same group gives.
+///
+/// # Errors
+/// When the database fails.
+pub async fn same_group(db: &Db, role: Uuid) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select o.id from role r join role o on o.directory = r.directory and o.group_reference = r.group_reference and o.id <> r.id where r.id = $1 order by o.id",
+    )
+    .bind(role)
+    .fetch_all(&db.pool)
+    .await?)
 }

@@ -44,6 +44,7 @@ pub mod policy_change_weigh;
 pub mod policy_parts;
 pub mod policy_write;
 pub mod question;
+pub mod reports;
 pub mod request;
 pub mod separation;
 pub mod session;

@@ -45,14 +45,46 @@ pub enum Done {
     Revoked,
     /// An API token was revoked.
     TokenRevoked,
+    /// An approver asked the requester something.
+    QuestionAsked,
+    /// The requester answered.
+    QuestionAnswered,
+    /// An approver handed their place on.
+    HandedOn,
+    /// Who is asked was told to look.
+    Nudged,
+    /// Somebody stands in.
+    DelegationMade,
+    /// Nobody stands in any more.
+    DelegationEnded,
+    /// Something that was told was put aside.
+    PutAside,
     /// Something periodic was made due.
     ReadingDue,
     /// A failing membership was made due.
     TryDue,
+    /// A request waits until the beneficiary confirms it.
+    ToConfirm,
+    /// The beneficiary confirmed it.
+    Confirmed,
+    /// The beneficiary confirmed it, and the policy approved at once.
+    ConfirmedAtOnce,
+    /// Access began before anybody was asked.
+    Emergency,
+    /// An emergency was reviewed.
+    Reviewed,
+    /// It was asked for again under the present rules.
+    AskedAgain,
+    /// A sign-off given elsewhere was noted.
+    SignOffNoted,
+    /// Access is not to be extended.
+    Declined,
+    /// Access may be extended after all.
+    Undeclined,
 }
 
 impl Done {
-    const ALL: [(Done, &'static str, &'static str, &'static str); 14] = [
+    const ALL: [(Done, &'static str, &'static str, &'static str); 30] = [
         (Self::Asked, "asked", "good", "Your request is on its way. This page shows who has it, and since when."),
         (Self::ApprovedAtOnce, "approved-at-once", "good", "Approved at once by the policy. The access is being given now."),
         (Self::Refused, "refused", "warn", "The rules do not let you have this, so nobody was asked. The reason is below."),
@@ -65,7 +97,23 @@ impl Done {
         (Self::Returned, "returned", "good", "Returned. The access is being taken out of the directory now."),
         (Self::Revoked, "revoked", "good", "Revoked. The access is being taken out of the directory now."),
         (Self::TokenRevoked, "token-revoked", "good", "Revoked. Whatever used this token is refused from now on."),
+        (Self::QuestionAsked, "question-asked", "good", "Asked. The request waits, and its time with it, until the answer is there."),
+        (Self::QuestionAnswered, "question-answered", "good", "Answered. The approvers read it, and the request goes on."),
+        (Self::HandedOn, "handed-on", "good", "Handed on. Whoever you named is asked in your place now."),
+        (Self::Nudged, "nudged", "good", "Those who are asked were told that you wait. You can do it again in 4 hours."),
+        (Self::DelegationMade, "delegation-made", "good", "Done. What is assigned to you in that time is assigned to them too."),
+        (Self::DelegationEnded, "delegation-ended", "good", "Ended. What was not answered in your stead is yours alone again."),
+        (Self::PutAside, "put-aside", "good", "Put aside."),
         (Self::ReadingDue, "reading-due", "good", "It is due now; the worker does it within a second or two. Load this page again to see what it found."),
+        (Self::ToConfirm, "to-confirm", "good", "Asked. Before anybody else is asked, the person it is for has to confirm it."),
+        (Self::Confirmed, "confirmed", "good", "Confirmed. The people of the first step have been asked."),
+        (Self::ConfirmedAtOnce, "confirmed-at-once", "good", "Confirmed, and approved at once by the policy. The access is being given now."),
+        (Self::Emergency, "emergency", "warn", "Access is being given now. Everybody who was not asked has been told, and a review of this is owed."),
+        (Self::Reviewed, "reviewed", "good", "Your review is on record, and whoever took the access has been told."),
+        (Self::AskedAgain, "asked-again", "good", "Asked again under the present rules. This request took the place of the other."),
+        (Self::SignOffNoted, "sign-off-noted", "good", "Noted as evidence. It does not count as an approval."),
+        (Self::Declined, "declined", "good", "This access ends when its time is up; more time is not asked for."),
+        (Self::Undeclined, "undeclined", "good", "Taken back: more time may be asked for again."),
         (Self::TryDue, "try-due", "good", "It is tried now. Load this page again to see what the directory says."),
     ];
 

@@ -1,6 +1,9 @@
 //! Pages and API.
+pub mod acting;
 pub mod api;
+pub mod asked;
 pub mod assets;
+pub mod beside;
 pub mod client_address;
 pub mod cookies;
 pub mod cross_site;
@@ -17,6 +20,7 @@ pub mod layers;
 pub mod lease;
 pub mod listen;
 pub mod metrics;
+pub mod notices;
 pub mod oidc;
 pub mod pages;
 pub mod proof;

@@ -164,6 +164,7 @@ pub fn lease(says: Says, n: u128, role: RoleName, status: &str, since: i64, left
         ended_at: (status == "ended").then(|| ago(since - 240)),
         end_reason: (status == "ended").then(|| says.of("expired").split(' ').next().unwrap().to_owned()),
         confirmed: None,
+        emergency: false,
         can: CanGrant { give_back: holds, extend: holds && left.is_some(), revoke: false, confirm: false },
     }
 }
@@ -179,6 +180,7 @@ pub fn ask_row(says: Says, n: u128, role: RoleName, status: &str, waits: Option<
         requested_s: Some(4 * 3600),
         waits_for: waits.map(|w| says.of(w)),
         waits_since: waits.map(|_| ago(70)),
+        emergency: false,
     }
 }
 

@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use crate::web::state::App;
-use crate::web::{api, assets, decide, door, health, layers, lease, pages};
+use crate::web::{acting, api, assets, beside, decide, door, health, layers, lease, notices, pages};
 
 /// Every page, act and call, with what every request passes through.
 pub fn router(app: &App) -> Router {
@@ -24,17 +24,31 @@ pub fn router(app: &App) -> Router {
         .route("/catalog", get(pages::catalog::get))
         .route("/roles/{id}", get(pages::role::get))
         .route("/roles/{id}/ask", get(pages::ask::get))
+        .route("/roles/{id}/ask/for", get(pages::whom::get))
         .route("/requests", post(pages::ask::post))
         .route("/requests/{id}", get(pages::request::get))
         .route("/requests/{id}/withdraw", post(decide::take_back))
+        .route("/requests/{id}/answer", post(acting::answer))
+        .route("/requests/{id}/nudge", post(acting::remind))
+        .route("/notices/seen", post(notices::all))
+        .route("/notices/{id}/seen", post(notices::one))
+        .route("/delegation", get(pages::delegation::get).post(pages::delegation::post))
+        .route("/delegation/{id}/end", post(pages::delegation::end))
+        .route("/requests/{id}/confirm", post(beside::confirm))
+        .route("/requests/{id}/again", post(beside::again))
+        .route("/requests/{id}/review", post(beside::review))
+        .route("/requests/{id}/sign-off", post(beside::sign_off))
         .route("/access", get(pages::access::get))
         .route("/access/mine.csv", get(pages::access::mine))
         .route("/grants/{id}/return", post(lease::give_back))
         .route("/grants/{id}/revoke", post(lease::revoke))
+        .route("/grants/{id}/decline-extension", post(beside::decline_extension))
         // For approvers.
         .route("/queue", get(pages::queue::get))
         .route("/requests/{id}/approve", post(decide::approve))
         .route("/requests/{id}/deny", post(decide::deny))
+        .route("/requests/{id}/question", post(acting::ask))
+        .route("/requests/{id}/reassign", post(acting::hand_on))
         // Evidence and administration.
         .route("/log", get(pages::log::get))
         .route("/log/export/{file}", get(pages::log::file))

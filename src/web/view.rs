@@ -383,6 +383,10 @@ fn word(key: &str) -> Option<(&'static str, &'static str)> {
         "approve" => ("Approved", "good"),
         "deny" => ("Denied", "bad"),
 
+        "in_force" => ("In force", "good"),
+        "ahead" => ("Begins later", "info"),
+        "over" => ("Over", "quiet"),
+
         "idp_group" => ("Directory group", "quiet"),
         "app_api" => ("Application API", "quiet"),
         "workflow" => ("Workflow", "quiet"),

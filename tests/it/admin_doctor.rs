@@ -16,13 +16,9 @@ use crate::world::World;
 /// `who` asks for a role for `hours`.
 pub async fn asks(world: &World, who: &str, application: &str, role: &str, hours: i64) -> RequestId {
     let ask_for = AskFor {
-        role: world.role(application, role).await,
-        beneficiary: None,
         duration: Some(Seconds(hours * 3600)),
-        starts_at: None,
         justification: Some("To look into a customer's complaint.".into()),
-        ticket_reference: None,
-        extension_of: None,
+        ..AskFor::new(world.role(application, role).await)
     };
     ask::ask(&world.ctx, &world.by(who).await, ask_for).await.unwrap().id
 }

@@ -26,13 +26,10 @@ impl World {
     /// Asks for `seconds` of a role.
     pub async fn ask(&self, who: &str, application: &str, role: &str, seconds: i64) -> Result<Asked, ServiceError> {
         let ask_for = AskFor {
-            role: self.role(application, role).await,
-            beneficiary: None,
             duration: Some(Seconds(seconds)),
-            starts_at: None,
             justification: Some("The nightly totals are wrong and I have to see the rows.".into()),
             ticket_reference: Some("OV-4711".into()),
-            extension_of: None,
+            ..AskFor::new(self.role(application, role).await)
         };
         ask(&self.ctx, &self.by(who).await, ask_for).await
     }

@@ -18,15 +18,7 @@ const WHY: &str = "Refund run 4711 fails for a few customers.";
 
 async fn asked(world: &World, user_name: &str, role: (&str, &str)) -> Asked {
     let by = world.by(user_name).await;
-    let ask_for = AskFor {
-        role: world.role(role.0, role.1).await,
-        beneficiary: None,
-        duration: Some(Seconds(3_600)),
-        starts_at: None,
-        justification: Some(WHY.into()),
-        ticket_reference: None,
-        extension_of: None,
-    };
+    let ask_for = AskFor { duration: Some(Seconds(3_600)), justification: Some(WHY.into()), ..AskFor::new(world.role(role.0, role.1).await) };
     ask(&world.ctx, &by, ask_for).await.unwrap()
 }
 

@@ -62,6 +62,9 @@ pub async fn access(ctx: &Ctx, by: &By, ended: Option<&Cursor>, closed: Option<&
 /// A request in a list of one's own.
 pub fn request_row(row: MineRow) -> RequestRow {
     let waits_for = (row.part == "open").then(|| {
+        if row.status == "submitted" {
+            return format!("{} to confirm it", row.beneficiary);
+        }
         let names = match row.waits_for.as_slice() {
             [] => "nobody".to_owned(),
             [head @ .., _] if row.waits_for.len() > 3 => format!("{} or others", head.join(", ")),
@@ -83,6 +86,7 @@ pub fn request_row(row: MineRow) -> RequestRow {
         requested_s: row.duration_s,
         waits_for,
         waits_since: row.waits_since,
+        emergency: row.emergency,
     }
 }
 
@@ -123,6 +127,7 @@ pub fn access_row(row: MineRow, viewer: PersonId, now: DateTime<Utc>) -> Option<
         ended_at: row.ended_at,
         end_reason: row.end_reason,
         confirmed: None,
+        emergency: row.emergency,
         can,
     })
 }

@@ -1,17 +1,22 @@
 //! What the request form shows before anything is sent.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use crate::domain::decide::Outcome;
-use crate::domain::id::{GrantId, RequestId, RoleId};
+use crate::domain::id::{GrantId, PersonId, RequestId, RoleId};
+use crate::domain::policy::CustomField;
 use crate::domain::refusal::Refusal;
 use crate::service::ask::{AskFor, Considered, extendable};
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::service::preview::preview;
 use crate::store::look_request;
-use crate::store::look_role::{self, AboutRow};
+use crate::store::look_role::{self, AboutRow, ShelfRow};
 
+use super::apart::{self, Conflict};
+use super::help::{self, Help};
 use super::shared::{PlannedStep, PolicyName, RoleName};
 use super::trace::{self, TraceRule};
 use super::{steps, why};
@@ -25,6 +30,10 @@ pub struct Ask {
     pub about: String,
     /// The grant to be extended, when this asks for more time.
     pub extends: Option<Uuid>,
+    /// For whom, when for somebody else.
+    pub whom: Option<Whom>,
+    /// Whether access is asked for at once, before anybody is asked.
+    pub emergency: bool,
     /// Sent with the form, so that sending twice asks once.
     pub key: Uuid,
     /// What was typed, or the policy's suggestion.
@@ -33,6 +42,15 @@ pub struct Ask {
     pub faults: Vec<Fault>,
     /// What would happen.
     pub outlook: Outlook,
+}
+
+/// Somebody else who is asked for.
+#[derive(Clone, Debug)]
+pub struct Whom {
+    /// Their id.
+    pub id: Uuid,
+    /// Their name.
+    pub name: String,
 }
 
 /// The fields as typed.
@@ -50,13 +68,17 @@ pub struct Typed {
     pub ticket: String,
     /// When it is to begin, as a browser's field has it (`2026-11-21T09:30`, UTC); nothing for at once.
     pub start: String,
+    /// Values of the policy's own fields by key.
+    pub fields: BTreeMap<String, String>,
+    /// Why it cannot wait, of an emergency.
+    pub emergency_reason: String,
 }
 
 /// A field and what is wrong with it.
 #[derive(Clone, Debug)]
 pub struct Fault {
     /// The field's name in the form.
-    pub field: &'static str,
+    pub field: String,
     /// What is wrong and what to do.
     pub sentence: String,
 }
@@ -72,6 +94,8 @@ pub enum Outlook {
         reason: String,
         /// Every rule looked at.
         trace: Vec<TraceRule>,
+        /// What would help.
+        help: Option<Help>,
     },
     /// The directory does not answer, so nothing can be decided.
     Unknown {
@@ -101,6 +125,18 @@ pub struct Plan {
     pub ticket: String,
     /// What a ticket's reference must be, as a sentence.
     pub ticket_says: Option<String>,
+    /// What a justification must be, as a sentence.
+    pub justification_says: Option<String>,
+    /// The policy's own fields.
+    pub fields: Vec<CustomField>,
+    /// How far ahead a start may lie, in seconds; none: it is not offered.
+    pub start_most_s: Option<i64>,
+    /// The emergency path, where there is one.
+    pub emergency: Option<Path>,
+    /// Whether the person it is for must confirm it first.
+    pub confirm: bool,
+    /// Separation rules that it runs against, and that an exception allows.
+    pub conflicts: Vec<Conflict>,
     /// The steps; empty when approval is automatic.
     pub steps: Vec<PlannedStep>,
     /// `idp_group`, `app_api`, `workflow` or `manual`.
@@ -113,7 +149,34 @@ pub struct Plan {
     pub extendable: bool,
 }
 
+/// Access at once, with a debt.
+#[derive(Clone, Copy, Debug)]
+pub struct Path {
+    /// The longest, in seconds.
+    pub max_s: i64,
+    /// A review is owed within this long, in seconds.
+    pub review_s: i64,
+}
+
 impl Ask {
+    /// What was typed into a field of the policy's own.
+    pub fn value(&self, key: &str) -> &str {
+        self.typed.fields.get(key).map_or("", String::as_str)
+    }
+
+    /// What is wrong with a field of the policy's own, if anything is.
+    pub fn field_fault(&self, key: &str) -> Option<&str> {
+        self.faults.iter().find(|f| f.field.strip_prefix("field_") == Some(key)).map(|f| f.sentence.as_str())
+    }
+
+    /// Where the form for this person, or for oneself, is.
+    pub fn place(&self) -> String {
+        match &self.whom {
+            Some(whom) => format!("/roles/{}/ask?for={}", self.role.id, whom.id),
+            None => format!("/roles/{}/ask", self.role.id),
+        }
+    }
+
     /// What is wrong with that field, if anything is.
     pub fn fault(&self, field: &str) -> Option<&str> {
         self.faults.iter().find(|f| f.field == field).map(|f| f.sentence.as_str())
@@ -139,78 +202,143 @@ pub enum Form {
     AlreadyOpen(RequestId),
 }
 
-/// The form of `by` for a role, with what would happen as the directory has it now. `typed` is what was sent before and not taken;
-/// none for a fresh form, which suggests what the policy recommends.
+/// Which form.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The role.
+    pub role: RoleId,
+    /// For whom; none: for oneself.
+    pub whom: Option<PersonId>,
+    /// The lease to extend.
+    pub extends: Option<GrantId>,
+    /// Whether access is asked for at once.
+    pub emergency: bool,
+    /// What was sent before and not taken; none for a fresh form, which suggests what the policy recommends.
+    pub typed: Option<Typed>,
+}
+
+/// The form of `by`, with what would happen as the directory has it now.
 ///
 /// # Errors
-/// [`ServiceError::Missing`] when the role is not offered, or the lease to extend is none of theirs. A directory that does not answer is
-/// no error but an [`Outlook::Unknown`].
-pub async fn form(ctx: &Ctx, by: &By, key: Uuid, role: RoleId, extends: Option<GrantId>, typed: Option<Typed>) -> Result<Form, ServiceError> {
-    let (row, has, about) = tokio::try_join!(look_role::one(&ctx.db, role.0), look_role::has(&ctx.db, by.person.0), look_role::about(&ctx.db, role.0))?;
+/// [`ServiceError::Missing`] when the role is not offered, the lease to extend is none of theirs, or they may not ask for that person. A
+/// directory that does not answer is no error but an [`Outlook::Unknown`].
+pub async fn form(ctx: &Ctx, by: &By, key: Uuid, wanted: Wanted) -> Result<Form, ServiceError> {
+    let Wanted { role, whom, extends, emergency, typed } = wanted;
+    let whom = whom.filter(|id| *id != by.person);
+    let for_whom = whom.unwrap_or(by.person);
+    let (row, has, about) = tokio::try_join!(look_role::one(&ctx.db, role.0), look_role::has(&ctx.db, for_whom.0), look_role::about(&ctx.db, role.0))?;
     let (row, about) = row.zip(about).ok_or(ServiceError::Missing)?;
-    let of_role = || has.iter().filter(|has| has.role_id == role.0);
-    let already = of_role().find_map(|has| has.request_id);
-    let holds = of_role().any(|has| has.grant_id.is_some());
-    if let (Some(open), None) = (already, &typed) {
-        return Ok(Form::AlreadyOpen(open.into()));
-    }
-    let ask_for = AskFor { extension_of: extends, ..AskFor::new(role) };
+    let ask_for = AskFor { beneficiary: whom, extension_of: extends, emergency: emergency.then(String::new), ..AskFor::new(role) };
     let mut suggestion = Typed { duration: "other".into(), other_unit: "hours".into(), ..Typed::default() };
-    let outlook = match preview(ctx, by, &ask_for).await {
-        Ok((considered, _)) => {
-            let refused =
-                || Outlook::Refused { reason: why::reason(&considered.decision, !row.versions.is_empty()), trace: trace::rules(&considered.decision) };
-            match (considered.decision.outcome, extends) {
-                (Outcome::Refused, _) => refused(),
-                (_, Some(grant)) => match extendable(ctx, by.person, grant, &considered.role, considered.policy.as_deref(), considered.now).await {
-                    Ok(_) => open(ctx, &considered, &about, &mut suggestion).await?,
-                    Err(ServiceError::Refused(refusal)) => Outlook::Refused { reason: refusal.to_string(), trace: vec![] },
-                    Err(other) => return Err(other),
-                },
-                (_, None) if holds => {
-                    Outlook::Refused { reason: Refusal::AlreadyHeld("You".into()).to_string().replace("You already holds", "You already hold"), trace: vec![] }
-                }
-                (_, None) => open(ctx, &considered, &about, &mut suggestion).await?,
-            }
+    let considered = match preview(ctx, by, &ask_for).await {
+        Ok((considered, _)) => considered,
+        Err(ServiceError::Unavailable(reason)) => {
+            // Whether they may be asked for cannot be said now, so their name is not told either.
+            let whom = whom.map(|id| Whom { id: id.0, name: "somebody else".into() });
+            let outlook = Outlook::Unknown { reason };
+            return Ok(page(row, whom, extends, emergency, key, typed.unwrap_or(suggestion), outlook));
         }
-        Err(ServiceError::Unavailable(reason)) => Outlook::Unknown { reason },
+        Err(ServiceError::Refused(Refusal::NotForOthers)) => return Err(ServiceError::Missing),
         Err(other) => return Err(other),
     };
-    Ok(Form::Page(Box::new(Ask {
+    let of_role = || has.iter().filter(|has| has.role_id == role.0);
+    let asked_before = of_role().find_map(|has| has.request_id).filter(|_| typed.is_none());
+    if let Some(open) = asked_before {
+        // Of somebody else's the request may be none that the viewer sees.
+        if whom.is_none() || look_request::may_see(&ctx.db, Some(by.person.0), open).await? {
+            return Ok(Form::AlreadyOpen(open.into()));
+        }
+    }
+    let holds = of_role().any(|has| has.grant_id.is_some());
+    let mut outlook = match (considered.decision.outcome, extends) {
+        (Outcome::Refused, _) => {
+            let mut reason = why::reason(&considered.decision, !row.versions.is_empty());
+            if considered.decision.is_separated() {
+                let against = apart::conflicts(ctx, &considered.separation, considered.role.id, &considered.ask.held).await?;
+                reason = against.iter().map(Conflict::sentence).collect::<Vec<_>>().join(" ");
+            }
+            let help = help::help(ctx, for_whom, Some(&considered.snapshot), role.0, &considered.decision, whom.is_none()).await?;
+            Outlook::Refused { reason, trace: trace::rules(&considered.decision), help }
+        }
+        _ if asked_before.is_some() => Outlook::Refused { reason: "A request for this role is already open for them.".into(), trace: vec![], help: None },
+        (_, Some(grant)) => match extendable(ctx, for_whom, grant, &considered.role, considered.policy.as_deref(), considered.now).await {
+            Ok(_) => open(ctx, &considered, &about, &mut suggestion).await?,
+            Err(ServiceError::Refused(refusal)) => Outlook::Refused { reason: refusal.to_string(), trace: vec![], help: None },
+            Err(other) => return Err(other),
+        },
+        (_, None) if holds => {
+            let reason = match whom {
+                None => Refusal::AlreadyHeld("You".into()).to_string().replace("You already holds", "You already hold"),
+                Some(_) => Refusal::AlreadyHeld(considered.beneficiary.display_name.clone()).to_string(),
+            };
+            Outlook::Refused { reason, trace: vec![], help: None }
+        }
+        (_, None) => open(ctx, &considered, &about, &mut suggestion).await?,
+    };
+    if let (Some(_), Outlook::Refused { reason, trace, .. }) = (whom, &mut outlook) {
+        *reason = why::of_another(reason);
+        *trace = why::trace_of_another(std::mem::take(trace));
+    }
+    let name = whom.map(|id| Whom { id: id.0, name: considered.beneficiary.display_name.clone() });
+    Ok(page(row, name, extends, emergency, key, typed.unwrap_or(suggestion), outlook))
+}
+
+fn page(row: ShelfRow, whom: Option<Whom>, extends: Option<GrantId>, emergency: bool, key: Uuid, typed: Typed, outlook: Outlook) -> Form {
+    Form::Page(Box::new(Ask {
         role: RoleName { id: row.id, application: row.application, role: row.role, risk: row.risk },
         about: row.about,
         extends: extends.map(|id| id.0),
+        whom,
+        emergency,
         key,
-        typed: typed.unwrap_or(suggestion),
+        typed,
         faults: vec![],
         outlook,
-    })))
+    }))
 }
 
 /// What would happen, and what the policy suggests.
 async fn open(ctx: &Ctx, considered: &Considered, about: &AboutRow, suggestion: &mut Typed) -> Result<Outlook, ServiceError> {
     let Some(policy) = considered.policy.as_deref() else { return Err(ServiceError::Missing) };
     let usual = look_role::usual(&ctx.db, considered.role.id.0).await?;
-    if let Some(length) = policy.durations.recommended.or(policy.durations.choices.first().copied()) {
-        suggestion.duration = length.0.to_string();
+    let (extension, emergency) = (considered.ask.extension, considered.ask.emergency);
+    let most = policy.maximum(extension, emergency);
+    let least = policy.durations.minimum.min(most);
+    let limited = emergency || (extension && policy.extension.as_ref().is_some_and(|rules| rules.maximum.is_some()));
+    let mut choices_s: Vec<i64> =
+        policy.durations.choices.iter().chain(&policy.durations.recommended).map(|choice| choice.0).filter(|s| *s <= most.0).collect();
+    if choices_s.is_empty() {
+        choices_s.push(most.0);
     }
-    let mut choices_s: Vec<i64> = policy.durations.choices.iter().map(|choice| choice.0).collect();
+    choices_s.sort_unstable();
+    choices_s.dedup();
     // What is suggested is among the choices, so that a click is enough.
-    if let Some(length) = policy.durations.recommended
-        && !choices_s.contains(&length.0)
-    {
-        choices_s.push(length.0);
-        choices_s.sort_unstable();
+    let suggested = policy.durations.recommended.or(policy.durations.choices.first().copied()).map_or(most, |length| length.min(most)).0;
+    let suggested = if choices_s.contains(&suggested) { Some(suggested) } else { choices_s.last().copied() };
+    if let Some(length) = suggested {
+        suggestion.duration = length.to_string();
     }
+    let other = considered.requester.id != considered.beneficiary.id;
+    let whose = other.then(|| considered.beneficiary.display_name.clone());
     let because: Vec<&str> = policy.applies_to.iter().map(|condition| condition.attribute.as_str()).collect();
     Ok(Outlook::Open(Box::new(Plan {
         policy: PolicyName { id: policy.id.0, name: policy.name.clone(), version: policy.version },
-        because: (!because.is_empty()).then(|| because_of(considered, &because)),
+        because: (!because.is_empty()).then(|| because_of(considered, &because)).map(|text| if other { why::of_another(&text) } else { text }),
         choices_s,
-        min_s: policy.durations.minimum.0,
-        max_s: policy.durations.maximum.0,
-        indefinite: policy.durations.indefinite,
+        min_s: least.0,
+        max_s: most.0,
+        indefinite: policy.durations.indefinite && !limited,
         justification: if policy.justification.required { "required" } else { "optional" }.into(),
+        justification_says: policy.justification.pattern.as_ref().map(|pattern| pattern.says.clone()),
+        fields: policy.fields.clone(),
+        start_most_s: policy.future_start.filter(|_| !emergency && !extension).map(|most| most.0),
+        emergency: policy
+            .emergency
+            .as_ref()
+            .filter(|_| !other && !extension)
+            .map(|path| Path { max_s: path.maximum.min(policy.durations.maximum).0, review_s: path.review_within.0 }),
+        confirm: considered.must_be_confirmed(),
+        conflicts: apart::conflicts(ctx, &considered.separation, considered.role.id, &considered.ask.held).await?,
         ticket: match (policy.ticket.required, &policy.ticket.pattern) {
             (true, _) => "required",
             (false, Some(_)) => "optional",
@@ -218,7 +346,7 @@ async fn open(ctx: &Ctx, considered: &Considered, about: &AboutRow, suggestion: 
         }
         .into(),
         ticket_says: policy.ticket.pattern.as_ref().map(|pattern| pattern.says.clone()),
-        steps: steps::of_resolved(&considered.steps, &usual),
+        steps: steps::of_resolved(&considered.steps, &usual, whose.as_deref()),
         method: about.method.clone(),
         target: super::role::target(about.group_name.as_deref().or(about.group_reference.as_deref()), about.directory.as_deref()),
         usual_grant_s: usual.iter().find(|row| row.step_no == 0).map(|row| row.median_s),
@@ -239,10 +367,10 @@ fn because_of(considered: &Considered, attributes: &[&str]) -> String {
     format!("because {}", parts.join(" and "))
 }
 
-/// The open request of `by` for a role.
+/// The open request for a role: of `whom`, or of `by` for themselves.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn open_request(ctx: &Ctx, by: &By, role: RoleId) -> Result<Option<RequestId>, ServiceError> {
-    Ok(look_request::open_of(&ctx.db, by.person.0, role.0).await?.map(RequestId))
+pub async fn open_request(ctx: &Ctx, by: &By, role: RoleId, whom: Option<PersonId>) -> Result<Option<RequestId>, ServiceError> {
+    Ok(look_request::open_of(&ctx.db, whom.unwrap_or(by.person).0, role.0).await?.map(RequestId))
 }

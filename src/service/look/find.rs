@@ -1,9 +1,11 @@
 //! Finds things by the names people use for them.
 
+use std::collections::HashMap;
+
 use crate::domain::id::{ApplicationId, PersonId, RoleId};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
-use crate::store::find;
+use crate::store::{find, person};
 
 /// The longest text that can name somebody, in bytes.
 const LONGEST_NAME: usize = 320;
@@ -46,6 +48,15 @@ pub async fn colleague(ctx: &Ctx, text: &str) -> Result<Option<PersonId>, Servic
         [only] => Some(PersonId(only)),
         _ => None,
     })
+}
+
+/// The names of these people.
+///
+/// # Errors
+/// When the database fails.
+pub async fn names(ctx: &Ctx, ids: &[PersonId]) -> Result<HashMap<PersonId, String>, ServiceError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    Ok(person::by_ids(&ctx.db, &ids).await?.into_iter().map(|row| (PersonId(row.id), row.display_name)).collect())
 }
 
 /// Whether the catalog has anything in it.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::act::{may_answer_question, may_ask_question, may_hand_on, may_nudge};
-use crate::domain::approval::{ActingAs, Deciding, Seat, SlotState, may_deny};
+use crate::domain::approval::{Deciding, may_deny};
 use crate::domain::decide::{Decision, Outcome, TraceLine};
 use crate::domain::event::Fact;
 use crate::domain::grant::{Extended, GrantStatus, Lease, end, extend};
@@ -21,14 +21,15 @@ use crate::service::answer::deciding;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::store::error::StoreError;
-use crate::store::look_request::{self, Asked, WholeRow};
+use crate::store::look_request::{self, WholeRow};
+use crate::store::question;
 use crate::store::request::RequestRow;
-use crate::store::{question, step};
 
 use super::access::delivery_word;
-use super::request::{AskedRow, CanRequest, Delivery, Question, Request, SlotRow, StepRow, how_asked};
+use super::request::{CanRequest, Delivery, Question, Request};
 use super::shared::{CanGrant, EventRow, Person, PolicyName, RoleName};
-use super::{card, role, trace, why};
+use super::tracker::{step_states, steps};
+use super::{beside, card, role, trace, why};
 
 /// The request as `by` sees it, with the decision card when it waits for them.
 ///
@@ -47,10 +48,15 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
     let deciding = policy.as_ref().map(|policy| deciding(&flat, &states, policy));
     // A denial is taken also while a question waits, an approval not; the card says so.
     let slot = deciding.as_ref().and_then(|deciding| may_deny(deciding, by.person).ok());
-    let card = match (slot, deciding.as_ref(), policy.as_ref()) {
+    let decision = decision(&row)?;
+    let beside = beside::beside(ctx, by, &row, deciding.as_ref(), policy.as_deref(), &decision).await?;
+    let mut card = match (slot, deciding.as_ref(), policy.as_ref()) {
         (Some(slot), Some(deciding), Some(policy)) => Some(card::card(ctx, by, &row, &flat, deciding, slot, policy).await?),
         _ => None,
     };
+    if let Some(card) = card.as_mut().filter(|card| card.not_now.is_none() && !beside.changed.is_empty()) {
+        card.not_now = Some(Refusal::RulesChanged.to_string());
+    }
     let status = RequestStatus::parse(&row.status).ok_or_else(|| unreadable("status", &row.status))?;
     let nudge = deciding.as_ref().map(|deciding| may_nudge(deciding, by.person, flat.nudged_at, now));
     // Few requests are ever asked about.
@@ -69,7 +75,6 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
         grant: can_grant(&row, by, policy.as_deref(), now),
     };
     let about_viewer = by.person.0 == row.beneficiary_id;
-    let decision = decision(&row)?;
     let rules = trace::rules(&decision);
     Ok(Request {
         id: row.id,
@@ -110,6 +115,7 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
         was_asked: row.asked.iter().any(|a| a.person_id == Some(by.person.0) && (a.opened_at.is_some() || a.decided_at.is_some())),
         can,
         card,
+        beside,
         questions: questions.into_iter().map(asked_about).collect(),
         nudge_again_at: match nudge {
             Some(Err(Refusal::NudgedLately(left))) => left.after(now),
@@ -130,6 +136,15 @@ fn asked_about(row: question::QuestionRow) -> Question {
 pub async fn is_as_shown(ctx: &Ctx, by: &By, id: RequestId, digest: &str) -> Result<bool, ServiceError> {
     let eyes = (!by.reads_everything()).then_some(by.person.0);
     Ok(look_request::ask_digest(&ctx.db, eyes, id.0).await?.ok_or(ServiceError::Missing)? == digest)
+}
+
+/// Whether `by` may see the request.
+///
+/// # Errors
+/// When the database fails.
+pub async fn may_see(ctx: &Ctx, by: &By, id: RequestId) -> Result<bool, ServiceError> {
+    let eyes = (!by.reads_everything()).then_some(by.person.0);
+    Ok(look_request::may_see(&ctx.db, eyes, id.0).await?)
 }
 
 /// What was decided from, as far as pages show it.
@@ -187,110 +202,6 @@ fn flat(row: &WholeRow) -> RequestRow {
         nudged_at: row.nudged_at,
         created_at: row.created_at,
     }
-}
-
-/// The slots of every step as the rules of deciding take them.
-fn step_states(asked: &[Asked]) -> Vec<step::StepRow> {
-    let mut steps: Vec<step::StepRow> = Vec::new();
-    for slot in slots(asked) {
-        let Some(first) = slot.first() else { continue };
-        if steps.len() < first.step_no as usize {
-            let (name, time_limit_s) = (first.step.clone(), first.time_limit_s);
-            steps.push(step::StepRow { name, time_limit_s, remind_every_s: None, reassign: first.reassign, slots: vec![] });
-        }
-        if let Some(step) = steps.last_mut() {
-            step.slots.push(SlotState {
-                approvals: first.approvals.max(1) as u32,
-                asked: slot.iter().filter_map(seat).collect(),
-                approved_by: slot.iter().filter(|a| a.verdict.as_deref() == Some("approve")).filter_map(|a| a.person_id).map(PersonId).collect(),
-            });
-        }
-    }
-    steps
-}
-
-fn seat(line: &Asked) -> Option<Seat> {
-    let acting_as = line.acting_as.as_deref().and_then(ActingAs::parse).unwrap_or_default();
-    Some(Seat { person: PersonId(line.person_id?), acting_as, acting_for: line.acting_for.map(PersonId), ended: line.ended_at.is_some() })
-}
-
-/// The lines of each slot, in order.
-fn slots(asked: &[Asked]) -> impl Iterator<Item = &[Asked]> {
-    asked.chunk_by(|a, b| (a.step_no, a.slot_no) == (b.step_no, b.slot_no))
-}
-
-fn steps(row: &WholeRow) -> Vec<StepRow> {
-    let mut steps: Vec<StepRow> = Vec::new();
-    for slot in slots(&row.asked) {
-        let Some(first) = slot.first() else { continue };
-        if steps.last().is_none_or(|step| step.no != first.step_no) {
-            let is_current = row.step_no == Some(first.step_no);
-            let of_step = || row.asked.iter().filter(|a| a.step_no == first.step_no);
-            let state = match (is_current, first.opened_at.is_some(), row.status.as_str()) {
-                (true, ..) => "current",
-                (false, false, "pending" | "needs_info") => "waiting",
-                (false, false, _) => "skipped",
-                _ if of_step().any(|a| a.verdict.as_deref() == Some("deny")) => "denied",
-                _ if of_step().any(|a| a.open.is_some()) && unfinished(row, first.step_no) => {
-                    if row.status == "timed_out" {
-                        "timed_out"
-                    } else {
-                        "skipped"
-                    }
-                }
-                _ => "done",
-            };
-            steps.push(StepRow {
-                no: first.step_no,
-                name: first.step.clone(),
-                state: state.into(),
-                since: first.opened_at,
-                due: row.step_due_at.filter(|_| is_current),
-                done_at: first.done_at,
-                paused_s: (is_current && row.status == "needs_info").then_some(row.step_left_s),
-                escalated_at: of_step().filter(|a| a.acting_as.as_deref() == Some("escalation")).filter_map(|a| a.assigned_at).min(),
-                reminded_at: reminded(row, first.step_no),
-                remind_at: row.remind_at.filter(|_| is_current),
-                slots: vec![],
-            });
-        }
-        if let Some(step) = steps.last_mut() {
-            step.slots.push(SlotRow {
-                source: super::steps::capital(&first.source_label),
-                needed: first.approvals,
-                got: slot.iter().filter(|a| a.verdict.as_deref() == Some("approve")).count() as i32,
-                asked: slot.iter().filter_map(asked).collect(),
-            });
-        }
-    }
-    steps
-}
-
-/// When who had not answered the step was reminded last.
-fn reminded(row: &WholeRow, step_no: i32) -> Option<DateTime<Utc>> {
-    let of_step = |event: &&look_request::Told| event.kind == "request.reminded" && event.data["step_no"].as_i64() == Some(step_no.into());
-    row.events.iter().rev().find(of_step).map(|event| event.at)
-}
-
-/// Whether some slot of the step lacks approvals.
-fn unfinished(row: &WholeRow, step_no: i32) -> bool {
-    slots(&row.asked).filter(|slot| slot.first().is_some_and(|a| a.step_no == step_no)).any(|slot| {
-        let got = slot.iter().filter(|a| a.verdict.as_deref() == Some("approve")).count();
-        slot.first().is_some_and(|a| got < a.approvals.max(0) as usize)
-    })
-}
-
-fn asked(line: &Asked) -> Option<AskedRow> {
-    Some(AskedRow {
-        name: line.person.clone()?,
-        how: how_asked(line.acting_as.as_deref().unwrap_or_default(), line.acting_for_name.as_deref()),
-        ended: line.ended_at.is_some() && line.verdict.is_none(),
-        viewed_at: line.first_viewed_at,
-        decision: line.verdict.clone(),
-        decided_at: line.decided_at,
-        comment: line.comment.clone(),
-        approved_s: line.granted_s,
-    })
 }
 
 fn lease(row: &WholeRow) -> Option<Lease> {

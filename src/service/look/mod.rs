@@ -1,11 +1,15 @@
 //! Everything pages read; changes nothing.
 pub mod access;
+pub mod apart;
 pub mod ask;
+pub mod beside;
 pub mod card;
 pub mod catalog;
+pub mod delegation;
 pub mod directory;
 pub mod find;
 pub mod follow;
+pub mod help;
 pub mod home;
 pub mod log;
 pub mod measures;
@@ -22,4 +26,6 @@ pub mod standing;
 pub mod steps;
 pub mod token;
 pub mod trace;
+pub mod tracker;
+pub mod whom;
 pub mod why;

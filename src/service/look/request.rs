@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::beside::Beside;
 use super::shared::{CanGrant, EventRow, Person, PolicyName, RoleName};
 use super::trace::TraceRule;
 
@@ -59,6 +60,8 @@ pub struct Request {
     pub can: CanRequest,
     /// What an approver needs to decide; `None` for anybody who is not asked.
     pub card: Option<Card>,
+    /// What is beside deciding.
+    pub beside: Beside,
     /// What approvers asked, and what was answered, oldest first.
     pub questions: Vec<Question>,
     /// When those who are asked can be nudged again, for who could but did lately.
@@ -282,7 +285,7 @@ impl Request {
     /// Whether there is anything, besides answering, that the viewer may do.
     pub fn has_acts(&self) -> bool {
         let grant = self.delivery.is_some() && (self.can.grant.extend || self.can.grant.give_back || self.can.grant.revoke);
-        self.can.withdraw || self.can.nudge || self.nudge_again_at.is_some() || grant
+        self.can.withdraw || self.can.nudge || self.nudge_again_at.is_some() || grant || self.beside.declined.is_some() || self.beside.extend_for.is_some()
     }
 }
 

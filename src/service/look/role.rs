@@ -11,9 +11,10 @@ use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::store::look_role;
 
+use super::help::Help;
 use super::shared::{Cursor, Listing, PlannedStep, PolicyName, RoleName, Standing};
 use super::trace::{self, TraceRule};
-use super::{seen, standing, steps};
+use super::{help, seen, standing, steps, whom};
 
 /// A role, its rules in words, and how the viewer stands towards it.
 #[derive(Clone, Debug)]
@@ -34,6 +35,10 @@ pub struct Role {
     pub standing: Standing,
     /// Why, rule by rule.
     pub trace: Vec<TraceRule>,
+    /// What would help a viewer who may not ask.
+    pub help: Option<Help>,
+    /// Whether the viewer may ask for somebody else.
+    pub for_others: bool,
     /// The policies, in order of priority; the first that matches a person governs.
     pub policies: Vec<RolePolicy>,
     /// How many people hold it now.
@@ -74,6 +79,8 @@ pub struct MemberRow {
     pub grant: Option<Uuid>,
     /// The request the lease came from.
     pub request: Option<Uuid>,
+    /// Whether it began before anybody was asked.
+    pub emergency: bool,
     /// Since when.
     pub since: Option<DateTime<Utc>>,
     /// Until when; `None` for no end.
@@ -125,7 +132,14 @@ pub async fn role(ctx: &Ctx, by: &By, id: RoleId, members: Option<&Cursor>) -> R
         steps: policy.procedure.as_ref().map(steps::of_procedure).unwrap_or_default(),
         notes: notes(policy),
     });
+    let help = match (&stood.decision, &stood.card.standing) {
+        (Some(decision), Standing::MayNot { .. }) => help::help(ctx, by.person, snapshot.as_deref(), id.0, decision, true).await?,
+        _ => None,
+    };
+    let (reports, everybody) = whom::may(ctx, by, &row, owns).await?;
     Ok(Role {
+        help,
+        for_others: reports || everybody,
         policies: policies.collect(),
         name: stood.card.role,
         about: stood.card.about,
@@ -180,7 +194,17 @@ fn member(row: look_role::MemberRow, by: &By, owns: bool) -> MemberRow {
         Some(GrantStatus::Revoking) => format!("{why}; being removed"),
         _ => why,
     };
-    MemberRow { name: row.name, department: row.department, grant: row.grant_id, request: row.request_id, since: row.since, until: row.until, why, may_revoke }
+    MemberRow {
+        name: row.name,
+        department: row.department,
+        grant: row.grant_id,
+        request: row.request_id,
+        since: row.since,
+        until: row.until,
+        why,
+        may_revoke,
+        emergency: row.emergency,
+    }
 }
 
 /// Who may ask under `policy`, each rule a sentence.

@@ -199,6 +199,8 @@ pub struct RequestRow {
     pub waits_for: Option<String>,
     /// Since when it waits for them.
     pub waits_since: Option<DateTime<Utc>>,
+    /// Whether it began, or was to begin, before anybody was asked.
+    pub emergency: bool,
 }
 
 /// A lease in a list.
@@ -222,6 +224,8 @@ pub struct AccessRow {
     pub end_reason: Option<String>,
     /// Whether the holder said it works.
     pub confirmed: Option<bool>,
+    /// Whether it began before anybody was asked.
+    pub emergency: bool,
     /// What the viewer may do with it.
     pub can: CanGrant,
 }

@@ -28,8 +28,13 @@ pub fn of_procedure(procedure: &ApprovalProcedure) -> Vec<PlannedStep> {
         .collect()
 }
 
-/// The steps with the people who would be asked.
-pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow]) -> Vec<PlannedStep> {
+/// The steps with the people who would be asked; `whose` is whom it is for, when somebody else asks.
+pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow], whose: Option<&str>) -> Vec<PlannedStep> {
+    let yours = |source: &ApproverSource, approvals: u32| match (whose, source) {
+        (Some(name), ApproverSource::Manager) => format!("{name}'s manager"),
+        (Some(name), ApproverSource::ManagersManager) => format!("the manager of {name}'s manager"),
+        (_, source) => yours(source, approvals),
+    };
     let steps = steps.iter().zip(1..);
     steps
         .map(|(step, no)| PlannedStep {

@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn decision(deciding_rule: &str, trace: Vec<decide::TraceLine>) -> Decision {
-        Decision { outcome: Outcome::Refused, policy: None, deciding_rule: deciding_rule.into(), trace }
+        Decision { outcome: Outcome::Refused, policy: None, deciding_rule: deciding_rule.into(), steps: vec![], conflicts: vec![], trace }
     }
 
     #[test]

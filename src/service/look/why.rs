@@ -4,13 +4,35 @@ use crate::domain::decide::{Decision, TraceLine};
 
 use super::trace::TraceRule;
 
+/// The lines of `decision` that count against the person: those of no policy that is for them, or of the rule that decided.
+pub fn against(decision: &Decision) -> Vec<&TraceLine> {
+    if decision.policy.is_none() && decision.deciding_rule == "no policy is for this person" {
+        return decision.trace.iter().filter(|line| !line.passed && line.attribute.is_some()).collect();
+    }
+    let mut lines: Vec<&TraceLine> = Vec::new();
+    let silent = decision.deciding_rule.strip_suffix(": cannot be told");
+    for line in decision.trace.iter().filter(|line| !line.passed) {
+        let of = |rule: &str| line.rule == rule || line.rule.starts_with(&format!("{rule}, condition "));
+        let of_rule = of(&decision.deciding_rule) || silent.is_some_and(of);
+        // The line that says that a deny rule applies adds nothing to what the rule says itself.
+        let rule = line.rule.split(", condition ").next().unwrap_or_default();
+        let said_before = |name: &str| lines.iter().any(|before| before.rule.split(", condition ").next() == Some(name));
+        let echo = line.rule == rule && (said_before(rule) || rule.strip_suffix(" applies").is_some_and(said_before));
+        if (line.decisive || of_rule) && !echo {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
 /// Why `decision` refuses, and what would change it, to the person it is about. `any_policy`: whether any policy is in force at all.
 pub fn reason(decision: &Decision, any_policy: bool) -> String {
     if !any_policy {
         return "No policy is in force for this role, so nobody can ask for it.".into();
     }
+    let lines = against(decision);
     if decision.policy.is_none() && decision.deciding_rule == "no policy is for this person" {
-        let wanted: Vec<String> = decision.trace.iter().filter(|line| !line.passed && line.attribute.is_some()).map(told).collect();
+        let wanted: Vec<String> = lines.into_iter().map(told).collect();
         return match wanted.is_empty() {
             true => "No policy of this role is for you.".into(),
             false => format!("No policy of this role is for you. {}.", wanted.join("; or: ")),
@@ -18,19 +40,11 @@ pub fn reason(decision: &Decision, any_policy: bool) -> String {
     }
     // Conditions of one rule belong together; one rule of several would do.
     let mut rules: Vec<(&str, Vec<String>)> = Vec::new();
-    let deciding = |line: &&TraceLine| {
-        let of_rule = line.rule == decision.deciding_rule || line.rule.starts_with(&format!("{}, condition ", decision.deciding_rule));
-        !line.passed && (line.decisive || of_rule)
-    };
-    for line in decision.trace.iter().filter(deciding) {
+    for line in lines {
         let rule = line.rule.split(", condition ").next().unwrap_or_default();
-        let part = told(line);
-        // The line that says that a deny rule applies adds nothing to what the rule says itself.
-        let echo = line.rule == rule && rules.iter().any(|(name, _)| *name == rule);
         match rules.iter_mut().find(|(name, _)| *name == rule) {
-            _ if echo => {}
-            Some((_, parts)) => parts.push(part),
-            None => rules.push((rule, vec![part])),
+            Some((_, parts)) => parts.push(told(line)),
+            None => rules.push((rule, vec![told(line)])),
         }
     }
     let sentences: Vec<String> = rules.into_iter().map(|(_, parts)| all_of(&parts)).collect();
@@ -42,10 +56,22 @@ fn told(line: &TraceLine) -> String {
     let sentence = line.sentence.trim_end_matches('.');
     match line.attribute.as_deref() {
         None | Some("groups" | "active") => sentence.to_owned(),
+        Some(attribute) if line.seen.is_empty() => format!("{sentence} (the directory does not say your {})", attribute.replace('_', " ")),
         Some(_) if line.sentence.starts_with("Kept out") => sentence.to_owned(),
-        Some(attribute) if line.seen.is_empty() => format!("{sentence} (the directory has no {} for you)", attribute.replace('_', " ")),
         Some(_) => format!("{sentence} (the directory says {})", line.seen.join(", ")),
     }
+}
+
+/// What the directory said where a condition is not met, or that it said nothing; none for what no directory says.
+pub fn said(line: &TraceLine) -> Option<String> {
+    let (attribute, directory) = (line.attribute.as_deref()?, &line.source);
+    Some(match (attribute, line.seen.is_empty()) {
+        ("active", _) => format!("The directory {directory} says that your account is not active"),
+        ("groups", true) => format!("The directory {directory} does not list you in it"),
+        ("groups", false) => format!("The directory {directory} lists you in {}", line.seen.join(", ")),
+        (attribute, true) => format!("The directory {directory} does not say your {}", attribute.replace('_', " ")),
+        (_, false) => format!("The directory {directory} says {}", line.seen.join(", ")),
+    })
 }
 
 /// A rule's name as the log has it, in words: `profile everybody v1: allow rule 1` becomes "Access profile everybody, version 1: allow
@@ -85,9 +111,17 @@ pub fn all_of(sentences: &[String]) -> String {
 
 /// A sentence about the person, for the eyes of somebody else.
 pub fn of_another(sentence: &str) -> String {
-    [("You must", "They must"), ("Your ", "Their "), ("your ", "their "), (" for you", " for them")]
-        .iter()
-        .fold(sentence.to_owned(), |text, (from, to)| text.replace(from, to))
+    [
+        ("You must", "They must"),
+        ("You own", "They own"),
+        ("Your ", "Their "),
+        ("your ", "their "),
+        (" for you", " for them"),
+        ("lists you ", "lists them "),
+        ("list you ", "list them "),
+    ]
+    .iter()
+    .fold(sentence.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// A trace about the person, for the eyes of somebody else.
@@ -118,7 +152,7 @@ mod tests {
     }
 
     fn refused(rule: &str, trace: Vec<TraceLine>) -> Decision {
-        Decision { outcome: Outcome::Refused, policy: Some(uuid::Uuid::nil().into()), deciding_rule: rule.into(), trace }
+        Decision { outcome: Outcome::Refused, policy: Some(uuid::Uuid::nil().into()), deciding_rule: rule.into(), steps: vec![], conflicts: vec![], trace }
     }
 
     #[test]
@@ -130,7 +164,7 @@ mod tests {
         ];
         assert_eq!(
             reason(&refused("profile p v1: no allow rule applies", trace), true),
-            "You must be in department Data (the directory says Sales), and you must have a manager (the directory has no manager for you); or: You must be a member of dba."
+            "You must be in department Data (the directory says Sales), and you must have a manager (the directory does not say your manager); or: You must be a member of dba."
         );
     }
 

@@ -1,12 +1,15 @@
 //! JSON under /api/v1.
+pub mod acting;
 pub mod body;
 pub mod caller;
 pub mod catalog;
+pub mod delegations;
 pub mod document;
 pub mod events;
 pub mod exports;
 pub mod fields;
 pub mod grants;
+pub mod notices;
 pub mod once;
 pub mod page;
 pub mod preview;

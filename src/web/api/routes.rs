@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use crate::web::api::{body, caller, catalog, document, events, exports, grants, once, preview, reference, requests, tokens};
+use crate::web::api::{acting, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens};
 use crate::web::state::App;
 
 /// The API's routes: those under `/api/v1` for callers with a token, its document and the readable page for everybody.
@@ -19,6 +19,15 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/requests/{request}/approve", post(requests::approve))
         .route("/api/v1/requests/{request}/deny", post(requests::deny))
         .route("/api/v1/requests/{request}/withdraw", post(requests::withdraw))
+        .route("/api/v1/requests/{request}/question", post(acting::ask))
+        .route("/api/v1/requests/{request}/answer", post(acting::answer))
+        .route("/api/v1/requests/{request}/reassign", post(acting::hand_on))
+        .route("/api/v1/requests/{request}/nudge", post(acting::remind))
+        .route("/api/v1/delegations", get(delegations::list).post(delegations::create))
+        .route("/api/v1/delegations/{delegation}/end", post(delegations::end))
+        .route("/api/v1/notices", get(notices::list))
+        .route("/api/v1/notices/seen", post(notices::all))
+        .route("/api/v1/notices/{notice}/seen", post(notices::one))
         .route("/api/v1/grants", get(grants::list))
         .route("/api/v1/grants/{grant}", get(grants::get))
         .route("/api/v1/grants/{grant}/return", post(grants::give_back))

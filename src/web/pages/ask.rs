@@ -1,31 +1,31 @@
 //! The request form, and what would happen.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::clock::new_id;
 use crate::domain::event::Channel;
-use crate::domain::id::{GrantId, RequestId, RoleId};
-use crate::domain::policy::FieldFault;
+use crate::domain::id::{PersonId, RequestId, RoleId};
+use crate::domain::policy::{FieldFault, FieldKind};
 use crate::domain::refusal::Refusal;
 use crate::domain::request::RequestStatus;
-use crate::domain::span::{LONGEST, Seconds};
 use crate::service::ask::{AskFor, ask};
 use crate::service::ctx::By;
 use crate::service::error::ServiceError;
 use crate::service::idempotency::{self, Claim, Turn};
-use crate::service::look::ask::{Ask, Fault, Form, Outlook, Typed, form, open_request};
+use crate::service::look::ask::{Ask, Fault, Form, Outlook, Wanted, form, open_request};
 use crate::service::preview::preview;
 use crate::service::sign_in::Viewer;
+use crate::web::asked::{Sending, fault_of};
 use crate::web::error::{self, Failure};
 use crate::web::flash::{Done, Told, page_of};
-use crate::web::form::{Asked, Id, Sent, failed, shown, slowly};
+use crate::web::form::{Asked, Id, Sent, failed, slowly};
 use crate::web::guard::SignedIn;
 use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Flash, Frame, Moment as _, Words as _};
@@ -40,17 +40,20 @@ pub struct AskPage {
     pub ask: Ask,
 }
 
-/// `?extend=`: the lease to extend.
+/// What the form is for: `?extend=`, the lease to extend; `?for=`, somebody else; `?emergency=now`, access before anybody is asked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Extend {
+pub struct Which {
     extend: String,
+    #[serde(rename = "for")]
+    whom: String,
+    emergency: String,
 }
 
 /// `GET /roles/{id}/ask`
-pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Id(id): Id, Asked(query): Asked<Extend>) -> Result<Response, Response> {
-    let extends = lease(&query.extend)?;
-    let form = form(&app.ctx, &viewer.by(Channel::Web), new_id(), RoleId(id), extends, None).await.map_err(failed)?;
+pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Id(id): Id, Asked(query): Asked<Which>) -> Result<Response, Response> {
+    let wanted = Wanted { role: RoleId(id), whom: some(&query.whom)?, extends: some(&query.extend)?, emergency: !query.emergency.is_empty(), typed: None };
+    let form = form(&app.ctx, &viewer.by(Channel::Web), new_id(), wanted).await.map_err(failed)?;
     match form {
         Form::AlreadyOpen(request) => Ok(Done::AlreadyOpen.then(&app, &format!("/requests/{request}"))),
         Form::Page(ask) => Ok(told.page(&app, &AskPage { frame: Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), "catalog") }, ask: *ask })),
@@ -58,47 +61,43 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
 }
 
 #[allow(clippy::result_large_err, reason = "the answer itself, sent on as it is")]
-fn lease(text: &str) -> Result<Option<GrantId>, Response> {
+fn some<T: FromStr>(text: &str) -> Result<Option<T>, Response> {
     let text = text.trim();
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| Failure::missing().into_response()) }
 }
 
-/// The form as it is sent.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Sending {
-    role: String,
-    key: String,
-    extend: String,
-    duration: String,
-    other_amount: String,
-    other_unit: String,
-    justification: String,
-    ticket: String,
-    start: String,
-}
-
 /// `POST /requests`
-pub async fn post(State(app): State<App>, SignedIn(viewer): SignedIn, Sent(sent): Sent<Sending>) -> Result<Response, Response> {
+pub async fn post(State(app): State<App>, SignedIn(viewer): SignedIn, Sent(pairs): Sent<Vec<(String, String)>>) -> Result<Response, Response> {
     let by = viewer.by(Channel::Web);
     slowly(&app, &app.limits.act, &by)?;
+    let Some(sent) = Sending::read(pairs) else {
+        return Err(Failure::bad_input("What the form sent says something twice. Nothing was done.").into_response());
+    };
     let role: RoleId = sent.role.parse().map_err(|_| Failure::missing().into_response())?;
     let mut faults = Vec::new();
-    let duration = duration(&sent).unwrap_or_else(|sentence| {
-        faults.push(Fault { field: "duration", sentence });
+    let mut fault = |field: &str, sentence: String| faults.push(Fault { field: field.into(), sentence });
+    let duration = sent.duration().unwrap_or_else(|sentence| {
+        fault("duration", sentence);
         None
     });
-    let starts_at = start(&sent.start, app.ctx.clock.now()).unwrap_or_else(|sentence| {
-        faults.push(Fault { field: "start", sentence });
+    let starts_at = sent.start(app.ctx.clock.now()).unwrap_or_else(|sentence| {
+        fault("start", sentence);
         None
+    });
+    let emergency = sent.emergency().unwrap_or_else(|sentence| {
+        fault("emergency_confirmed", sentence);
+        Some(sent.emergency_reason.clone())
     });
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.trim().is_empty());
     let ask_for = AskFor {
+        beneficiary: some::<PersonId>(&sent.whom)?.filter(|id| *id != by.person),
         duration,
         starts_at,
         justification: text(&sent.justification),
         ticket_reference: text(&sent.ticket),
-        extension_of: lease(&sent.extend)?,
+        fields: sent.fields.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(key, value)| (key.clone(), value.clone())).collect(),
+        emergency,
+        extension_of: some(&sent.extend)?,
         ..AskFor::new(role)
     };
     if !faults.is_empty() {
@@ -117,22 +116,28 @@ pub async fn post(State(app): State<App>, SignedIn(viewer): SignedIn, Sent(sent)
         Ok(asked) => {
             let done = match asked.status {
                 RequestStatus::Refused => Done::Refused,
+                RequestStatus::Submitted => Done::ToConfirm,
+                RequestStatus::Approved if ask_for.emergency.is_some() => Done::Emergency,
                 RequestStatus::Approved => Done::ApprovedAtOnce,
                 _ => Done::Asked,
             };
             let place = format!("/requests/{}", asked.id);
             (done.then(&app, &place), Some(place))
         }
-        Err(ServiceError::Refused(Refusal::AlreadyOpen)) => match open_request(&app.ctx, &by, role).await.map_err(failed)? {
-            Some(RequestId(id)) => {
-                let place = format!("/requests/{id}");
-                (Done::AlreadyOpen.then(&app, &place), Some(place))
+        Err(ServiceError::Refused(Refusal::AlreadyOpen)) if ask_for.beneficiary.is_none() => {
+            match open_request(&app.ctx, &by, role, None).await.map_err(failed)? {
+                Some(RequestId(id)) => {
+                    let place = format!("/requests/{id}");
+                    (Done::AlreadyOpen.then(&app, &place), Some(place))
+                }
+                None => (again(&app, &viewer, &ask_for, &sent, vec![], Some(Refusal::AlreadyOpen.into())).await, None),
             }
-            None => (again(&app, &viewer, &ask_for, &sent, vec![], Some(Refusal::AlreadyOpen.into())).await, None),
-        },
+        }
         Err(ServiceError::Refused(Refusal::Faults(faults))) => {
-            let faults = faults.into_iter().filter_map(fault_of).collect();
-            (again(&app, &viewer, &ask_for, &sent, faults, None).await, None)
+            let shown: Vec<Fault> = faults.iter().cloned().filter_map(fault_of).collect();
+            // What the form has no place for is said on top.
+            let other = (shown.len() < faults.len()).then(|| Refusal::Faults(faults).into());
+            (again(&app, &viewer, &ask_for, &sent, shown, other).await, None)
         }
         Err(error) => (again(&app, &viewer, &ask_for, &sent, vec![], Some(error)).await, None),
     };
@@ -148,8 +153,8 @@ pub async fn post(State(app): State<App>, SignedIn(viewer): SignedIn, Sent(sent)
 /// is answered without: the database still lets nobody ask twice.
 async fn turn(app: &App, by: &By, sent: &Sending) -> Result<Result<Option<Claim>, String>, ServiceError> {
     let Ok(key) = sent.key.parse::<Uuid>() else { return Ok(Ok(None)) };
-    let fields = [&sent.role, &sent.extend, &sent.duration, &sent.other_amount, &sent.other_unit, &sent.justification, &sent.ticket, &sent.start];
-    let parts: Vec<&[u8]> = std::iter::once(b"form /requests".as_slice()).chain(fields.iter().map(|field| field.as_bytes())).collect();
+    let fields = sent.all.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    let parts: Vec<&[u8]> = std::iter::once(b"form /requests".as_slice()).chain(fields).collect();
     // The same click twice: the second waits for the first, which takes some calls to the directory.
     for _ in 0..100 {
         match idempotency::begin(&app.ctx, by.person.0, &format!("form-{key}"), &parts).await? {
@@ -164,18 +169,17 @@ async fn turn(app: &App, by: &By, sent: &Sending) -> Result<Result<Option<Claim>
 
 /// The form once more with everything typed, each fault at its field, and what else went wrong.
 async fn again(app: &App, viewer: &Viewer, ask_for: &AskFor, sent: &Sending, faults: Vec<Fault>, error: Option<ServiceError>) -> Response {
-    if let Some(ServiceError::Missing | ServiceError::Broken(_)) = error {
+    if let Some(ServiceError::Missing | ServiceError::Broken(_) | ServiceError::Refused(Refusal::NotForOthers)) = error {
         return error.map_or_else(|| Failure::missing().into_response(), failed);
     }
-    let typed = Typed {
-        duration: sent.duration.clone(),
-        other_amount: shown(&sent.other_amount),
-        other_unit: sent.other_unit.clone(),
-        justification: shown(&sent.justification),
-        ticket: shown(&sent.ticket),
-        start: shown(&sent.start),
+    let wanted = Wanted {
+        role: ask_for.role,
+        whom: ask_for.beneficiary,
+        extends: ask_for.extension_of,
+        emergency: ask_for.emergency.is_some(),
+        typed: Some(sent.typed()),
     };
-    let form = form(&app.ctx, &viewer.by(Channel::Web), new_id(), ask_for.role, ask_for.extension_of, Some(typed)).await;
+    let form = form(&app.ctx, &viewer.by(Channel::Web), new_id(), wanted).await;
     let mut ask = match form {
         Ok(Form::Page(ask)) => *ask,
         Ok(Form::AlreadyOpen(request)) => return Done::AlreadyOpen.then(app, &format!("/requests/{request}")),
@@ -194,57 +198,18 @@ async fn again(app: &App, viewer: &Viewer, ask_for: &AskFor, sent: &Sending, fau
             }
             error.into()
         }
-        None => Failure::fields(faults.iter().map(|fault| FieldFault { field: fault.field.into(), sentence: fault.sentence.clone() }).collect()),
+        None => Failure::fields(faults.iter().map(|fault| FieldFault { field: fault.field.clone(), sentence: fault.sentence.clone() }).collect()),
     };
     ask.faults = faults;
     let page = AskPage { frame: Frame { flash, ..error::frame(app, Some(viewer), "catalog") }, ask };
     failure.shown_as(page_of(&page))
 }
 
-/// A fault of the rules as a fault of the form; none where the form has no such field.
-fn fault_of(fault: FieldFault) -> Option<Fault> {
-    let fields = [("duration", "duration"), ("justification", "justification"), ("ticket_reference", "ticket"), ("starts_at", "start")];
-    let field = fields.into_iter().find(|(name, _)| *name == fault.field).map(|(_, field)| field)?;
-    Some(Fault { field, sentence: fault.sentence })
-}
-
-/// The length that was chosen or written; none for one without end.
-fn duration(sent: &Sending) -> Result<Option<Seconds>, String> {
-    let within = |seconds: i64| (1..=LONGEST).contains(&seconds).then_some(Some(Seconds(seconds)));
-    match sent.duration.as_str() {
-        "" => Err("Choose how long.".into()),
-        "none" => Ok(None),
-        "other" => {
-            let unit = match sent.other_unit.as_str() {
-                "minutes" => 60,
-                "hours" => 3_600,
-                "days" => 86_400,
-                _ => return Err("Choose minutes, hours or days.".into()),
-            };
-            let amount = sent.other_amount.trim();
-            let seconds = amount.parse::<i64>().ok().and_then(|amount| amount.checked_mul(unit)).and_then(within);
-            seconds.ok_or_else(|| format!("Write how many {} as a whole number above 0, or choose one of the lengths.", sent.other_unit))
-        }
-        chosen => chosen.parse().ok().and_then(within).ok_or_else(|| "Choose one of the lengths, or write another.".into()),
-    }
-}
-
-/// The start as a browser's field sends it, in UTC; none for at once.
-fn start(text: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, String> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"];
-    let read = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-    let start = read.ok_or("Write the start as a date and a time, for example 2026-11-30T09:00; or leave it empty to begin at once.")?.and_utc();
-    if start <= now { Err("This lies in the past; leave it empty to begin as soon as it is approved.".into()) } else { Ok(Some(start)) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::look::ask::Plan;
+    use crate::domain::policy::CustomField;
+    use crate::service::look::ask::{Path, Plan, Typed};
     use crate::web::proof::frame;
     use crate::web::proof::*;
 
@@ -255,6 +220,8 @@ mod tests {
                 role: role(says, 20, "Orders DB", "read-only", "elevated"),
                 about: says.of("Read the orders database through the bastion. No personal data columns."),
                 extends: None,
+                whom: None,
+                emergency: false,
                 key: id(77),
                 typed: Typed { duration: "14400".into(), ..Typed::default() },
                 faults: vec![],
@@ -265,7 +232,13 @@ mod tests {
                     min_s: 900,
                     max_s: 28800,
                     indefinite: false,
-                    ticket_prefix: None,
+                    ticket_says: None,
+                    justification_says: None,
+                    fields: vec![],
+                    start_most_s: None,
+                    emergency: None,
+                    confirm: false,
+                    conflicts: vec![],
                     justification: "required".into(),
                     ticket: "optional".into(),
                     steps: steps(says),
@@ -284,7 +257,7 @@ mod tests {
         assert!(page.posts_to("/requests"));
         assert_eq!(page.one("input[name=duration][checked]").attr("value"), Some("14400"));
         let outlook = page.text(".outlook");
-        for part in ["Production data, short, version 3", "Dana Ruiz", "2 of Members of DBAs", "and 2 more", "Directory group"] {
+        for part in ["Production data, short, version 3", "Dana Ruiz", "Members of DBAs", "and 2 more", "you are added to group"] {
             assert!(outlook.contains(part), "{part} in {outlook}");
         }
         assert_eq!(page.one("input[name=key]").attr("value"), Some(id(77).to_string().as_str()));
@@ -300,12 +273,12 @@ mod tests {
                 other_unit: "hours".into(),
                 justification: says.of("Refund 4711"),
                 ticket: says.of("OPS-1"),
-                start: String::new(),
+                ..Typed::default()
             };
             page.ask.faults = vec![
-                Fault { field: "duration", sentence: "90 hours is longer than the policy allows (8 hours).".into() },
-                Fault { field: "justification", sentence: says.of("Say in at least 20 characters why.") },
-                Fault { field: "ticket", sentence: says.of("No ticket is called OPS-1.") },
+                Fault { field: "duration".into(), sentence: "90 hours is longer than the policy allows (8 hours).".into() },
+                Fault { field: "justification".into(), sentence: says.of("Say in at least 20 characters why.") },
+                Fault { field: "ticket".into(), sentence: says.of("No ticket is called OPS-1.") },
             ];
             let page = Rendered::of(if says == Says::Plain { "ask-faults" } else { "ask-hostile" }, &page);
             assert_eq!(page.one("#justification").text().collect::<String>(), says.of("Refund 4711"));
@@ -320,7 +293,7 @@ mod tests {
     #[test]
     fn a_role_one_may_not_have_shows_the_trace_and_no_form() {
         let mut page = sample(Says::Plain);
-        page.ask.outlook = Outlook::Refused { reason: "You are a contractor.".into(), trace: trace(Says::Plain, false) };
+        page.ask.outlook = Outlook::Refused { reason: "You are a contractor.".into(), trace: trace(Says::Plain, false), help: None };
         page.ask.typed.justification = "Typed before the rules changed".into();
         let page = Rendered::of("ask-refused", &page);
         assert!(!page.posts_to("/requests"));
@@ -340,36 +313,45 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_chosen_or_written_and_never_guessed() {
-        let read = |duration: &str, amount: &str, unit: &str| {
-            let sent = Sending { duration: duration.into(), other_amount: amount.into(), other_unit: unit.into(), ..Sending::default() };
-            super::duration(&sent).map(|length| length.map(|l| l.0)).ok()
-        };
-        assert_eq!(read("14400", "", ""), Some(Some(14_400)));
-        assert_eq!(read("none", "", ""), Some(None));
-        assert_eq!(read("other", " 90 ", "minutes"), Some(Some(5_400)));
-        for (duration, amount, unit) in [
-            ("", "", ""),
-            ("0", "", ""),
-            ("-5", "", ""),
-            ("4h", "", ""),
-            ("other", "", "hours"),
-            ("other", "1.5", "hours"),
-            ("other", "5", "weeks"),
-            ("other", "9223372036854775807", "days"),
-            ("99999999999999", "", ""),
-        ] {
-            assert_eq!(read(duration, amount, unit), None, "{duration:?} {amount:?} {unit:?}");
+    fn fields_of_the_policys_own_show_what_was_typed_and_what_is_wrong_with_it() {
+        for says in [Says::Plain, Says::Hostile] {
+            let mut page = sample(says);
+            let field = |key: &str, kind| CustomField { key: key.into(), label: says.of(key), help: Some(says.of("A hint.")), required: true, kind };
+            if let Outlook::Open(plan) = &mut page.ask.outlook {
+                plan.fields = vec![
+                    field("case", FieldKind::Text { maximum: 40 }),
+                    field("region", FieldKind::Choice { choices: vec![says.of("north"), says.of("south")] }),
+                    field("since", FieldKind::Date),
+                    field("rows", FieldKind::Number { minimum: Some(1), maximum: None }),
+                    field("personal", FieldKind::YesNo),
+                ];
+                plan.start_most_s = Some(86_400);
+            }
+            page.ask.typed.fields =
+                [("case", "4711"), ("region", says.of("south").as_str()), ("rows", "x"), ("personal", "yes")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+            page.ask.faults = vec![Fault { field: "field_rows".into(), sentence: "Write a whole number in digits.".into() }];
+            let page = Rendered::of(if says == Says::Plain { "ask-fields" } else { "ask-fields-hostile" }, &page);
+            assert_eq!(page.one("#field_case").attr("value"), Some("4711"));
+            assert_eq!(page.one("#field_region option[selected]").text().collect::<String>(), says.of("south"));
+            assert_eq!(page.one("#field_since").attr("type"), Some("date"));
+            assert_eq!(page.one("input[name=field_personal][checked]").attr("value"), Some("yes"));
+            assert!(page.text("#fault-field_rows").contains("whole number"));
+            assert_eq!(page.all("#start").len(), 1, "a start is offered where the policy offers it");
         }
     }
 
     #[test]
-    fn a_start_lies_ahead_or_is_left_empty() {
-        let read = |text: &str| super::start(text, now());
-        assert_eq!(read(""), Ok(None));
-        assert_eq!(read("2026-11-22T10:00").unwrap().unwrap().to_rfc3339(), "2026-11-22T10:00:00+00:00");
-        for text in ["2026-11-21T09:23", "tomorrow", "2026-13-01T00:00", "\0"] {
-            assert!(read(text).is_err(), "{text:?}");
+    fn an_emergency_wants_its_own_reason_and_a_box_that_is_not_ticked_yet() {
+        let mut page = sample(Says::Plain);
+        page.ask.emergency = true;
+        if let Outlook::Open(plan) = &mut page.ask.outlook {
+            plan.emergency = Some(Path { max_s: 3_600, review_s: 86_400 });
         }
+        let page = Rendered::of("ask-emergency", &page);
+        assert_eq!(page.one("input[name=emergency]").attr("value"), Some("now"));
+        assert!(page.one("input[name=emergency_confirmed]").attr("checked").is_none());
+        assert_eq!(page.all("#emergency_reason[required]").len(), 1);
+        assert!(page.says("A review is owed within 1 day"));
+        assert!(page.all("#start").is_empty());
     }
 }

@@ -58,6 +58,7 @@ mod tests {
                     card(says, role(says, 27, "Looker", "explorer", "low"), "Build and share reports on curated data.", Standing::MayAsk),
                 ],
                 by_peers: true,
+                told: vec![],
                 notice: None,
             },
         }
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn an_empty_home_says_what_to_do() {
-        let home = Home { access: vec![], access_total: 0, requests: vec![], requests_total: 0, suggested: vec![], by_peers: true, notice: None };
+        let home = Home { access: vec![], access_total: 0, requests: vec![], requests_total: 0, suggested: vec![], by_peers: true, told: vec![], notice: None };
         let page = Rendered::of("home-empty", &HomePage { frame: frame(Says::Plain, As::Employee, "home"), home });
         assert_eq!(page.all(".empty").len(), 2);
         assert!(page.all(".nav a[href='/queue']").is_empty() && page.all(".nav a[href='/admin']").is_empty());

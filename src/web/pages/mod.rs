@@ -2,6 +2,7 @@
 pub mod access;
 pub mod ask;
 pub mod catalog;
+pub mod delegation;
 pub mod directory;
 pub mod docs;
 pub mod error;
@@ -17,3 +18,4 @@ pub mod role;
 pub mod sessions;
 pub mod signin;
 pub mod tokens;
+pub mod whom;

@@ -72,6 +72,7 @@ mod tests {
             step_no: 1,
             steps: 2,
             why_you: says.of("reports to you"),
+            paused: false,
             peers: Some((5, 9)),
             digest: "9f2c".into(),
             approve_needs_comment: false,

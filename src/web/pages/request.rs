@@ -51,6 +51,8 @@ mod tests {
     fn asked(says: Says, name: &str, decision: Option<&str>) -> AskedRow {
         AskedRow {
             name: says.of(name),
+            how: None,
+            ended: false,
             viewed_at: decision.is_none().then(|| ago(12)).filter(|_| name == "Cy Okafor"),
             decision: decision.map(Into::into),
             decided_at: decision.map(|_| ago(48)),
@@ -86,6 +88,10 @@ mod tests {
                     since: Some(ago(75)),
                     due: None,
                     done_at: Some(ago(48)),
+                    paused_s: None,
+                    escalated_at: None,
+                    reminded_at: None,
+                    remind_at: None,
                     slots: vec![SlotRow { source: says.of("The manager"), needed: 1, got: 1, asked: vec![asked(says, "Dana Ruiz", Some("approve"))] }],
                 },
                 StepRow {
@@ -95,6 +101,10 @@ mod tests {
                     since: Some(ago(48)),
                     due: Some(ahead(2832)),
                     done_at: None,
+                    paused_s: None,
+                    escalated_at: None,
+                    reminded_at: None,
+                    remind_at: None,
                     slots: vec![SlotRow {
                         source: says.of("Members of DBAs"),
                         needed: 1,
@@ -116,6 +126,9 @@ mod tests {
             was_asked: false,
             can: CanRequest { withdraw: true, ..CanRequest::default() },
             card: None,
+            questions: vec![],
+            nudge_again_at: None,
+            beside: Default::default(),
         }
     }
 
@@ -233,7 +246,7 @@ mod tests {
     fn the_card_asks_in_the_right_order_and_sends_what_it_showed() {
         let page = page("request-card", Says::Plain, As::Approver, with_card(Says::Plain));
         let card = page.text(".card");
-        let order = ["Refund run", "You are asked because", "Changed since", "Department", "Approve for 4 hours", "Approve for less", "Deny"];
+        let order = ["Refund run", "You are asked because", "Department", "Changed since", "Approve for 4 hours", "Approve for less", "Deny"];
         let found: Vec<usize> = order.iter().filter_map(|part| card.find(part)).collect();
         assert!(found.len() == order.len() && found.is_sorted(), "{found:?} in {card}");
         assert_eq!(page.all(".card form").len(), 3);

@@ -54,6 +54,7 @@ mod tests {
             department: Some(says.of("Data")),
             grant: grant.then(|| id(n + 500)),
             request: grant.then(|| id(n)),
+            emergency: false,
             since: grant.then(|| ago(500)),
             until: grant.then(|| ahead(900)),
             why: says.of(why),
@@ -72,6 +73,8 @@ mod tests {
                 target: says.of("group orders-ro in Demo directory"),
                 standing,
                 trace: trace(says, may),
+                help: None,
+                for_others: false,
                 policies: vec![RolePolicy {
                     policy: policy(says),
                     governs_viewer: may,

@@ -1,0 +1,3 @@
+//! Tests of the rules, as configuration.
+pub mod read;
+pub mod run;
