@@ -11,6 +11,7 @@ use countersign::domain::id::{PolicyVersionId, RoleId};
 use countersign::domain::separation::SeparationRule;
 use countersign::service::catalog_export;
 use countersign::service::catalog_file::compare::{policy_digest, separation_digest};
+use countersign::service::ctx::Ctx;
 use countersign::service::error::ServiceError;
 use countersign::service::plan::Mark;
 use countersign::service::{apply, plan};
@@ -338,7 +339,8 @@ async fn without_the_directory_nothing_is_compared_and_nothing_changes() {
     for directories in [directories, BTreeMap::new()] {
         let planned = plan::run(&world.ctx.db, &directories, DEMO).await;
         assert!(matches!(planned, Err(ServiceError::Unavailable(_))), "{planned:?}");
-        let applied = apply::run(&world.ctx.db, &directories, &world.ctx.clock, (DEMO, "x"), (Actor::System, Channel::Cli)).await;
+        let elsewhere = Ctx { directories: Arc::new(directories), ..world.ctx.clone() };
+        let applied = apply::run(&elsewhere, (DEMO, "x"), (Actor::System, Channel::Cli)).await;
         assert!(matches!(applied, Err(ServiceError::Unavailable(_))), "{applied:?}");
     }
     assert_eq!(rows(&world).await, before);
