@@ -1,6 +1,7 @@
 //! One verb per file: load, decide, commit.
 pub mod again;
 pub mod answer;
+pub mod answer_many;
 pub mod api_token;
 pub mod apply;
 pub mod ask;

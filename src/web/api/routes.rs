@@ -5,7 +5,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use crate::web::api::{acting, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens};
+use crate::web::api::{
+    acting, approvals, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens,
+};
 use crate::web::state::App;
 
 /// The API's routes: those under `/api/v1` for callers with a token, its document and the readable page for everybody.
@@ -28,6 +30,7 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/notices", get(notices::list))
         .route("/api/v1/notices/seen", post(notices::all))
         .route("/api/v1/notices/{notice}/seen", post(notices::one))
+        .route("/api/v1/approvals/bulk", post(approvals::bulk))
         .route("/api/v1/grants", get(grants::list))
         .route("/api/v1/grants/{grant}", get(grants::get))
         .route("/api/v1/grants/{grant}/return", post(grants::give_back))
