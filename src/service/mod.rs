@@ -49,6 +49,7 @@ pub mod sign_out;
 pub mod stand_in;
 pub mod sweep;
 pub mod sync;
+pub mod take_history;
 pub mod tend;
 pub mod token;
 pub mod told;

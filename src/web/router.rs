@@ -45,6 +45,8 @@ pub fn router(app: &App) -> Router {
         .route("/grants/{id}/decline-extension", post(beside::decline_extension))
         // For approvers.
         .route("/queue", get(pages::queue::get))
+        .route("/queue/history", get(pages::history::get))
+        .route("/queue/history.csv", get(pages::history::file))
         .route("/queue/decide", post(decide_many::post))
         .route("/requests/{id}/approve", post(decide::approve))
         .route("/requests/{id}/deny", post(decide::deny))
