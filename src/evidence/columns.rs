@@ -20,11 +20,13 @@ pub enum File {
     Grants,
     /// The log itself.
     Events,
+    /// What separation rules were run against.
+    Sod,
 }
 
 impl File {
     /// Every file, in the order of the bundle.
-    pub const ALL: [File; 4] = [Self::Requests, Self::Approvals, Self::Grants, Self::Events];
+    pub const ALL: [File; 5] = [Self::Requests, Self::Approvals, Self::Grants, Self::Events, Self::Sod];
 
     /// The word in URLs and on the command line.
     pub fn word(self) -> &'static str {
@@ -33,6 +35,7 @@ impl File {
             Self::Approvals => "approvals",
             Self::Grants => "grants",
             Self::Events => "events",
+            Self::Sod => "sod",
         }
     }
 
@@ -54,6 +57,9 @@ impl File {
             Self::Approvals => "For every request made in the period, a row for each person who was asked, and what they said.",
             Self::Grants => "Every access approved in the period: when it began, how it was given, when and why it ended.",
             Self::Events => "Every event of the period, in order, as the log holds it.",
+            Self::Sod => {
+                "Every separation of duties that was run against in the period: what was blocked, what an exception allowed, what was found held together."
+            }
         }
     }
 
@@ -64,6 +70,7 @@ impl File {
             Self::Approvals => &APPROVALS,
             Self::Grants => &GRANTS,
             Self::Events => &EVENTS,
+            Self::Sod => &SOD,
         }
     }
 
@@ -105,7 +112,7 @@ const REQUESTS: [Column; 34] = [
     ("attributes_used", "JSON: each attribute the rules looked at, with the values seen."),
     ("procedure", "Key and version of the approval procedure; empty when the policy asks nobody."),
     ("steps_required", "How many steps had to be done."),
-    ("status", "pending, needs_info, approved, denied, withdrawn, timed_out or refused."),
+    ("status", "submitted, pending, needs_info, approved, denied, withdrawn, timed_out or refused."),
     ("decided_at", "When it was settled, whichever way, UTC; empty while open."),
     ("time_to_decision_s", "Seconds from requested_at to decided_at."),
     ("close_category", "The category it was closed with, if any."),
@@ -193,6 +200,20 @@ const EVENTS: [Column; 18] = [
     LAST,
 ];
 
+/// `sod.csv`.
+const SOD: [Column; 10] = [
+    ("rule", "Key and version of the separation rule."),
+    ("set_a", "The roles of one set, separated by semicolons."),
+    ("set_b", "The roles of the other set."),
+    ("request_id", "The request that ran against it; empty for what a scan found."),
+    ("found_at", "When it was found, UTC: when the request was made, or the scan ran."),
+    ("outcome", "blocked (nothing was granted), approved_with_exception or found; empty while the request is open."),
+    ("approver", "Who approved the exception, a row for each; empty where nobody did."),
+    ("exception_until", "When what was granted ends, UTC; empty: without end, or nothing was."),
+    FIRST,
+    LAST,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +229,7 @@ mod tests {
         insta::assert_snapshot!(header(File::Requests), @"request_id, requested_at, requester_id, requester_email, requester_name, beneficiary_id, beneficiary_email, beneficiary_name, on_behalf, channel, application, role_id, role, risk, justification, ticket_ref, requested_duration_s, requested_start, profile, policy, policy_version, policy_digest, decision, deciding_rule, attributes_used, procedure, steps_required, status, decided_at, time_to_decision_s, close_category, emergency, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Approvals), @"request_id, step_no, step, slot_source, slot_count, assigned_to_id, assigned_to_email, assigned_at, notified_at, first_viewed_at, decided_by_id, decided_by_email, acting_as, decision, decided_at, comment, granted_duration_s, channel, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Grants), @"grant_id, request_id, beneficiary_id, beneficiary_email, application, role_id, role, target, provisioning_method, approved_at, provisioning_started_at, granted_at, verified_at, approval_before_grant, starts_at, ends_at, status, ended_at, end_verified_at, end_reason, ended_by, revoke_latency_s, extension_of, attempts, last_error, confirmed, confirmed_at, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::Sod), @"rule, set_a, set_b, request_id, found_at, outcome, approver, exception_until, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Events), @"event_id, occurred_at, kind, actor_kind, actor_id, actor_name, acting_for, token_id, channel, request_id, grant_id, person_id, role_id, application_id, policy_version_id, data, event_seq_first, event_seq_last");
     }
 

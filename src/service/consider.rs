@@ -43,6 +43,8 @@ pub struct Considered {
     pub decision: Decision,
     /// The version that governs.
     pub policy: Option<Arc<AccessPolicy>>,
+    /// Whether any policy is in force for the role.
+    pub any_policy: bool,
     /// The separation rules that name the role.
     pub separation: Vec<Arc<SeparationRule>>,
     /// Whom it would ask, or would have asked.
@@ -179,7 +181,7 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
         dead_end,
     };
     let inputs = canonical(&inputs).map_err(|error| StoreError::Broken(error.to_string()))?;
-    Ok(Considered { role, requester, snapshot, beneficiary, ask, decision, policy, separation, steps, inputs, now })
+    Ok(Considered { role, requester, snapshot, beneficiary, ask, decision, policy, any_policy: !policies.is_empty(), separation, steps, inputs, now })
 }
 
 /// The other roles that the rules keep apart from `role`, in order.

@@ -159,6 +159,7 @@ async fn start(ctx: &Ctx, actor: Actor, channel: Channel, taking: &Taking) -> Re
         File::Approvals => Population::Approvals,
         File::Grants => Population::Grants,
         File::Events => Population::Events,
+        File::Sod => Population::SeparationOfDuties,
     };
     let rows = export::stream(&ctx.db, population, narrow(taking)).await.map_err(|error: StoreError| ServiceError::from(error))?;
     let mut header = Vec::new();

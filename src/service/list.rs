@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::domain::id::{ApplicationId, GrantId, RequestId, RoleId};
-use crate::store::{list_event, list_grant, list_request, list_role};
+use crate::store::{list_event, list_grant, list_request, list_role, request};
 
 // What these lists are narrowed by and made of, for the floor above, which does not know the store.
 pub use crate::store::list_event::{EventFilter, EventListed};
@@ -73,6 +73,8 @@ pub struct RequestInFull {
     pub asked: Vec<AskedListed>,
     /// Every rule looked at, JSON.
     pub trace: String,
+    /// Values of the policy's own fields, JSON.
+    pub fields: Option<String>,
 }
 
 /// A request that `by` may see.
@@ -81,8 +83,8 @@ pub struct RequestInFull {
 /// [`ServiceError::Missing`] when there is none that they may see.
 pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<RequestInFull, ServiceError> {
     let request = list_request::by_id(&ctx.db, eyes(by), id.0).await?.ok_or(ServiceError::Missing)?;
-    let (asked, trace) = tokio::try_join!(list_request::asked(&ctx.db, id.0), list_request::trace(&ctx.db, id.0))?;
-    Ok(RequestInFull { request, asked, trace: trace.unwrap_or_default() })
+    let (asked, trace, texts) = tokio::try_join!(list_request::asked(&ctx.db, id.0), list_request::trace(&ctx.db, id.0), request::texts(&ctx.db, id))?;
+    Ok(RequestInFull { request, asked, trace: trace.unwrap_or_default(), fields: texts.and_then(|texts| texts.fields) })
 }
 
 /// Grants that `by` may see, newest first.

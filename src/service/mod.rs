@@ -7,6 +7,7 @@ pub mod apply;
 pub mod ask;
 pub mod catalog_export;
 pub mod catalog_file;
+pub mod change;
 pub mod changed;
 pub mod commit;
 pub mod confirm;

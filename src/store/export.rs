@@ -30,6 +30,8 @@ pub enum Population {
     Grants,
     /// Events by the time they occurred.
     Events,
+    /// What separation rules were run against, by the time it was found.
+    SeparationOfDuties,
 }
 
 /// Narrows a population; `None` leaves it as wide as it is.
@@ -69,6 +71,7 @@ impl Population {
             Self::Approvals => APPROVALS,
             Self::Grants => GRANTS,
             Self::Events => EVENTS,
+            Self::SeparationOfDuties => SEPARATION,
         }
     }
 }
@@ -202,14 +205,16 @@ select r.id as request_id,
   v.digest as policy_digest,
   r.decision,
   r.deciding_rule,
-  (select jsonb_object_agg(line ->> 'attribute', line -> 'seen')::text from jsonb_array_elements(replace(r.trace, '\u0000', '\ufffd')::jsonb) line where line ->> 'attribute' is not null) as attributes_used,
-  (select ap.key || ' v' || apv.version from approval_procedure_version apv join approval_procedure ap on ap.id = apv.procedure_id where apv.id = v.procedure_version_id) as procedure,
+  (select jsonb_object_agg(u.attribute, u.seen)::text from (select l ->> 'attribute' as attribute, coalesce(jsonb_agg(distinct v.value) filter (where v.value is not null), '[]') as seen
+    from jsonb_array_elements(replace(r.trace, '\u0000', '\ufffd')::jsonb) l left join lateral jsonb_array_elements(l -> 'seen') v(value) on true
+    where l ->> 'attribute' is not null group by 1) u) as attributes_used,
+  (select ap.key || ' v' || apv.version from approval_procedure_version apv join approval_procedure ap on ap.id = apv.procedure_id where apv.id = case when r.extension_of is null then v.procedure_version_id else coalesce(v.extension_procedure_version_id, v.procedure_version_id) end) as procedure,
   r.steps as steps_required,
   r.status,
   to_char(r.closed_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as decided_at,
   round(extract(epoch from r.closed_at - r.created_at), 3) as time_to_decision_s,
   r.close_category,
-  'false' as emergency,
+  case when r.emergency_reason is not null or f.data ->> 'emergency' = 'true' then 'true' else 'false' end as emergency,
   f.id as event_seq_first,
   (select max(e.id) from audit_event e where e.request_id = r.id and (e.kind like 'request.%' or e.kind like 'approval.%')) as event_seq_last
 from request r
@@ -308,6 +313,43 @@ where g.approved_at >= $1 and g.approved_at < $2
   and ($3::uuid is null or g.application_id = $3) and ($4::uuid is null or g.role_id = $4) and ($5::uuid is null or g.beneficiary_id = $5)
 order by g.approved_at, g.id"#;
 
+// Of an exception a row per approver of its steps; of what nobody approved one.
+const SEPARATION: &str = r#"
+select x.rule, x.set_a, x.set_b, x.request_id, to_char(x.found_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as found_at, x.outcome, x.approver,
+  to_char(x.exception_until, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as exception_until, x.event_seq_first, x.event_seq_last
+from (
+  select s.key || ' v' || v.version as rule,
+    (select string_agg(a.name || ' ' || o.name, '; ' order by a.name, o.name) from separation_rule_role n join role o on o.id = n.role_id join application a on a.id = o.application_id
+      where n.rule_version_id = v.id and n.side = 'a') as set_a,
+    (select string_agg(a.name || ' ' || o.name, '; ' order by a.name, o.name) from separation_rule_role n join role o on o.id = n.role_id join application a on a.id = o.application_id
+      where n.rule_version_id = v.id and n.side = 'b') as set_b,
+    f.request_id, f.found_at, f.outcome, f.approver, f.exception_until, f.first as event_seq_first, f.last as event_seq_last, f.id, f.application_id, f.role_id, f.person_id, f.other_id
+  from (
+    select c.rule, r.id as request_id, r.created_at as found_at,
+      case when r.status = 'approved' then 'approved_with_exception' when r.closed_at is not null then 'blocked' end as outcome,
+      p.decided_by as approver, case when r.status = 'approved' then g.ends_at end as exception_until,
+      (select min(e.id) from audit_event e where e.request_id = r.id) as first,
+      (select max(e.id) from audit_event e where e.request_id = r.id and (e.kind like 'request.%' or e.kind like 'approval.%')) as last,
+      r.id, r.application_id, r.role_id, r.beneficiary_id as person_id, r.requester_id as other_id, null::uuid as version_id
+    from request r cross join lateral unnest(r.conflicts) c(rule)
+    left join access_grant g on g.request_id = r.id
+    left join lateral (select a.decided_by from approval a join request_step t on t.request_id = a.request_id and t.step_no = a.step_no
+      join separation_rule_version w on w.procedure_version_id = t.procedure_version_id join separation_rule u on u.id = w.rule_id
+      where a.request_id = r.id and a.verdict = 'approve' and r.status = 'approved' and u.key || ' v' || w.version = c.rule) p on true
+    union all
+    select null, i.request_id, i.found_at, i.outcome, null, null,
+      (select min(e.id) from audit_event e where e.kind = 'separation.found' and e.person_id = i.person_id and e.data ->> 'grant_a' = i.grant_a::text and e.data ->> 'grant_b' = i.grant_b::text),
+      (select max(e.id) from audit_event e where e.kind like 'separation.%' and e.person_id = i.person_id and e.data ->> 'grant_a' = i.grant_a::text and e.data ->> 'grant_b' = i.grant_b::text),
+      i.id, q.application_id, q.role_id, i.person_id, i.person_id, i.rule_version_id
+    from separation_finding i join access_grant q on q.id = i.grant_a where i.outcome = 'found'
+  ) f
+  join separation_rule_version v on v.id = f.version_id or f.version_id is null
+  join separation_rule s on s.id = v.rule_id and (f.version_id is not null or s.key || ' v' || v.version = f.rule)
+) x
+where x.found_at >= $1 and x.found_at < $2
+  and ($3::uuid is null or x.application_id = $3) and ($4::uuid is null or x.role_id = $4) and ($5::uuid is null or x.person_id = $5 or x.other_id = $5)
+order by x.found_at, x.id, x.rule, x.approver"#;
+
 const EVENTS: &str = r#"
 select e.id as event_id, to_char(e.occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as occurred_at, e.kind, e.actor_kind, e.actor_id, e.actor_name,
   e.acting_for, e.token_id, e.channel, e.request_id, e.grant_id, e.person_id, e.role_id, e.application_id, e.policy_version_id, e.data::text as data,
@@ -330,7 +372,7 @@ mod tests {
             "a >= (timestamptz 'epoch' + -1 * interval '1 microsecond') and a < timestamptz 'infinity' and b = uuid '00000000-0000-0000-0000-000000000007' \
              and c = null::uuid or null::uuid is null"
         );
-        for population in [Population::Requests, Population::Approvals, Population::Grants, Population::Events] {
+        for population in [Population::Requests, Population::Approvals, Population::Grants, Population::Events, Population::SeparationOfDuties] {
             assert!(!written_in(population.statement(), narrow).contains('$'));
         }
     }

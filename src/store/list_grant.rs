@@ -54,6 +54,10 @@ pub struct GrantListed {
     pub end_comment: Option<String>,
     /// The lease it extends.
     pub extension_of: Option<Uuid>,
+    /// Whether it began before anybody was asked.
+    pub emergency: bool,
+    /// Whether its holder said that it is not to be extended.
+    pub no_extension: bool,
     /// How often the directory was told.
     pub attempts: i32,
     /// The last error of the directory.
@@ -78,8 +82,8 @@ macro_rules! grants {
     ($where:literal, $rest:literal) => {
         concat!(
             "select g.id, g.request_id, g.beneficiary_id, b.display_name as beneficiary, g.application_id, a.name as application, g.role_id, o.name as role, g.status, g.approved_at, g.duration_s, ",
-            "g.starts_at, g.ends_at, g.granted_at, g.verified_at, g.ended_at, g.end_verified_at, g.end_reason, g.ended_by, g.end_comment, g.extension_of, g.attempts, g.last_error ",
-            "from access_grant g join person b on b.id = g.beneficiary_id join application a on a.id = g.application_id join role o on o.id = g.role_id ",
+            "g.starts_at, g.ends_at, g.granted_at, g.verified_at, g.ended_at, g.end_verified_at, g.end_reason, g.ended_by, g.end_comment, g.extension_of, q.emergency_reason is not null as emergency, g.no_extension, g.attempts, g.last_error ",
+            "from access_grant g join request q on q.id = g.request_id join person b on b.id = g.beneficiary_id join application a on a.id = g.application_id join role o on o.id = g.role_id ",
             $where,
             $rest
         )

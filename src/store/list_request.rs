@@ -61,6 +61,8 @@ pub struct RequestListed {
     pub wanted_start: Option<DateTime<Utc>>,
     /// The lease it extends.
     pub extension_of: Option<Uuid>,
+    /// Whether access began, or was to begin, before anybody was asked.
+    pub emergency: bool,
     /// Through which door.
     pub channel: String,
     /// When it was made.
@@ -94,7 +96,7 @@ macro_rules! requests {
         concat!(
             "select r.id, r.requester_id, q.display_name as requester, r.beneficiary_id, b.display_name as beneficiary, r.application_id, a.name as application, r.role_id, o.name as role, o.risk, ",
             "r.status, r.step_no, r.steps, r.step_due_at, r.decision, r.deciding_rule, p.key as policy, v.version as policy_version, r.justification, r.ticket_reference, r.duration_s, r.granted_s, ",
-            "r.wanted_start, r.extension_of, r.channel, r.created_at, r.closed_at, g.id as grant_id, g.status as grant_status ",
+            "r.wanted_start, r.extension_of, r.emergency_reason is not null as emergency, r.channel, r.created_at, r.closed_at, g.id as grant_id, g.status as grant_status ",
             "from request r join person q on q.id = r.requester_id join person b on b.id = r.beneficiary_id join application a on a.id = r.application_id join role o on o.id = r.role_id ",
             "left join access_policy_version v on v.id = r.policy_version_id left join access_policy p on p.id = v.policy_id left join access_grant g on g.request_id = r.id ",
             $where,
@@ -118,6 +120,7 @@ pub async fn list(db: &Db, viewer: Option<Uuid>, filter: &RequestFilter, after: 
         Some(_) => requests!(
             "where r.id in (select id from request where beneficiary_id = $1 union all select id from request where requester_id = $1
                union all select request_id from assignment where person_id = $1 and assigned_at is not null
+               union all select request_id from emergency_reviewer where person_id = $1
                union all select s.id from request s join role u on u.id = s.role_id join application y on y.id = u.application_id where u.owner_id = $1 or y.owner_id = $1) ",
             "and ($2::text is null or r.status = $2) and ($3::uuid is null or r.role_id = $3) and ($4::uuid is null or r.application_id = $4) and ($5::uuid is null or r.beneficiary_id = $5)
              and ($6::uuid is null or exists (select 1 from assignment w where w.request_id = r.id and w.person_id = $6 and w.open))
@@ -145,7 +148,8 @@ pub async fn by_id(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<Option<Req
     Ok(sqlx::query_as(requests!(
         "where r.id = $1 ",
         "and ($2::uuid is null or r.beneficiary_id = $2 or r.requester_id = $2 or o.owner_id = $2 or a.owner_id = $2
-           or exists (select 1 from assignment w where w.request_id = r.id and w.person_id = $2 and w.assigned_at is not null))"
+           or exists (select 1 from assignment w where w.request_id = r.id and w.person_id = $2 and w.assigned_at is not null)
+           or exists (select 1 from emergency_reviewer w where w.request_id = r.id and w.person_id = $2))"
     ))
     .bind(id)
     .bind(viewer)

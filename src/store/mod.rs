@@ -40,6 +40,8 @@ pub mod look_role;
 pub mod notice;
 pub mod person;
 pub mod policy;
+pub mod policy_change;
+pub mod policy_change_weigh;
 pub mod policy_parts;
 pub mod policy_write;
 pub mod question;

@@ -51,6 +51,10 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /grants/{id}/return",              [DOOR, 404, DONE, 404, 422, 404, 422]),
     ("POST /grants/{id}/revoke",              [DOOR, 404, 422, 404, DONE, 404, DONE]),
     ("GET /queue",                            [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /queue/history",                    [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /queue/history.csv",                [DOOR, 200, 200, 200, 200, 200, 200]),
+    // What came of each is said of each: for most that there is no such request that they may answer.
+    ("POST /queue/decide",                    [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log",                              [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log/export/{file}",                [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /tokens",                           [DOOR, 200, 200, 200, 200, 200, 200]),
@@ -79,6 +83,7 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /api/v1/requests/{request}/approve",  [401, 404, 422, 200, 404, 422, 422]),
     ("POST /api/v1/requests/{request}/deny",     [401, 404, 422, 200, 404, 422, 422]),
     ("POST /api/v1/requests/{request}/withdraw", [401, 404, 200, 404, 404, 404, 404]),
+    ("POST /api/v1/approvals/bulk",           [401, 200, 200, 200, 200, 200, 200]),
     ("GET /api/v1/grants",                    [401, 200, 200, 200, 200, 200, 200]),
     ("GET /api/v1/grants/{grant}",            [401, 404, 200, 404, 200, 200, 200]),
     ("POST /api/v1/grants/{grant}/return",    [401, 404, 200, 404, 422, 404, 422]),
@@ -231,6 +236,11 @@ fn body(route: &str, things: &Things) -> Sent {
             sent.push(("reason".into(), "Not now.".into()));
             Sent::Form(sent)
         }
+        "POST /queue/decide" => {
+            let answer = |name: &str| things.answer.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default();
+            form(&[("pick", &format!("{}.{}.{}", things.pending, answer("step"), answer("digest"))), ("verdict", "approve")])
+        }
+        "POST /api/v1/approvals/bulk" => json_of(json!({"decision": "deny", "comment": "Not now.", "requests": [{"id": things.pending}]})),
         "POST /grants/{id}/revoke" => form(&[("reason", "Not needed any more.")]),
         "POST /tokens" => form(&[("name", "mine"), ("scope", "catalog:read"), ("life", "86400")]),
         route if route.starts_with("POST /api/") && !route.ends_with("/approve") && !route.contains("/tokens") => json_of(json!({"reason": "Not now."})),

@@ -252,12 +252,7 @@ pub async fn form(ctx: &Ctx, by: &By, key: Uuid, wanted: Wanted) -> Result<Form,
     let holds = of_role().any(|has| has.grant_id.is_some());
     let mut outlook = match (considered.decision.outcome, extends) {
         (Outcome::Refused, _) => {
-            let mut reason = why::reason(&considered.decision, !row.versions.is_empty());
-            if considered.decision.is_separated() {
-                let against = apart::conflicts(ctx, &considered.separation, considered.role.id, &considered.ask.held).await?;
-                reason = against.iter().map(Conflict::sentence).collect::<Vec<_>>().join(" ");
-            }
-            let help = help::help(ctx, for_whom, Some(&considered.snapshot), role.0, &considered.decision, whom.is_none()).await?;
+            let (reason, help) = why_not(ctx, &considered).await?.map_or_else(Default::default, |why| (why.reason, Some(why.help)));
             Outlook::Refused { reason, trace: trace::rules(&considered.decision), help }
         }
         _ if asked_before.is_some() => Outlook::Refused { reason: "A request for this role is already open for them.".into(), trace: vec![], help: None },
@@ -275,8 +270,7 @@ pub async fn form(ctx: &Ctx, by: &By, key: Uuid, wanted: Wanted) -> Result<Form,
         }
         (_, None) => open(ctx, &considered, &about, &mut suggestion).await?,
     };
-    if let (Some(_), Outlook::Refused { reason, trace, .. }) = (whom, &mut outlook) {
-        *reason = why::of_another(reason);
+    if let (Some(_), Outlook::Refused { trace, .. }) = (whom, &mut outlook) {
         *trace = why::trace_of_another(std::mem::take(trace));
     }
     let name = whom.map(|id| Whom { id: id.0, name: considered.beneficiary.display_name.clone() });
@@ -295,6 +289,40 @@ fn page(row: ShelfRow, whom: Option<Whom>, extends: Option<GrantId>, emergency: 
         faults: vec![],
         outlook,
     }))
+}
+
+/// Why asking would be refused, and what would help.
+#[derive(Clone, Debug)]
+pub struct WhyNot {
+    /// In a sentence, to who asks.
+    pub reason: String,
+    /// What is not met, and what would help.
+    pub help: Help,
+}
+
+/// Why what was considered is refused; none when it is not. About somebody else in words about them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn why_not(ctx: &Ctx, considered: &Considered) -> Result<Option<WhyNot>, ServiceError> {
+    let own = considered.requester.id == considered.beneficiary.id;
+    let person = PersonId(considered.beneficiary.id);
+    let Some(help) = help::help(ctx, person, Some(&considered.snapshot), considered.role.id.0, &considered.decision, own).await? else {
+        return Ok(None);
+    };
+    let reason = match considered.decision.is_separated() {
+        true => conflicts(ctx, considered).await?.iter().map(Conflict::sentence).collect::<Vec<_>>().join(" "),
+        false => why::reason(&considered.decision, considered.any_policy),
+    };
+    Ok(Some(WhyNot { reason: if own { reason } else { why::of_another(&reason) }, help }))
+}
+
+/// The separation rules that what was considered runs against.
+///
+/// # Errors
+/// When the database fails.
+pub async fn conflicts(ctx: &Ctx, considered: &Considered) -> Result<Vec<Conflict>, ServiceError> {
+    apart::conflicts(ctx, &considered.separation, considered.role.id, &considered.ask.held).await
 }
 
 /// What would happen, and what the policy suggests.
@@ -338,7 +366,7 @@ async fn open(ctx: &Ctx, considered: &Considered, about: &AboutRow, suggestion: 
             .filter(|_| !other && !extension)
             .map(|path| Path { max_s: path.maximum.min(policy.durations.maximum).0, review_s: path.review_within.0 }),
         confirm: considered.must_be_confirmed(),
-        conflicts: apart::conflicts(ctx, &considered.separation, considered.role.id, &considered.ask.held).await?,
+        conflicts: conflicts(ctx, considered).await?,
         ticket: match (policy.ticket.required, &policy.ticket.pattern) {
             (true, _) => "required",
             (false, Some(_)) => "optional",

@@ -17,11 +17,11 @@ use crate::service::changed::{self, Difference};
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::store::error::StoreError;
-use crate::store::look_request::WholeRow;
+use crate::store::look_request::{self, WholeRow};
 use crate::store::{catalog, emergency};
 
 use super::apart::{self, Conflict};
-use super::follow::person_then;
+use super::follow::{self, person_then};
 use super::help::{self, Help};
 
 /// What is beside deciding.
@@ -106,6 +106,21 @@ pub struct SignOffLook {
     pub noted_by: String,
     /// When.
     pub noted_at: DateTime<Utc>,
+}
+
+/// What is beside deciding about the request, as `by` sees it.
+///
+/// # Errors
+/// [`ServiceError::Missing`] when there is none that they may see.
+pub async fn of_request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Beside, ServiceError> {
+    let eyes = (!by.reads_everything()).then_some(by.person.0);
+    let row = look_request::whole(&ctx.db, eyes, id.0).await?.ok_or(ServiceError::Missing)?;
+    let policy = match row.policy_version_id {
+        Some(version) => Some(ctx.policies.version(&ctx.db, version.into()).await?),
+        None => None,
+    };
+    let deciding = policy.as_ref().map(|policy| follow::deciding_of(&row, policy));
+    beside(ctx, by, &row, deciding.as_ref(), policy.as_deref(), &follow::decision(&row)?).await
 }
 
 /// What is beside deciding about `row`, as `by` sees it.

@@ -106,7 +106,10 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
             _ => None,
         },
         deciding_rule: why::rule_in_words(&row.deciding_rule),
-        reason: reason(&row, &decision, about_viewer),
+        reason: match decision.is_separated() {
+            true => Some(beside.conflicts.iter().map(|conflict| conflict.sentence()).collect::<Vec<_>>().join(" ")),
+            false => reason(&row, &decision, about_viewer),
+        },
         steps: steps(&row),
         delivery: delivery(&row),
         trace: if about_viewer { rules } else { why::trace_of_another(rules) },
@@ -159,7 +162,13 @@ pub(super) fn person_then(row: &WholeRow) -> Result<PersonSnapshot, ServiceError
     Ok(inputs.person)
 }
 
-fn decision(row: &WholeRow) -> Result<Decision, ServiceError> {
+/// The request as the rules of deciding take it.
+pub(super) fn deciding_of(row: &WholeRow, policy: &AccessPolicy) -> Deciding {
+    deciding(&flat(row), &step_states(&row.asked), policy)
+}
+
+/// What was decided, as it was stored.
+pub(super) fn decision(row: &WholeRow) -> Result<Decision, ServiceError> {
     let trace: Vec<TraceLine> = serde_json::from_str(&row.trace).map_err(StoreError::from)?;
     let outcome = [Outcome::Refused, Outcome::AutoApproved, Outcome::NeedsApproval].into_iter().find(|o| o.word() == row.decision);
     Ok(Decision {

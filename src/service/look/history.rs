@@ -104,10 +104,8 @@ pub struct HistoryRow {
 pub async fn history(ctx: &Ctx, by: &By, filter: HistoryFilter, after: Option<&Cursor>) -> Result<History, ServiceError> {
     let before = after.map(Cursor::id).transpose()?;
     let narrowed = filter.narrowed();
-    let (mut found, applications) = tokio::try_join!(
-        look_history::decided(&ctx.db, by.person.0, &narrowed, before, PAGE as i64 + 1),
-        look_history::applications(&ctx.db, by.person.0)
-    )?;
+    let (mut found, applications) =
+        tokio::try_join!(look_history::decided(&ctx.db, by.person.0, &narrowed, before, PAGE as i64 + 1), look_history::applications(&ctx.db, by.person.0))?;
     let more = found.len() > PAGE;
     found.truncate(PAGE);
     let next = found.last().filter(|_| more).map(|last| Cursor::after(last.id));

@@ -68,6 +68,26 @@ impl Fields {
         }
     }
 
+    /// An object.
+    pub fn object(&mut self, field: &str) -> Option<Map<String, Value>> {
+        match self.take(field)? {
+            Value::Object(values) => Some(values),
+            _ => {
+                self.fault(field, "Must be an object.");
+                None
+            }
+        }
+    }
+
+    /// What was wrong, with every field that is not known here.
+    pub fn faults(mut self) -> Vec<FieldFault> {
+        let unknown: Vec<String> = self.values.keys().cloned().collect();
+        for field in unknown {
+            self.fault(&field, "There is no such field here.");
+        }
+        self.faults
+    }
+
     /// A UUID.
     pub fn id(&mut self, field: &str) -> Option<Uuid> {
         let text = self.text(field)?;

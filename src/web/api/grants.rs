@@ -64,6 +64,10 @@ pub struct GrantOut {
     pub end_comment: Option<String>,
     /// The grant it extends.
     pub extension_of: Option<Uuid>,
+    /// Whether it began before anybody was asked.
+    pub emergency: bool,
+    /// Whether its holder said that it is not to be extended.
+    pub extension_declined: bool,
     /// How often the directory was told.
     pub attempts: i32,
     /// The last error of the directory.
@@ -94,6 +98,8 @@ impl From<GrantListed> for GrantOut {
             ended_by: row.ended_by,
             end_comment: row.end_comment,
             extension_of: row.extension_of,
+            emergency: row.emergency,
+            extension_declined: row.no_extension,
             attempts: row.attempts,
             last_error: row.last_error,
         }

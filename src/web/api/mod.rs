@@ -1,6 +1,8 @@
 //! JSON under /api/v1.
 pub mod acting;
 pub mod approvals;
+pub mod asking;
+pub mod beside;
 pub mod body;
 pub mod caller;
 pub mod catalog;

@@ -10,11 +10,13 @@ use uuid::Uuid;
 use crate::domain::decide::TraceLine;
 use crate::domain::policy::AccessPolicy;
 use crate::service::ask::Considered;
+use crate::service::look;
+use crate::service::look::ask::WhyNot;
 use crate::service::preview::preview as look_ahead;
+use crate::web::api::asking::{NewRequest, asked_for};
 use crate::web::api::body::Body;
 use crate::web::api::caller::{CatalogRead, May};
 use crate::web::api::problem::{FieldProblem, Problem, ProblemBody};
-use crate::web::api::requests::{NewRequest, asked_for};
 use crate::web::error::Failure;
 use crate::web::state::App;
 
@@ -33,6 +35,67 @@ pub struct Preview {
     pub steps: Vec<StepOut>,
     /// Every rule looked at, with what was seen, where and when.
     pub trace: Vec<TraceOut>,
+    /// Whether whom it is for must confirm it before anybody else is asked.
+    pub confirm: bool,
+    /// Separation rules that it runs against, as sentences.
+    pub conflicts: Vec<String>,
+    /// Why it would be refused, and what would help; null when it would not.
+    pub why_not: Option<WhyNotOut>,
+}
+
+/// Why asking would be refused, and what would help.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WhyNot)]
+pub struct WhyNotOut {
+    /// In a sentence.
+    pub reason: String,
+    /// Every condition that is not met.
+    pub unmet: Vec<UnmetOut>,
+    /// Other roles that may be asked for.
+    pub alternatives: Vec<AlternativeOut>,
+    /// Whom to ask, each a sentence.
+    pub ask: Vec<String>,
+}
+
+/// A condition that is not met.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Unmet)]
+pub struct UnmetOut {
+    /// As a sentence.
+    pub sentence: String,
+    /// The attribute it looks at.
+    pub attribute: Option<String>,
+    /// What the directory said, or that it said nothing.
+    pub said: Option<String>,
+    /// When it was asked.
+    pub fetched_at: Option<DateTime<Utc>>,
+}
+
+/// Another role that may be asked for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Alternative)]
+pub struct AlternativeOut {
+    /// The role.
+    pub role: Uuid,
+    /// Its application's name and its own.
+    pub title: String,
+    /// Whether it gives the very same group; otherwise it is of the same application.
+    pub same_group: bool,
+}
+
+impl From<WhyNot> for WhyNotOut {
+    fn from(why: WhyNot) -> Self {
+        let unmet = why.help.unmet.into_iter();
+        let alternatives = why.help.alternatives.into_iter();
+        Self {
+            reason: why.reason,
+            unmet: unmet.map(|one| UnmetOut { sentence: one.sentence, attribute: one.attribute, said: one.said, fetched_at: one.at }).collect(),
+            alternatives: alternatives
+                .map(|other| AlternativeOut { role: other.role.id, title: format!("{} {}", other.role.application, other.role.role), same_group: other.same })
+                .collect(),
+            ask: why.help.ask,
+        }
+    }
 }
 
 /// What a policy allows.
@@ -161,6 +224,8 @@ impl From<TraceLine> for TraceOut {
     responses((status = 200, description = "What asking would come to.", body = Preview), (status = "4XX", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"), (status = 503, description = "The directory does not answer.", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn preview(State(app): State<App>, caller: May<CatalogRead>, Body(body): Body) -> Result<Json<Preview>, Problem> {
     let (considered, refusal) = look_ahead(&app.ctx, &caller.by, &asked_for(body)?).await?;
+    let confirm = considered.must_be_confirmed();
+    let (why_not, conflicts) = tokio::try_join!(look::ask::why_not(&app.ctx, &considered), look::ask::conflicts(&app.ctx, &considered))?;
     let Considered { decision, policy, steps, .. } = considered;
     let errors = refusal.map(|refusal| Failure::from(refusal).errors).unwrap_or_default();
     let name = |field: String| if field == "duration" { "duration_s".into() } else { field };
@@ -185,5 +250,8 @@ pub async fn preview(State(app): State<App>, caller: May<CatalogRead>, Body(body
         errors: errors.into_iter().map(|fault| FieldProblem { field: name(fault.field), detail: fault.sentence }).collect(),
         steps: steps.collect(),
         trace: decision.trace.into_iter().map(TraceOut::from).collect(),
+        confirm,
+        conflicts: conflicts.iter().map(|conflict| conflict.sentence()).collect(),
+        why_not: why_not.map(WhyNotOut::from),
     }))
 }

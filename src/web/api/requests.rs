@@ -10,52 +10,19 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::domain::approval::Answer;
-use crate::domain::id::{GrantId, RoleId};
 use crate::domain::request::RequestStatus;
 use crate::service::answer::answer;
-use crate::service::ask::{AskFor, ask};
+use crate::service::ask::ask;
 use crate::service::list::{self, AskedListed, RequestFilter, RequestInFull, RequestListed};
+use crate::service::look;
 use crate::service::withdraw::withdraw as take_back;
+use crate::web::api::asking::{NewRequest, asked_for};
+use crate::web::api::beside::BesideOut;
 use crate::web::api::body::{Body, Id, Query};
 use crate::web::api::caller::{ApprovalsWrite, May, RequestsRead, RequestsWrite};
-use crate::web::api::fields::Fields;
 use crate::web::api::page::Page;
 use crate::web::api::problem::{Problem, ProblemBody};
 use crate::web::state::App;
-
-/// What is asked for.
-#[derive(Debug, Deserialize, ToSchema)]
-#[allow(dead_code, reason = "read by name; here for the API's document")]
-pub struct NewRequest {
-    /// The role.
-    pub role: Uuid,
-    /// For how long, in seconds; `null` for access without end, where the policy offers it.
-    #[schema(required = true, minimum = 1)]
-    pub duration_s: Option<i64>,
-    /// Why; approvers read it. At most 4,000 characters.
-    pub justification: Option<String>,
-    /// The ticket this belongs to.
-    pub ticket_reference: Option<String>,
-    /// When access is to begin; as soon as approved unless given.
-    pub starts_at: Option<DateTime<Utc>>,
-    /// The grant that this extends.
-    pub extension_of: Option<Uuid>,
-}
-
-/// Reads a [`NewRequest`], every fault named.
-pub fn asked_for(mut body: Fields) -> Result<AskFor, Problem> {
-    let role = body.id("role");
-    if !body.has("duration_s") {
-        body.fault("duration_s", "Must be given: seconds, or null for access without end.");
-    }
-    let duration = body.seconds("duration_s");
-    let justification = body.text("justification");
-    let ticket_reference = body.text("ticket_reference");
-    let starts_at = body.time("starts_at");
-    let extension_of = body.id("extension_of").map(GrantId);
-    let role = body.done_with("role", role)?;
-    Ok(AskFor { duration, starts_at, justification, ticket_reference, extension_of, ..AskFor::new(RoleId(role)) })
-}
 
 /// Where a request stands after an act.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,7 +30,7 @@ pub fn asked_for(mut body: Fields) -> Result<AskFor, Problem> {
 pub struct Stands {
     /// The request.
     pub id: Uuid,
-    /// `pending`, `needs_info`, `approved`, `denied`, `withdrawn`, `timed_out` or `refused`.
+    /// `submitted`, `pending`, `needs_info`, `approved`, `denied`, `withdrawn`, `timed_out` or `refused`.
     pub status: String,
     /// By which rule, when it was just made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +48,7 @@ pub struct Stands {
 pub struct RequestOut {
     /// Its id.
     pub id: Uuid,
-    /// Where it stands: `pending`, `needs_info`, `approved`, `denied`, `withdrawn`, `timed_out` or `refused`.
+    /// Where it stands: `submitted`, `pending`, `needs_info`, `approved`, `denied`, `withdrawn`, `timed_out` or `refused`.
     pub status: String,
     /// Who asked.
     pub requester_id: Uuid,
@@ -127,6 +94,8 @@ pub struct RequestOut {
     pub starts_at: Option<DateTime<Utc>>,
     /// The grant it extends.
     pub extension_of: Option<Uuid>,
+    /// Whether access began, or was to begin, before anybody was asked.
+    pub emergency: bool,
     /// `web`, `api` or `cli`.
     pub channel: String,
     /// When it was made.
@@ -166,6 +135,7 @@ impl From<RequestListed> for RequestOut {
             granted_duration_s: row.granted_s,
             starts_at: row.wanted_start,
             extension_of: row.extension_of,
+            emergency: row.emergency,
             channel: row.channel,
             requested_at: row.created_at,
             decided_at: row.closed_at,
@@ -186,6 +156,12 @@ pub struct RequestDetail {
     /// Every rule the policy looked at, with what was seen, where and when.
     #[schema(value_type = Vec<Object>)]
     pub trace: Value,
+    /// Values of the policy's own fields by key.
+    #[schema(value_type = Object)]
+    pub fields: Value,
+    /// What is beside deciding.
+    #[serde(flatten)]
+    pub beside: BesideOut,
 }
 
 /// A person asked at a slot of a step.
@@ -267,13 +243,18 @@ pub struct Narrow {
 
 /// Ask for a role
 ///
-/// Runs the policy on live attributes from the directory and stores the decision: `refused`, `approved` at once, or `pending` with the people the policy names.
+/// Runs the policy on live attributes from the directory and stores the decision: `refused`, `approved` at once, `submitted` until whom it is for confirms it, or `pending` with the people the policy names.
 #[utoipa::path(post, path = "/api/v1/requests", tag = "Requests", params(("Idempotency-Key" = Option<String>, Header, description = "Any visible text that is new for each act; the same key and body get the same answer.")),
     request_body = NewRequest, security(("token" = ["requests:write"])),
     responses((status = 201, description = "The request is stored; its status says what became of it.", body = Stands), (status = "4XX", description = "A problem; nothing was stored.", body = ProblemBody, content_type = "application/problem+json"), (status = 503, description = "The directory or the database does not answer; nothing was stored.", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(State(app): State<App>, caller: May<RequestsWrite>, Body(body): Body) -> Result<(StatusCode, Json<Stands>), Problem> {
     let done = ask(&app.ctx, &caller.by, asked_for(body)?).await?;
-    let stands = Stands { id: done.id.0, status: done.status.word().into(), deciding_rule: Some(done.deciding_rule), step: done.status.is_open().then_some(1) };
+    let stands = Stands {
+        id: done.id.0,
+        status: done.status.word().into(),
+        deciding_rule: Some(done.deciding_rule),
+        step: (done.status == RequestStatus::Pending).then_some(1),
+    };
     Ok((StatusCode::CREATED, Json(stands)))
 }
 
@@ -301,9 +282,11 @@ pub async fn list(State(app): State<App>, caller: May<RequestsRead>, Query(mut q
 #[utoipa::path(get, path = "/api/v1/requests/{request}", tag = "Requests", params(("request" = Uuid, Path, description = "The request.")), security(("token" = ["requests:read"])),
     responses((status = 200, description = "The request, who was asked, and every rule looked at.", body = RequestDetail), (status = "4XX", description = "A problem.", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn get(State(app): State<App>, caller: May<RequestsRead>, Id(id): Id) -> Result<Json<RequestDetail>, Problem> {
-    let RequestInFull { request, asked, trace } = list::request(&app.ctx, &caller.by, id.into()).await?;
+    let RequestInFull { request, asked, trace, fields } = list::request(&app.ctx, &caller.by, id.into()).await?;
+    let beside = look::beside::of_request(&app.ctx, &caller.by, id.into()).await?.into();
     let trace = serde_json::from_str(&trace).unwrap_or_default();
-    Ok(Json(RequestDetail { request: request.into(), asked: asked.into_iter().map(Into::into).collect(), trace }))
+    let fields = fields.and_then(|fields| serde_json::from_str(&fields).ok()).unwrap_or_else(|| Value::Object(Default::default()));
+    Ok(Json(RequestDetail { request: request.into(), asked: asked.into_iter().map(Into::into).collect(), trace, fields, beside }))
 }
 
 /// What an approver says.

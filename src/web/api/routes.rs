@@ -6,7 +6,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::web::api::{
-    acting, approvals, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens,
+    acting, approvals, beside, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens,
 };
 use crate::web::state::App;
 
@@ -21,6 +21,10 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/requests/{request}/approve", post(requests::approve))
         .route("/api/v1/requests/{request}/deny", post(requests::deny))
         .route("/api/v1/requests/{request}/withdraw", post(requests::withdraw))
+        .route("/api/v1/requests/{request}/confirm", post(beside::confirm))
+        .route("/api/v1/requests/{request}/again", post(beside::again))
+        .route("/api/v1/requests/{request}/review", post(beside::review))
+        .route("/api/v1/requests/{request}/sign-off", post(beside::sign_off))
         .route("/api/v1/requests/{request}/question", post(acting::ask))
         .route("/api/v1/requests/{request}/answer", post(acting::answer))
         .route("/api/v1/requests/{request}/reassign", post(acting::hand_on))
@@ -35,6 +39,7 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/grants/{grant}", get(grants::get))
         .route("/api/v1/grants/{grant}/return", post(grants::give_back))
         .route("/api/v1/grants/{grant}/revoke", post(grants::revoke))
+        .route("/api/v1/grants/{grant}/decline-extension", post(beside::decline_extension))
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/exports/{file}", get(exports::get))
         .route("/api/v1/tokens", get(tokens::list))

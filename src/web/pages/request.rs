@@ -180,6 +180,7 @@ mod tests {
             relation: Some(says.of("in Dana Ruiz’s team")),
             why_you: says.of("you are in group DBAs"),
             others: vec![says.of("Mina Sato")],
+            given: (0, 2),
             due: Some(ahead(2832)),
             facts: vec![
                 fact("Department", "Data", Some("Demo directory")),
@@ -246,7 +247,7 @@ mod tests {
     fn the_card_asks_in_the_right_order_and_sends_what_it_showed() {
         let page = page("request-card", Says::Plain, As::Approver, with_card(Says::Plain));
         let card = page.text(".card");
-        let order = ["Refund run", "You are asked because", "Changed since", "Department", "Approve for 4 hours", "Approve for less", "Deny"];
+        let order = ["Refund run", "You are asked because", "Department", "Changed since", "Approve for 4 hours", "Approve for less", "Deny"];
         let found: Vec<usize> = order.iter().filter_map(|part| card.find(part)).collect();
         assert!(found.len() == order.len() && found.is_sorted(), "{found:?} in {card}");
         assert_eq!(page.all(".card form").len(), 3);
