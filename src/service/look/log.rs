@@ -18,12 +18,13 @@ const PAGE: i64 = 50;
 const MEANT: usize = 20;
 
 /// Every kind of event, under the heading of its first word.
-pub const KINDS: [(&str, &str, &[&str]); 12] = [
+pub const KINDS: [(&str, &str, &[&str]); 16] = [
     (
         "request",
         "Requests",
         &[
             "request.submitted",
+            "request.confirmed",
             "request.refused",
             "request.auto_approved",
             "request.step_opened",
@@ -32,9 +33,17 @@ pub const KINDS: [(&str, &str, &[&str]); 12] = [
             "request.withdrawn",
             "request.timed_out",
             "request.closed",
+            "request.superseded",
+            "request.reminded",
+            "request.nudged",
+            "request.escalated",
+            "request.fallback_asked",
+            "request.question_asked",
+            "request.question_answered",
+            "request.sign_off_noted",
         ],
     ),
-    ("approval", "Approvals", &["approval.viewed", "approval.given", "approval.denied"]),
+    ("approval", "Approvals", &["approval.viewed", "approval.given", "approval.denied", "approval.reassigned", "approval.delegated"]),
     (
         "grant",
         "Grants",
@@ -51,8 +60,13 @@ pub const KINDS: [(&str, &str, &[&str]); 12] = [
             "grant.offboarded",
             "grant.eligibility_lost",
             "grant.ended",
+            "grant.extension_declined",
         ],
     ),
+    ("emergency", "Emergencies", &["emergency.review_owed", "emergency.review_overdue", "emergency.reviewed"]),
+    ("delegation", "Delegation", &["delegation.created", "delegation.ended"]),
+    ("separation", "Separation of duties", &["separation.found", "separation.resolved"]),
+    ("policy_change", "Changes of the rules", &["policy_change.proposed", "policy_change.approved", "policy_change.rejected", "policy_change.failed"]),
     ("drift", "Drift", &["drift.found", "drift.resolved"]),
     ("session", "Sessions", &["session.started", "session.refused", "session.ended"]),
     ("identity", "Identities", &["identity.linked"]),

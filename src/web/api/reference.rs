@@ -106,7 +106,9 @@ mod tests {
         let document = serde_json::to_value(Document::openapi()).unwrap_or_default();
         let groups = groups(&document);
         let count: usize = groups.iter().map(|group| group.operations.len()).sum();
-        assert_eq!(count, 17);
+        let described =
+            document["paths"].as_object().into_iter().flat_map(|paths| paths.values()).filter_map(Value::as_object).map(serde_json::Map::len).sum::<usize>();
+        assert_eq!(count, described);
         let ask = groups.iter().flat_map(|group| &group.operations).find(|op| op.method == "post" && op.path == "/api/v1/requests");
         let ask = ask.map(|op| (op.scope.clone(), op.fields.iter().map(|field| (field.name.clone(), field.required)).collect::<Vec<_>>()));
         let (scope, fields) = ask.unwrap_or_default();
