@@ -27,6 +27,7 @@ pub mod local_folder;
 pub mod local_postmaster;
 pub mod look_access;
 pub mod look_directory;
+pub mod look_history;
 pub mod look_log;
 pub mod look_log_sql;
 pub mod look_names;

@@ -62,6 +62,10 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /grants/{id}/return",              [DOOR, 404, DONE, 404, 422, 404, 422]),
     ("POST /grants/{id}/revoke",              [DOOR, 404, 422, 404, DONE, 404, DONE]),
     ("GET /queue",                            [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /queue/history",                    [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /queue/history.csv",                [DOOR, 200, 200, 200, 200, 200, 200]),
+    // What came of each is said of each: for most that there is no such request that they may answer.
+    ("POST /queue/decide",                    [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log",                              [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log/export/{file}",                [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /tokens",                           [DOOR, 200, 200, 200, 200, 200, 200]),
@@ -100,6 +104,7 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("GET /api/v1/notices",                   [401, 200, 200, 200, 200, 200, 200]),
     ("POST /api/v1/notices/seen",             [401, 204, 204, 204, 204, 204, 204]),
     ("POST /api/v1/notices/{notice}/seen",    [401, 404, 204, 404, 404, 404, 404]),
+    ("POST /api/v1/approvals/bulk",           [401, 200, 200, 200, 200, 200, 200]),
     ("GET /api/v1/grants",                    [401, 200, 200, 200, 200, 200, 200]),
     ("GET /api/v1/grants/{grant}",            [401, 404, 200, 404, 200, 200, 200]),
     ("POST /api/v1/grants/{grant}/return",    [401, 404, 200, 404, 422, 404, 422]),
@@ -293,6 +298,11 @@ fn body(route: &str, things: &Things) -> Sent {
         "POST /api/v1/requests/{request}/reassign" => json_of(json!({"to": things.colleague, "reason": "Busy."})),
         "POST /delegation" => form(&[("delegate", "ben.adler"), ("from", "2200-01-01"), ("until", "2200-01-02")]),
         "POST /api/v1/delegations" => json_of(json!({"delegate": things.colleague, "starts_at": "2201-01-01T00:00:00Z", "ends_at": "2201-01-02T00:00:00Z"})),
+        "POST /queue/decide" => {
+            let answer = |name: &str| things.answer.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default();
+            form(&[("pick", &format!("{}.{}.{}", things.pending, answer("step"), answer("digest"))), ("verdict", "approve")])
+        }
+        "POST /api/v1/approvals/bulk" => json_of(json!({"decision": "deny", "comment": "Not now.", "requests": [{"id": things.pending}]})),
         "POST /grants/{id}/revoke" => form(&[("reason", "Not needed any more.")]),
         "POST /tokens" => form(&[("name", "mine"), ("scope", "catalog:read"), ("life", "86400")]),
         route
