@@ -106,7 +106,8 @@ procedure = "closet"
 durations = { minimum = "1m", maximum = "30d" }
 "#;
 
-async fn lab() -> World {
+/// A company with that catalog.
+pub async fn lab() -> World {
     let world = World::empty().await;
     world.turn().await;
     world.apply(CATALOG).await;

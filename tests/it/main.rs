@@ -1,6 +1,7 @@
 //! Everything that needs a server, a database or a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 mod acting;
+mod acting_pages;
 mod admin_doctor;
 mod admin_log;
 mod admin_pages;
