@@ -27,6 +27,8 @@ mod house;
 mod idp;
 mod journeys;
 mod lab;
+mod judging;
+mod judging_health;
 mod life;
 mod local;
 mod oidc;
