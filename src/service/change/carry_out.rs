@@ -1,4 +1,4 @@
-//! Puts approved changes of the rules into effect when they are due.
+//! Puts approved changes into effect when they are due.
 
 use uuid::Uuid;
 

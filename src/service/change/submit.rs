@@ -1,4 +1,4 @@
-//! Applies a change, or proposes it where a second person decides.
+//! Applies a change, or proposes it.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! What a proposed change would have done, and where it ends dead.
+//! What a proposed change would have done.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
