@@ -34,6 +34,7 @@ mod local;
 mod oidc;
 mod pages_journey;
 mod pages_people;
+mod queue_bulk;
 mod refuses;
 mod routes;
 mod scim;

@@ -129,10 +129,10 @@ fn matching(row: &WholeRow, person: &PersonSnapshot) -> Result<Vec<Fact>, Servic
         };
         let label = super::steps::capital(&attribute.replace('_', " "));
         // Of groups only those that a rule looked at: somebody may be in hundreds.
-        let values: Vec<&str> = match attribute {
-            "groups" => line.seen.iter().map(String::as_str).collect(),
+        let values = match attribute {
+            "groups" => line.seen.clone(),
             "manager" => continue,
-            other => person.values(other).into_iter().collect(),
+            other => person.values(other).into_iter().map(str::to_owned).collect(),
         };
         if values.is_empty() || facts.iter().any(|fact| fact.label == label && fact.value == values.join(", ")) {
             continue;
