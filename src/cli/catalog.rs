@@ -8,7 +8,7 @@ use countersign::domain::event::{Actor, Channel};
 use countersign::domain::span::Seconds;
 use countersign::service::change::submit::{Outcome, submit};
 use countersign::service::health::compare;
-use countersign::service::{catalog_export, plan, rule_book};
+use countersign::service::{catalog_export, rule_book};
 use tokio::io::AsyncWriteExt;
 
 use super::failure::Failure;

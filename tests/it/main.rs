@@ -8,6 +8,7 @@ mod apply;
 mod bad_input;
 mod black_box;
 mod browser;
+mod changing;
 mod client;
 mod day;
 mod defects;
