@@ -12,6 +12,7 @@ mod asking_hard;
 mod bad_input;
 mod black_box;
 mod browser;
+mod changing;
 mod client;
 mod day;
 mod defects;
