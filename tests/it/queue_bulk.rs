@@ -113,10 +113,6 @@ impl World {
         all
     }
 
-    async fn stands(&self, request: RequestId) -> String {
-        sqlx::query_scalar("select status from countersign.request where id = $1").bind(request.0).fetch_one(&self.root).await.unwrap()
-    }
-
     /// How many approvals there are, and how many events of approvals.
     async fn decisions(&self) -> (i64, i64) {
         let events = "select count(*) from countersign.audit_event where kind in ('approval.given', 'approval.denied')";
@@ -133,7 +129,8 @@ fn picked<'a>(page: &Page, requests: &[RequestId], more: &[(&'a str, &'a str)]) 
     let html = page.html();
     let boxes = scraper::Selector::parse("input[name=pick][form=together]").unwrap();
     let values: Vec<String> = html.select(&boxes).map(|node| node.attr("value").unwrap().to_owned()).collect();
-    let of = |request: &RequestId| values.iter().find(|value| value.starts_with(&request.to_string())).unwrap_or_else(|| panic!("{request} cannot be selected"));
+    let of =
+        |request: &RequestId| values.iter().find(|value| value.starts_with(&request.to_string())).unwrap_or_else(|| panic!("{request} cannot be selected"));
     let picks = requests.iter().map(|request| ("pick".to_owned(), of(request).clone()));
     picks.chain(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))).collect()
 }
@@ -196,7 +193,11 @@ async fn rows_of_two_roles_or_two_versions_are_refused_whole_and_say_which() {
     let together = async |requests: &[RequestId]| site.post(&token, BULK, json!({"decision": "approve", "requests": named(requests)})).await;
     let answer = together(&[gate, crane]).await;
     assert_eq!(answer.status, 422, "{}", answer.text);
-    assert!(answer.text.contains("Yard Gate") && answer.text.contains("Yard Crane") && answer.text.contains("one role under one policy version"), "{}", answer.text);
+    assert!(
+        answer.text.contains("Yard Gate") && answer.text.contains("Yard Crane") && answer.text.contains("one role under one policy version"),
+        "{}",
+        answer.text
+    );
 
     world.apply(&CATALOG.replace("name = \"Plain\"", "name = \"Plainer\"")).await;
     let later = world.wants("worker.1", "yard", "gate").await;
@@ -302,7 +303,9 @@ async fn a_denial_of_many_needs_the_reason_that_the_policy_wants() {
     let loose = world.all_want(2, "shed", "bin").await;
     let site = Site::over(&world);
     let token = site.token(&world, "mara.voss", &SCOPES).await;
-    let deny = async |requests: &[RequestId], comment: Value| site.post(&token, BULK, json!({"decision": "deny", "comment": comment, "requests": named(requests)})).await;
+    let deny = async |requests: &[RequestId], comment: Value| {
+        site.post(&token, BULK, json!({"decision": "deny", "comment": comment, "requests": named(requests)})).await
+    };
     for empty in [Value::Null, json!(""), json!("  \n ")] {
         let answer = deny(&strict, empty).await;
         assert!(answer.status == 422 && answer.text.contains("reason-required"), "{}", answer.text);
@@ -398,7 +401,10 @@ async fn the_queue_is_narrowed_and_ordered_by_its_address_and_stays_so() {
     let page = mara.get("/queue?sort=due&risk=low").await.fine();
     let after = mara.submit(&page, &format!("form[action='/requests/{gate}/approve']"), &[]).await.fine();
     assert!(after.flash().contains("Approved"));
-    assert_eq!((after.attr("select[name=risk] option[selected]", "value"), after.attr("select[name=sort] option[selected]", "value")), ("low".into(), "due".into()));
+    assert_eq!(
+        (after.attr("select[name=risk] option[selected]", "value"), after.attr("select[name=sort] option[selected]", "value")),
+        ("low".into(), "due".into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,6 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::web::api::{
-    acting, beside, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens,
     acting, approvals, beside, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens,
 };
 use crate::web::state::App;
