@@ -190,6 +190,13 @@ begin
        or old.member is not null and new.member is null then
       raise exception 'only the first look finds what was there before' using errcode = 'check_violation', constraint = 'target_first_look';
     end if;
+  elsif tg_table_name = 'delegation' then
+    another := (new.id, new.person_id, new.delegate_id, new.starts_at, new.ends_at, new.reason, new.created_at)
+      is distinct from (old.id, old.person_id, old.delegate_id, old.starts_at, old.ends_at, old.reason, old.created_at)
+      or old.ended_at is not null and new.ended_at is distinct from old.ended_at;
+  elsif tg_table_name = 'request_question' then
+    another := (new.id, new.request_id, new.step_no, new.asked_by, new.question, new.asked_at) is distinct from (old.id, old.request_id, old.step_no, old.asked_by, old.question, old.asked_at)
+      or old.answered_at is not null and (new.answered_by, new.answer, new.answered_at) is distinct from (old.answered_by, old.answer, old.answered_at);
   else
     another := (new.request_id, new.step_no, new.slot_no, new.person_id, new.acting_as, new.acting_for)
       is distinct from (old.request_id, old.step_no, old.slot_no, old.person_id, old.acting_as, old.acting_for);
@@ -293,7 +300,7 @@ begin
   execute 'alter table countersign.assignment enable always trigger never_removed';
   execute 'create trigger never_emptied before truncate on countersign.assignment for each statement execute function countersign.refuse_change()';
   execute 'alter table countersign.assignment enable always trigger never_emptied';
-  foreach t in array array['person', 'target', 'assignment'] loop
+  foreach t in array array['person', 'target', 'assignment', 'delegation', 'request_question'] loop
     execute format('create trigger never_another before update on countersign.%I for each row execute function countersign.refuse_another()', t);
     execute format('alter table countersign.%I enable always trigger never_another', t);
   end loop;
@@ -404,7 +411,7 @@ begin
     execute format('alter table countersign.%I owner to %I', r.relname,
       case when r.relname in ('audit_event', 'approval', 'access_profile_version', 'access_profile_rule', 'access_profile_condition',
         'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_version', 'access_policy_condition',
-        'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role')
+        'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer', 'policy_change_version', 'policy_change_request')
       then 'countersign_audit' else 'countersign_owner' end);
   end loop;
   for r in select p.oid::regprocedure as f from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'countersign' loop

@@ -57,13 +57,20 @@ pub const RULES: [Rule; 19] = [
     rule(
         1,
         "every slot approved",
-        "select g.id::text as id, format('step %s slot %s of its procedure needs %s approvals and has %s that count', p.step, p.position, p.approvals, a.n) as sentence
-         from access_grant g join request r on r.id = g.request_id join access_policy_version v on v.id = r.policy_version_id
-         join approval_procedure_slot p on p.procedure_version_id = v.procedure_version_id
+        "select g.id::text as id, format('step %s slot %s needs %s approvals and has %s that count', p.step_no, p.slot_no, p.approvals, a.n) as sentence
+         from access_grant g join request r on r.id = g.request_id join request_slot p on p.request_id = r.id
          cross join lateral (
-           select count(distinct a.decided_by) as n from approval a where a.request_id = r.id and a.step_no = p.step and a.slot_no = p.position and a.verdict = 'approve'
+           select count(distinct a.decided_by) as n from approval a where a.request_id = r.id and a.step_no = p.step_no and a.slot_no = p.slot_no and a.verdict = 'approve'
              and a.decided_by not in (r.requester_id, r.beneficiary_id) and a.ask_digest = r.ask_digest and a.decided_at <= g.approved_at) a
-         where $1::timestamptz is not null and r.decision = 'needs_approval' and a.n < p.approvals limit 100",
+         where $1::timestamptz is not null and r.decision = 'needs_approval' and a.n < p.approvals
+         union all
+         select g.id::text, format('step %s slot %s of its procedure was never asked', p.step, p.position)
+         from access_grant g join request r on r.id = g.request_id join access_policy_version v on v.id = r.policy_version_id
+         join approval_procedure_slot p on p.procedure_version_id = case when r.extension_of is not null then coalesce(v.extension_procedure_version_id, v.procedure_version_id) else v.procedure_version_id end
+         join approval_procedure_step t on (t.procedure_version_id, t.position) = (p.procedure_version_id, p.step) and not t.conditional
+         where $1::timestamptz is not null and r.decision = 'needs_approval' and not exists (
+           select 1 from request_step q join request_slot l on (l.request_id, l.step_no) = (q.request_id, q.step_no)
+           where q.request_id = r.id and (q.procedure_version_id, q.procedure_step, l.procedure_slot, l.approvals) = (p.procedure_version_id, p.step, p.position, p.approvals)) limit 100",
     ),
     rule(
         1,
@@ -75,9 +82,8 @@ pub const RULES: [Rule; 19] = [
         1,
         "one person counts once",
         "select g.id::text as id, format('%s decided %s times, and the procedure counts a person once', a.decided_by, count(*)) as sentence
-         from access_grant g join request r on r.id = g.request_id join access_policy_version v on v.id = r.policy_version_id
-         join approval_procedure_version p on p.id = v.procedure_version_id join approval a on a.request_id = r.id
-         where $1::timestamptz is not null and p.distinct_people group by g.id, a.decided_by having count(*) > 1 limit 100",
+         from access_grant g join request r on r.id = g.request_id join approval a on a.request_id = r.id
+         where $1::timestamptz is not null and r.distinct_people group by g.id, a.decided_by having count(*) > 1 limit 100",
     ),
     rule(
         1,

@@ -1,6 +1,7 @@
 //! Everything that needs a server, a database or a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 mod acting;
+mod acting_pages;
 mod admin_doctor;
 mod admin_log;
 mod admin_pages;
@@ -11,6 +12,7 @@ mod asking_hard;
 mod bad_input;
 mod black_box;
 mod browser;
+mod changing;
 mod client;
 mod day;
 mod defects;
@@ -26,6 +28,8 @@ mod house;
 mod idp;
 mod journeys;
 mod lab;
+mod judging;
+mod judging_health;
 mod life;
 mod local;
 mod oidc;

@@ -10,6 +10,8 @@ use countersign::domain::approval::Answer;
 use countersign::domain::event::Channel;
 use countersign::domain::request::RequestStatus;
 use countersign::service::api_token::{self, NewToken};
+use countersign::service::delegate::{Away, delegate};
+use countersign::service::question;
 use countersign::store::db;
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
@@ -66,6 +68,12 @@ async fn past(world: &World) -> Past {
     world.turn().await;
     let open = world.ask("bo.lind", "orders-db", "reader", HOUR).await.unwrap();
     assert_eq!(open.status, RequestStatus::Pending);
+    // Somebody asked about it and was answered; and whom it waits for is away from now on.
+    let (bo, mara, liam) = (world.by("bo.lind").await, world.by("mara.voss").await, world.person("liam.byrne").await);
+    question::ask(&world.ctx, &mara, open.id, "Which rows?", None).await.unwrap();
+    question::answer(&world.ctx, &bo, open.id, "Those of case 4711.").await.unwrap();
+    let away = Away { delegate: Some(liam), until: Some(world.now() + Duration::days(1)), ..Away::default() };
+    delegate(&world.ctx, &mara, &away).await.unwrap();
     let (grant, status) = world.grant(done.id).await;
     let (ended, ended_status) = world.grant(over.id).await;
     assert_eq!((status.as_str(), ended_status.as_str()), ("active", "ended"));
@@ -93,10 +101,10 @@ async fn past(world: &World) -> Past {
         requester: world.person("bo.lind").await.0,
         manager: world.person("mara.voss").await.0,
         colleague: world.person("liam.byrne").await.0,
-        asks: version(done.id.0).await,
+        asks: world.one("select v.id from access_policy_version v join access_policy p on p.id = v.policy_id where p.key = 'privileged-it'").await,
         at_once: version(over.id.0).await,
         role_at_once: world.role("warehouse", "analyst").await.0,
-        role_asks: world.role("orders-db", "writer").await.0,
+        role_asks: world.role("countersign", "administrator").await.0,
     }
 }
 
@@ -114,6 +122,16 @@ fn applied() -> &'static str {
 fn request(id: Uuid, past: &Past, version: Uuid, decision: &str, status: &str, duration: &str) -> String {
     let (role, person) = if version == past.asks { (past.role_asks, past.colleague) } else { (past.role_at_once, past.requester) };
     request_of(id, (role, person), version, decision, status, duration)
+}
+
+/// The first step and slot that `version` asks for, as parts of the request written right before; none when it asks nobody.
+fn parts(id: Uuid, version: Uuid) -> String {
+    format!(
+        "insert into request_step (request_id, step_no, name, procedure_version_id, procedure_step)
+           select '{id}', 1, 'by hand', procedure_version_id, 1 from access_policy_version where id = '{version}' and procedure_version_id is not null;
+         insert into request_slot (request_id, step_no, slot_no, approvals, procedure_slot, source, source_label)
+           select request_id, 1, 1, 1, 1, 'manager', 'by hand' from request_step where request_id = '{id}';"
+    )
 }
 
 /// A request written by hand.
@@ -261,7 +279,6 @@ fn hostile(past: &Past) -> Vec<Hostile> {
         seat(requester, "delegate") + &approval(open, requester, 1, "null") + &event("approval.given", open),
         "approval_not_by_oneself",
     );
-    add("words put into somebody's notices", "update notice set sentence = 'All is well.'".into(), denied);
 
     // Grants without what has to come before them.
     let forged = |what: Vec<String>| what.concat();
@@ -291,7 +308,7 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add(
         "a grant with none of its approvals",
         forged(vec![
-            request(id, past, past.asks, "needs_approval", "approved", "3600"),
+            request(id, past, past.asks, "needs_approval", "approved", "3600") + &parts(id, past.asks),
             event("request.approved", id),
             grant(id, &last, &own, "3600", HOUR_LATER),
         ]),
@@ -354,10 +371,18 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     );
     add(
         "a step taken into a request later",
-        format!("insert into request_step (request_id, step_no, name) values ('{open}', 2, 'A friend')"),
+        format!(
+            "insert into request_step (request_id, step_no, name, procedure_version_id, procedure_step) select request_id, 2, 'A friend', procedure_version_id, procedure_step from request_step where request_id = '{open}'"
+        ),
         "made_with_request",
     );
-    add("a slot taken into a request later", format!("insert into request_slot values ('{open}', 1, 2, 1, 'person', 'a friend')"), "made_with_request");
+    add(
+        "a slot taken into a request later",
+        format!(
+            "insert into request_slot (request_id, step_no, slot_no, approvals, procedure_slot, source, source_label) values ('{open}', 1, 2, 1, 1, 'person', 'a friend')"
+        ),
+        "made_with_request",
+    );
     add("a grant of which only the approval is told", auto("3600") + &grant(id, &last, &own, "3600", HOUR_LATER), "no_change_without_event");
 
     // Approvals by who may not.
@@ -544,8 +569,8 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add(
         "two open requests for one role",
         format!(
-            "insert into request (id, requester_id, beneficiary_id, role_id, application_id, status, step_no, steps, decision, deciding_rule, policy_version_id, inputs, inputs_digest, trace, ask_digest, channel, created_at)
-             select gen_random_uuid(), requester_id, beneficiary_id, role_id, application_id, status, 1, steps, decision, deciding_rule, policy_version_id, inputs, inputs_digest, trace, ask_digest, channel, created_at from request where id = '{open}';"
+            "insert into request (id, requester_id, beneficiary_id, role_id, application_id, status, step_no, steps, decision, deciding_rule, policy_version_id, inputs, inputs_digest, trace, ask_digest, channel, created_at, distinct_people)
+             select gen_random_uuid(), requester_id, beneficiary_id, role_id, application_id, status, 1, steps, decision, deciding_rule, policy_version_id, inputs, inputs_digest, trace, ask_digest, channel, created_at, distinct_people from request where id = '{open}';"
         ) + &event("request.submitted", open),
         "request_one_open",
     );
@@ -553,7 +578,7 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     // Rules.
     add(
         "a condition taken into a version later",
-        format!("insert into access_policy_condition values ('{}', 99, 'department', 'exists', '{{}}')", past.asks),
+        format!("insert into access_policy_condition values ('{}', 0, 99, 'department', 'exists', '{{}}')", past.asks),
         "a version never changes",
     );
     add(
@@ -561,7 +586,7 @@ fn hostile(past: &Past) -> Vec<Hostile> {
         "insert into access_profile_rule select id, 99, 'allow' from access_profile_version limit 1".into(),
         "a version never changes",
     );
-    add("a slot taken into a procedure later", "insert into approval_procedure_slot (procedure_version_id, step, position, approvals, source) select procedure_version_id, position, 99, 1, 'manager' from approval_procedure_step limit 1".into(), "a version never changes");
+    add("a slot taken into a procedure later", "insert into approval_procedure_slot (procedure_version_id, step, position, approvals) select procedure_version_id, position, 99, 1 from approval_procedure_step limit 1".into(), "a version never changes");
     add("a version of another transaction", "insert into access_profile_version (id, profile_id, version, name, digest, created_at, txid) select gen_random_uuid(), profile_id, 99, name, digest, created_at, '7' from access_profile_version limit 1".into(), denied);
     add("a role bound to another policy, unseen", "update policy_binding set priority = priority + 1000".into(), "no_change_without_event");
     add("a role's policy taken away, unseen", "delete from policy_binding".into(), "no_change_without_event");
@@ -657,7 +682,7 @@ fn hostile(past: &Past) -> Vec<Hostile> {
         "a procedure without slots that only a guard sees",
         format!(
             "create temp table approval_procedure_slot as select * from countersign.approval_procedure_slot where false; grant all on pg_temp.approval_procedure_slot to public; {}{}{}",
-            request(id, past, past.asks, "needs_approval", "approved", "3600"),
+            request(id, past, past.asks, "needs_approval", "approved", "3600") + &parts(id, past.asks),
             event("request.approved", id),
             grant(id, &last, &own, "3600", HOUR_LATER)
         ),
@@ -666,7 +691,7 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add(
         "a version that only a guard sees",
         format!(
-            "create temp table access_policy_version as select '{}'::uuid as id, pg_current_xact_id() as txid; grant all on pg_temp.access_policy_version to public; insert into countersign.access_policy_condition values ('{}', 99, 'department', 'exists', '{{}}')",
+            "create temp table access_policy_version as select '{}'::uuid as id, pg_current_xact_id() as txid; grant all on pg_temp.access_policy_version to public; insert into countersign.access_policy_condition values ('{}', 0, 99, 'department', 'exists', '{{}}')",
             past.asks, past.asks
         ),
         "a version never changes",
