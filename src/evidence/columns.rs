@@ -57,7 +57,9 @@ impl File {
             Self::Approvals => "For every request made in the period, a row for each person who was asked, and what they said.",
             Self::Grants => "Every access approved in the period: when it began, how it was given, when and why it ended.",
             Self::Events => "Every event of the period, in order, as the log holds it.",
-            Self::Sod => "Every separation of duties that was run against in the period: what was blocked, what an exception allowed, what was found held together.",
+            Self::Sod => {
+                "Every separation of duties that was run against in the period: what was blocked, what an exception allowed, what was found held together."
+            }
         }
     }
 

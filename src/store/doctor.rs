@@ -38,7 +38,7 @@ const fn rule(invariant: u8, name: &'static str, statement: &'static str) -> Rul
 }
 
 /// Everything that can be found in the database alone.
-pub const RULES: [Rule; 19] = [
+pub const RULES: [Rule; 21] = [
     rule(
         1,
         "grant cites its approval",
@@ -57,13 +57,20 @@ pub const RULES: [Rule; 19] = [
     rule(
         1,
         "every slot approved",
-        "select g.id::text as id, format('step %s slot %s of its procedure needs %s approvals and has %s that count', p.step, p.position, p.approvals, a.n) as sentence
-         from access_grant g join request r on r.id = g.request_id join access_policy_version v on v.id = r.policy_version_id
-         join approval_procedure_slot p on p.procedure_version_id = v.procedure_version_id
+        "select g.id::text as id, format('step %s slot %s of its procedure needs %s approvals and has %s that count', s.step_no, s.slot_no, s.approvals, a.n) as sentence
+         from access_grant g join request r on r.id = g.request_id join request_slot s on s.request_id = r.id
          cross join lateral (
-           select count(distinct a.decided_by) as n from approval a where a.request_id = r.id and a.step_no = p.step and a.slot_no = p.position and a.verdict = 'approve'
+           select count(distinct a.decided_by) as n from approval a where a.request_id = r.id and a.step_no = s.step_no and a.slot_no = s.slot_no and a.verdict = 'approve'
              and a.decided_by not in (r.requester_id, r.beneficiary_id) and a.ask_digest = r.ask_digest and a.decided_at <= g.approved_at) a
-         where $1::timestamptz is not null and r.decision = 'needs_approval' and a.n < p.approvals limit 100",
+         where $1::timestamptz is not null and r.decision = 'needs_approval' and a.n < s.approvals
+         union all
+         select g.id::text, format('step %s slot %s of its procedure was left out', p.step, p.position)
+         from access_grant g join request r on r.id = g.request_id join access_policy_version v on v.id = r.policy_version_id
+         join approval_procedure_slot p on p.procedure_version_id = case when r.extension_of is null then v.procedure_version_id else coalesce(v.extension_procedure_version_id, v.procedure_version_id) end
+         join approval_procedure_step t on (t.procedure_version_id, t.position) = (p.procedure_version_id, p.step)
+         where r.decision = 'needs_approval' and not t.conditional and not exists (select 1 from request_step q join request_slot l on (l.request_id, l.step_no) = (q.request_id, q.step_no)
+           where q.request_id = r.id and (q.procedure_version_id, q.procedure_step, l.procedure_slot, l.approvals) = (p.procedure_version_id, p.step, p.position, p.approvals))
+         limit 100",
     ),
     rule(
         1,
@@ -75,16 +82,36 @@ pub const RULES: [Rule; 19] = [
         1,
         "one person counts once",
         "select g.id::text as id, format('%s decided %s times, and the procedure counts a person once', a.decided_by, count(*)) as sentence
-         from access_grant g join request r on r.id = g.request_id join access_policy_version v on v.id = r.policy_version_id
-         join approval_procedure_version p on p.id = v.procedure_version_id join approval a on a.request_id = r.id
-         where $1::timestamptz is not null and p.distinct_people group by g.id, a.decided_by having count(*) > 1 limit 100",
+         from access_grant g join request r on r.id = g.request_id join approval a on a.request_id = r.id
+         where $1::timestamptz is not null and r.distinct_people group by g.id, a.decided_by having count(*) > 1 limit 100",
     ),
     rule(
         1,
         "the policy decides how",
         "select g.id::text as id, case r.decision when 'auto_approved' then 'was approved by a policy that asks people' else 'was approved under a policy without a procedure' end as sentence
          from access_grant g join request r on r.id = g.request_id join access_policy_version v on v.id = r.policy_version_id
-         where $1::timestamptz is not null and ((r.decision = 'auto_approved') <> (v.procedure_version_id is null) or r.decision = 'refused') limit 100",
+         where $1::timestamptz is not null and (r.decision = 'refused'
+           or r.decision = 'auto_approved' and v.procedure_version_id is not null and not (r.emergency_reason is not null and v.emergency_maximum_s is not null)
+              and not exists (select 1 from access_policy_rule u where u.policy_version_id = v.id and u.verdict = 'approve')
+           or r.decision = 'needs_approval' and v.procedure_version_id is null and r.conflicts = '{}'
+              and not (r.extension_of is not null and v.extension_procedure_version_id is not null)) limit 100",
+    ),
+    rule(
+        1,
+        "emergencies owe a review",
+        "select r.id::text as id, case when v.request_id is null then 'began before anybody was asked, and owes no review'
+              when v.reviewed_by = r.beneficiary_id then 'was reviewed by who took it' else 'lasts longer than an emergency may' end as sentence
+         from access_grant g join request r on r.id = g.request_id join access_policy_version p on p.id = r.policy_version_id left join emergency_review v on v.request_id = r.id
+         where $1::timestamptz is not null and r.emergency_reason is not null
+           and (v.request_id is null or v.reviewed_by = r.beneficiary_id or g.duration_s > p.emergency_maximum_s or g.duration_s is null) limit 100",
+    ),
+    rule(
+        1,
+        "asked for others as may be",
+        "select g.id::text as id, 'was asked for by somebody else, and not confirmed although the policy says so' as sentence
+         from access_grant g join request r on r.id = g.request_id join access_policy_version v on v.id = r.policy_version_id
+         where $1::timestamptz is not null and r.requester_id <> r.beneficiary_id
+           and (not (v.behalf_manager or v.behalf_owner) or v.behalf_confirm and r.confirmed_at is null) limit 100",
     ),
     rule(
         1,
@@ -126,19 +153,22 @@ pub const RULES: [Rule; 19] = [
         3,
         "requests are what their events say",
         "with told as (
-           select request_id, count(*) filter (where kind in ('request.submitted', 'request.refused', 'request.auto_approved')) as opened,
-             max(kind) filter (where kind in ('request.submitted', 'request.refused', 'request.auto_approved')) as opening,
-             count(*) filter (where kind in ('request.approved', 'request.denied', 'request.withdrawn', 'request.timed_out', 'request.closed')) as closed,
-             max(kind) filter (where kind in ('request.approved', 'request.denied', 'request.withdrawn', 'request.timed_out', 'request.closed')) as closing,
+           select request_id, count(*) filter (where kind in ('request.submitted', 'request.refused')) as opened, count(*) filter (where kind = 'request.refused') as refused,
+             count(*) filter (where kind = 'request.auto_approved') as auto, count(*) filter (where kind = 'request.confirmed') as confirmed,
+             count(*) filter (where kind in ('request.approved', 'request.denied', 'request.withdrawn', 'request.timed_out', 'request.closed', 'request.superseded')) as closed,
+             max(kind) filter (where kind in ('request.approved', 'request.denied', 'request.withdrawn', 'request.timed_out', 'request.closed', 'request.superseded')) as closing,
+             count(*) filter (where kind = 'request.question_asked') - count(*) filter (where kind = 'request.question_answered') as questions,
              count(*) filter (where kind = 'request.step_opened') as steps, count(*) filter (where kind = 'approval.given') as given,
              count(*) filter (where kind = 'approval.denied') as denied
            from audit_event where request_id is not null group by request_id),
          decided as (
            select request_id, count(*) filter (where verdict = 'approve') as given, count(*) filter (where verdict = 'deny') as denied from approval group by request_id),
          replayed as (
-           select t.*, case when opened <> 1 or closed > 1 or opening <> 'request.submitted' and closed > 0 then '?'
-             when opening = 'request.refused' then 'refused' when opening = 'request.auto_approved' then 'approved' when closed = 0 then 'pending'
-             when closing = 'request.closed' then 'withdrawn' else substr(closing, 9) end as status from told t)
+           select t.*, case when opened + auto < 1 or opened > 1 or auto > 1 or closed > 1 or confirmed > 1 or auto = 1 and opened = 1 and confirmed = 0
+               or auto = 1 and closed > 0 or refused = 1 and closed + auto > 0 then '?'
+             when refused = 1 then 'refused' when auto = 1 then 'approved' when closed = 0 and steps = 0 then 'submitted'
+             when closed = 0 and questions > 0 then 'needs_info' when closed = 0 then 'pending'
+             when closing in ('request.closed', 'request.superseded') then 'withdrawn' else substr(closing, 9) end as status from told t)
          select coalesce(r.id, t.request_id)::text as id, case when r.id is null then 'events tell of a request that is not there'
              when t.request_id is null then 'no event tells of it' when t.status = '?' then 'its events do not make a story'
              when t.status <> r.status then format('is %s; by its events it is %s', r.status, t.status)

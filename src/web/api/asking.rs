@@ -138,7 +138,14 @@ mod tests {
         let reason = |value: Value| read(json!({ "emergency": value })).map(|asked| asked.emergency).ok();
         assert_eq!(reason(json!({"reason": "Down", "confirm": true})), Some(Some("Down".into())));
         assert_eq!(reason(json!(null)), Some(None));
-        for bad in [json!(true), json!({}), json!({"reason": "Down"}), json!({"reason": "Down", "confirm": false}), json!({"reason": 1, "confirm": true}), json!({"reason": "x", "confirm": true, "more": 1})] {
+        for bad in [
+            json!(true),
+            json!({}),
+            json!({"reason": "Down"}),
+            json!({"reason": "Down", "confirm": false}),
+            json!({"reason": 1, "confirm": true}),
+            json!({"reason": "x", "confirm": true, "more": 1}),
+        ] {
             assert_eq!(reason(bad.clone()), None, "{bad}");
         }
     }

@@ -1,7 +1,7 @@
 //! JSON under /api/v1.
+pub mod acting;
 pub mod asking;
 pub mod beside;
-pub mod acting;
 pub mod body;
 pub mod caller;
 pub mod catalog;

@@ -13,10 +13,10 @@ use crate::service::ask::Considered;
 use crate::service::look;
 use crate::service::look::ask::WhyNot;
 use crate::service::preview::preview as look_ahead;
+use crate::web::api::asking::{NewRequest, asked_for};
 use crate::web::api::body::Body;
 use crate::web::api::caller::{CatalogRead, May};
 use crate::web::api::problem::{FieldProblem, Problem, ProblemBody};
-use crate::web::api::asking::{NewRequest, asked_for};
 use crate::web::error::Failure;
 use crate::web::state::App;
 

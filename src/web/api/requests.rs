@@ -13,8 +13,8 @@ use crate::domain::approval::Answer;
 use crate::domain::request::RequestStatus;
 use crate::service::answer::answer;
 use crate::service::ask::ask;
-use crate::service::look;
 use crate::service::list::{self, AskedListed, RequestFilter, RequestInFull, RequestListed};
+use crate::service::look;
 use crate::service::withdraw::withdraw as take_back;
 use crate::web::api::asking::{NewRequest, asked_for};
 use crate::web::api::beside::BesideOut;
@@ -249,7 +249,12 @@ pub struct Narrow {
     responses((status = 201, description = "The request is stored; its status says what became of it.", body = Stands), (status = "4XX", description = "A problem; nothing was stored.", body = ProblemBody, content_type = "application/problem+json"), (status = 503, description = "The directory or the database does not answer; nothing was stored.", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(State(app): State<App>, caller: May<RequestsWrite>, Body(body): Body) -> Result<(StatusCode, Json<Stands>), Problem> {
     let done = ask(&app.ctx, &caller.by, asked_for(body)?).await?;
-    let stands = Stands { id: done.id.0, status: done.status.word().into(), deciding_rule: Some(done.deciding_rule), step: (done.status == RequestStatus::Pending).then_some(1) };
+    let stands = Stands {
+        id: done.id.0,
+        status: done.status.word().into(),
+        deciding_rule: Some(done.deciding_rule),
+        step: (done.status == RequestStatus::Pending).then_some(1),
+    };
     Ok((StatusCode::CREATED, Json(stands)))
 }
 

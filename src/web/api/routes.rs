@@ -5,7 +5,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use crate::web::api::{acting, beside, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens};
+use crate::web::api::{
+    acting, beside, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens,
+};
 use crate::web::state::App;
 
 /// The API's routes: those under `/api/v1` for callers with a token, its document and the readable page for everybody.
