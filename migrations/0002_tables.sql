@@ -397,7 +397,7 @@ create table countersign.request (
   remind_at         timestamptz,
   escalated         boolean not null default false,
   nudged_at         timestamptz,
-  distinct_people   boolean not null,
+  distinct_people   boolean not null default true,
   decision          text not null check (decision in ('refused', 'auto_approved', 'needs_approval')),
   deciding_rule     text not null check (deciding_rule <> ''),
   policy_version_id uuid references countersign.access_policy_version,
@@ -608,6 +608,18 @@ create table countersign.policy_change_version (
   version_from int,
   version_to   int,
   primary key (change_id, policy_key)
+);
+
+-- The stored requests that would have come out otherwise under a proposed change, as its what-if found them, in order of time.
+create table countersign.policy_change_request (
+  change_id  uuid not null references countersign.policy_change,
+  position   int not null,
+  request_id uuid not null references countersign.request,
+  role_id    uuid not null references countersign.role,
+  turn       text not null check (turn <> ''),
+  was        text not null,
+  becomes    text not null,
+  primary key (change_id, position)
 );
 
 -- What the nightly check found: steps that nobody can take, or only one person, or only the asker.

@@ -248,6 +248,11 @@ begin
   elsif tg_table_name = 'delegation' then
     select exists (select 1 from audit_event where person_id = new.person_id and txid = pg_current_xact_id() and kind like 'delegation.%') into held;
   elsif tg_table_name = 'policy_change' then
+    -- What a what-if found, or why a due change still waits, is no act of anybody.
+    if tg_op = 'UPDATE' and (new.status, new.approver_id, new.decided_at, new.effective_at, new.applied_at, new.comment, new.changes)
+        is not distinct from (old.status, old.approver_id, old.decided_at, old.effective_at, old.applied_at, old.comment, old.changes) then
+      return null;
+    end if;
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and (kind like 'policy_change.%' or kind like 'catalog.%')) into held;
   else
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind like 'catalog.%') into held;
@@ -266,7 +271,8 @@ begin
       'access_profile_version', 'access_profile_rule', 'access_profile_condition',
       'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot',
       'access_policy_version', 'access_policy_condition', 'approval_procedure_condition', 'approval_procedure_source',
-      'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer'] loop
+      'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer',
+      'policy_change_version', 'policy_change_request'] loop
     execute format('create trigger only_grows before update or delete on countersign.%I for each row execute function countersign.refuse_change()', t);
     execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
     execute format('alter table countersign.%I enable always trigger only_grows, enable always trigger never_emptied', t);
@@ -360,8 +366,8 @@ grant insert (id, rule_id, version, name, procedure_version_id, digest, created_
 grant insert on countersign.separation_rule_role to countersign_app;
 grant insert, delete on countersign.policy_finding to countersign_app;
 grant insert, update (resolved_at, outcome, request_id) on countersign.separation_finding to countersign_app;
-grant insert, update (status, approver_id, decided_at, comment, applied_at, last_error, effective_at, whatif, changes) on countersign.policy_change to countersign_app;
-grant insert on countersign.policy_change_version to countersign_app;
+grant insert, update (status, approver_id, decided_at, comment, applied_at, last_error, effective_at, whatif) on countersign.policy_change to countersign_app;
+grant insert on countersign.policy_change_version, countersign.policy_change_request to countersign_app;
 grant insert, update (ended_at) on countersign.delegation to countersign_app;
 grant insert, update (answered_by, answer, answered_at) on countersign.request_question to countersign_app;
 grant insert, update (seen_at) on countersign.notice to countersign_app;
@@ -398,7 +404,7 @@ begin
     execute format('alter table countersign.%I owner to %I', r.relname,
       case when r.relname in ('audit_event', 'approval', 'access_profile_version', 'access_profile_rule', 'access_profile_condition',
         'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_version', 'access_policy_condition',
-        'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role')
+        'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer', 'policy_change_version', 'policy_change_request')
       then 'countersign_audit' else 'countersign_owner' end);
   end loop;
   for r in select p.oid::regprocedure as f from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'countersign' loop

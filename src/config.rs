@@ -50,6 +50,8 @@ pub struct Settings {
     pub directory: Option<Directory>,
     /// Who may do what.
     pub access: Access,
+    /// `[policy]`
+    pub policy: Policy,
     /// Memberships.
     pub provisioning: Provisioning,
     /// Log lines.
@@ -154,6 +156,13 @@ pub struct Access {
     pub auditors_group: Option<String>,
 }
 
+/// `[policy]`
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Whether another administrator must approve a change of the rules.
+    pub require_second_person: bool,
+}
+
 /// `[provisioning]`
 #[derive(Clone, Copy, Debug)]
 pub struct Provisioning {
@@ -213,6 +222,7 @@ impl Settings {
             oidc: oidc(&mut check, purpose),
             directory: directory(&mut check, purpose),
             access: access(&mut check, purpose),
+            policy: Policy { require_second_person: check.flag("policy.require_second_person") },
             provisioning: provisioning(&mut check),
             log: log(&mut check),
             demo: demo(&mut check),

@@ -95,9 +95,22 @@ for (const area of document.querySelectorAll("[data-grow]")) {
   area.addEventListener("input", grow);
 }
 
-// Keys: "/" searches anywhere; in the queue j and k move, a approves, d denies.
+// Selecting: only what can be answered together, one role and one policy version, can be selected together.
+const picks = [...document.querySelectorAll("[data-pick]")];
+const pickedNote = document.querySelector("[data-picked]");
+const together = document.querySelector("[data-together]");
+function picked() {
+  const chosen = picks.filter((pick) => pick.checked);
+  for (const pick of picks) pick.disabled = chosen.length > 0 && pick.dataset.pick !== chosen[0].dataset.pick;
+  if (pickedNote) pickedNote.textContent = chosen.length === 0 ? "" : `${chosen.length} selected`;
+  return chosen.length;
+}
+for (const pick of picks) pick.addEventListener("change", picked);
+if (picks.length > 0) picked();
+
+// Keys: "/" searches anywhere; in the queue j and k move, x selects, a approves, d denies, e opens, ? shows them all.
 const queue = document.querySelector("[data-queue]");
-for (const keys of document.querySelectorAll("[data-keys]")) keys.hidden = false;
+const keysHelp = document.querySelector("[data-help]");
 let at = -1;
 function move(by) {
   const rows = [...queue.querySelectorAll("[data-row]")];
@@ -111,7 +124,8 @@ document.addEventListener("keydown", (event) => {
     for (const ask of asks) if (ask.open) { ask.open = false; ask.querySelector("summary").focus(); }
     return;
   }
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("textarea, select, input:not([data-pick])")) return;
   if (event.key === "/") {
     const search = document.querySelector("[data-search]");
     if (search) { event.preventDefault(); search.focus(); }
@@ -120,10 +134,21 @@ document.addEventListener("keydown", (event) => {
   if (!queue) return;
   // Answering keys work only while the row has the focus, so that a stray key answers nothing.
   const row = event.target.closest("[data-row]");
+  const pick = row && row.querySelector("[data-pick]");
+  const many = picks.some((one) => one.checked);
   if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
-  else if (event.key === "a" && row) row.querySelector("[data-approve]").click();
-  else if (event.key === "d" && row) row.querySelector("[data-deny]").click();
+  else if (event.key === "?" && keysHelp) keysHelp.open = !keysHelp.open;
+  else if (event.key === "e" && row) row.querySelector("[data-open]").click();
+  else if (event.key === "x" && pick && !pick.disabled) { pick.checked = !pick.checked; picked(); }
+  else if (event.key === "X" && pick && !pick.disabled) {
+    const on = !pick.checked;
+    for (const one of picks) if (one.dataset.pick === pick.dataset.pick) one.checked = on;
+    picked();
+  }
+  // Of many the key only leads to the button or the comment: a second key answers.
+  else if (event.key === "a" && row) (many ? together.focus() : row.querySelector("[data-approve]").click());
+  else if (event.key === "d" && row) (many ? document.getElementById("together-comment").focus() : row.querySelector("[data-deny]").click());
   else return;
   event.preventDefault();
 });

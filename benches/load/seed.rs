@@ -62,6 +62,7 @@ pub async fn services(database: &str, scim_base: &str, clock: &Clock, connection
         access: Arc::new(Access { administrators_group: "countersign-admins".into(), auditors_group: "countersign-auditors".into() }),
         wake: Arc::new(Notify::new()),
         paused: Arc::new(Mutex::new(BTreeMap::new())),
+        changing: Default::default(),
         recent: Default::default(),
     })
 }

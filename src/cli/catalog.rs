@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use countersign::clock::Clock;
 use countersign::domain::event::{Actor, Channel};
 use countersign::domain::span::Seconds;
+use countersign::service::change::submit::{Outcome, submit};
 use countersign::service::health::compare;
-use countersign::service::{apply, catalog_export, plan, rule_book};
+use countersign::service::{catalog_export, rule_book};
 use tokio::io::AsyncWriteExt;
 
 use super::failure::Failure;
@@ -28,7 +28,7 @@ pub struct Plan {
     each: Option<PathBuf>,
 }
 
-/// Apply a catalog file.
+/// Apply a catalog file; where a second person is required, propose it.
 #[derive(Args)]
 pub struct Apply {
     /// The catalog file (TOML).
@@ -79,19 +79,22 @@ impl Plan {
 }
 
 impl Apply {
-    /// Exits with 0 when the catalog is what the file says, else with 1 and nothing changed.
+    /// Exits with 0 when the catalog is what the file says or that is proposed, else with 1 and nothing changed.
     pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
         let text = read(&self.file)?;
         let source = self.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         wire::with(chosen, async |ctx| {
-            let applied = apply::run(&ctx.db, &ctx.directories, &Clock::clone(&ctx.clock), (&text, &source), (Actor::System, Channel::Cli)).await?;
-            println!("{}", applied.plan);
-            match (applied.plan.is_good(), applied.event) {
-                (false, _) => println!("Nothing was changed."),
-                (true, None) => println!("The catalog is already as the file says."),
-                (true, Some(event)) => println!("Applied; event {event} of the log."),
+            let submitted = submit(ctx, (&text, &source), (Actor::System, Channel::Cli)).await?;
+            println!("{}", submitted.plan);
+            match submitted.outcome {
+                Outcome::Faulty => println!("Nothing was changed."),
+                Outcome::Nothing => println!("The catalog is already as the file says."),
+                Outcome::Applied { event, .. } => println!("Applied; event {event} of the log."),
+                Outcome::Proposed(change) => {
+                    println!("Proposed as change {change}. Nothing is changed until an administrator approves it on the page /admin/changes/{change}.");
+                }
             }
-            Ok(if applied.plan.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if submitted.outcome == Outcome::Faulty { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         })
         .await
     }

@@ -11,7 +11,7 @@ use countersign::config::{Purpose, Settings};
 use countersign::directory::http;
 use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
-use countersign::service::ctx::{Access, Ctx, Provisioning};
+use countersign::service::ctx::{Access, Changing, Ctx, Provisioning};
 use countersign::service::heartbeat;
 use countersign::service::recent::Recent;
 use countersign::store::db::{self, Db};
@@ -93,6 +93,7 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
             administrators_group: settings.access.administrators_group.clone().unwrap_or_default(),
             auditors_group: settings.access.auditors_group.clone().unwrap_or_default(),
         }),
+        changing: Changing { require_second_person: settings.policy.require_second_person, ..Changing::default() },
         wake: Arc::new(Notify::new()),
         recent: Recent::default(),
         paused: Arc::new(Mutex::new(BTreeMap::new())),

@@ -103,6 +103,11 @@ impl Check {
         }
     }
 
+    /// True or false.
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.layers.get(name), Some(Placed { value: Value::Flag(true), .. }))
+    }
+
     /// The texts of a list.
     pub fn list(&mut self, name: &str) -> Vec<String> {
         match self.layers.get(name) {

@@ -44,6 +44,8 @@ pub enum Value {
     Number(i64),
     /// A list of texts.
     List(Vec<String>),
+    /// True or false.
+    Flag(bool),
 }
 
 impl Value {
@@ -51,6 +53,7 @@ impl Value {
         match self {
             Self::Text(_) => "a text in quotes",
             Self::Number(_) => "a whole number",
+            Self::Flag(_) => "true or false",
             Self::List(_) => "a list of texts, such as [\"one\", \"two\"]",
         }
     }
@@ -150,7 +153,7 @@ fn parse(text: &str, file: &str, faults: &mut Vec<Fault>) -> Vec<(String, Placed
             match value_of(value.get_ref()) {
                 Some(value) => settings.push((name, Placed { value, place: at })),
                 None => {
-                    let problem = "must be a text in quotes, a whole number, or a list of texts".to_owned();
+                    let problem = "must be a text in quotes, a whole number, true or false, or a list of texts".to_owned();
                     faults.push(Fault { place: at, name, problem });
                 }
             }
@@ -163,6 +166,7 @@ fn value_of(value: &DeValue<'_>) -> Option<Value> {
     match value {
         DeValue::String(text) => Some(Value::Text(text.to_string())),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(Value::Number),
+        DeValue::Boolean(flag) => Some(Value::Flag(*flag)),
         DeValue::Array(items) => {
             let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
             texts.collect::<Option<Vec<String>>>().map(Value::List)
@@ -209,6 +213,14 @@ fn from_variable(variable: &str, text: &str, layers: &Layers, faults: &mut Vec<F
             Ok(number) => Value::Number(number),
             Err(_) => {
                 faults.extend(fault(&name, format!("{text:?} is not a whole number")));
+                return None;
+            }
+        },
+        Some(Value::Flag(_)) => match text.trim() {
+            "true" => Value::Flag(true),
+            "false" => Value::Flag(false),
+            _ => {
+                faults.extend(fault(&name, format!("{text:?} is neither true nor false")));
                 return None;
             }
         },

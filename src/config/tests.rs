@@ -281,3 +281,14 @@ fn every_default_setting_has_a_sentence_above_it() {
         before = line;
     }
 }
+
+#[test]
+fn a_flag_is_true_or_false_and_nothing_else() {
+    let tool = |value: &str| Settings::load(None, env(&[("COUNTERSIGN_POLICY__REQUIRE_SECOND_PERSON", value)]), Purpose::Tool);
+    let second = |value: &str| tool(value).expect("good").policy.require_second_person;
+    assert!(second("true") && !second("false") && !second(""));
+    for bad in ["yes", "1", "TRUE "] {
+        let found: Vec<String> = tool(bad).expect_err(bad).iter().map(ToString::to_string).collect();
+        assert_faults(&found, &[&["policy.require_second_person", "neither true nor false"]]);
+    }
+}

@@ -1,8 +1,10 @@
 //! One condition on one attribute, and its sentence.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use super::person::{PersonSnapshot, same};
+use super::person::{GroupRef, PersonSnapshot, same};
 
 /// How an attribute is compared. Comparison of text ignores case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,18 +98,18 @@ impl Condition {
     /// Whether the condition holds for `person`, with what was seen. An attribute that is missing or empty never makes a condition
     /// true, `not_exists` and `not_member_of` apart; and an empty value that it is compared with never does.
     pub fn check(&self, person: &PersonSnapshot) -> Checked {
-        let groups = matches!(self.operator, Operator::MemberOf | Operator::NotMemberOf);
+        self.look(&Reading::of(person)).said(self.sentence())
+    }
+
+    /// [`Condition::check`] without its sentence, for whoever looks at many conditions of one person.
+    pub(super) fn look(&self, reading: &Reading<'_>) -> Looked<'_> {
+        let person = reading.person;
         let given = || self.values.iter().map(String::as_str).filter(|value| !value.is_empty());
-        let attribute = match self.operator {
-            Operator::ReportsTo => "manager",
-            _ if groups => "groups",
-            _ => self.attribute.as_str(),
-        };
-        let seen: Vec<&str> = match self.operator {
-            Operator::ReportsTo => person.line.iter().map(|above| above.user_name.as_str()).collect(),
+        let (attribute, seen) = match self.operator {
+            Operator::ReportsTo => ("manager", person.line.iter().map(|above| above.user_name.as_str()).collect()),
             // Of many groups only those that matter here are worth keeping.
-            _ if groups => person.groups.iter().filter(|g| given().any(|w| g.reference == w || same(&g.name, w))).map(|g| g.name.as_str()).collect(),
-            _ => person.values(attribute),
+            Operator::MemberOf | Operator::NotMemberOf => ("groups", reading.groups(given())),
+            _ => (self.attribute.as_str(), person.values(&self.attribute)),
         };
         let any_equal = || seen.iter().any(|value| given().any(|wanted| same(value, wanted)));
         let met = match self.operator {
@@ -115,25 +117,27 @@ impl Condition {
             Operator::IsNot | Operator::NotIn => !seen.is_empty() && !any_equal(),
             Operator::Contains => seen.iter().any(|v| given().any(|w| v.to_lowercase().contains(&w.to_lowercase()))),
             Operator::StartsWith => seen.iter().any(|v| given().any(|w| v.to_lowercase().starts_with(&w.to_lowercase()))),
-            Operator::Exists => !seen.is_empty(),
-            Operator::NotExists => seen.is_empty(),
-            Operator::MemberOf => !seen.is_empty(),
-            Operator::NotMemberOf => seen.is_empty(),
+            Operator::Exists | Operator::MemberOf => !seen.is_empty(),
+            Operator::NotExists | Operator::NotMemberOf => seen.is_empty(),
             Operator::ReportsTo => given().any(|who| person.line.iter().any(|above| above.reference == who || same(&above.user_name, who))),
         };
-        Checked { met, sentence: self.sentence(), attribute: attribute.into(), seen: seen.into_iter().map(Into::into).collect() }
+        Looked { met, attribute, seen: seen.into_iter().map(Into::into).collect() }
     }
 
     /// Whether `checked`, how this condition came out, rests on nothing: the directory says nothing of the attribute. What asks about
     /// presence itself, and groups, which are always read whole, are never silent.
     pub fn is_silent(&self, checked: &Checked) -> bool {
+        self.rests_on_nothing(&checked.seen)
+    }
+
+    pub(super) fn rests_on_nothing(&self, seen: &[String]) -> bool {
         let asks_presence = matches!(self.operator, Operator::Exists | Operator::NotExists | Operator::MemberOf | Operator::NotMemberOf);
-        !asks_presence && checked.seen.is_empty()
+        !asks_presence && seen.is_empty()
     }
 
     /// The condition in words, of anybody: "department is Engineering".
     pub fn holds_sentence(&self) -> String {
-        let name = self.attribute.replace('_', " ");
+        let name = spaced(&self.attribute);
         let values = either(&self.values);
         match self.operator {
             Operator::Is | Operator::In => format!("{name} is {values}"),
@@ -150,7 +154,7 @@ impl Condition {
 
     /// The condition in words, to the person: "You must be in department Engineering".
     pub fn sentence(&self) -> String {
-        let name = self.attribute.replace('_', " ");
+        let name = spaced(&self.attribute);
         let values = either(&self.values);
         match self.operator {
             Operator::Is | Operator::In if name == "department" => {
@@ -170,7 +174,7 @@ impl Condition {
 
     /// The condition in words as a deny rule uses it: "Kept out: department Engineering".
     pub fn kept_out_sentence(&self) -> String {
-        let name = self.attribute.replace('_', " ");
+        let name = spaced(&self.attribute);
         let values = either(&self.values);
         match self.operator {
             Operator::Is | Operator::In => format!("Kept out: {name} {values}"),
@@ -190,11 +194,61 @@ fn article(name: &str) -> &'static str {
     if name.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
 }
 
-fn either(values: &[String]) -> String {
+fn spaced(attribute: &str) -> Cow<'_, str> {
+    if attribute.contains('_') { attribute.replace('_', " ").into() } else { attribute.into() }
+}
+
+fn either(values: &[String]) -> Cow<'_, str> {
     match values {
-        [] => String::new(),
-        [one] => one.clone(),
-        [head @ .., last] => format!("{} or {last}", head.join(", ")),
+        [] => "".into(),
+        [one] => one.into(),
+        [head @ .., last] => format!("{} or {last}", head.join(", ")).into(),
+    }
+}
+
+/// How a condition came out, without words.
+pub(super) struct Looked<'a> {
+    pub(super) met: bool,
+    pub(super) attribute: &'a str,
+    pub(super) seen: Vec<String>,
+}
+
+impl Looked<'_> {
+    pub(super) fn said(self, sentence: String) -> Checked {
+        Checked { met: self.met, sentence, attribute: self.attribute.into(), seen: self.seen }
+    }
+}
+
+/// A person about whom many conditions ask.
+pub(super) struct Reading<'a> {
+    pub(super) person: &'a PersonSnapshot,
+    /// The groups whose names are not plain ASCII: only these can be the same as a text of another length.
+    odd: Vec<usize>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn of(person: &'a PersonSnapshot) -> Self {
+        let odd = person.groups.iter().enumerate().filter(|(_, group)| !group.name.is_ascii()).map(|(n, _)| n);
+        Self { person, odd: odd.collect() }
+    }
+
+    /// Names of the groups that are one of those `given` by reference or name, in their order.
+    fn groups<'b>(&self, given: impl Iterator<Item = &'b str>) -> Vec<&'a str> {
+        let groups = &self.person.groups;
+        let mut found: Vec<usize> = Vec::new();
+        for wanted in given {
+            let plain = |(n, group): (usize, &GroupRef)| (group.reference == wanted || group.name.eq_ignore_ascii_case(wanted)).then_some(n);
+            found.extend(groups.iter().enumerate().filter_map(plain));
+            let folded = |n: &usize| same(&groups[*n].name, wanted);
+            if wanted.is_ascii() {
+                found.extend(self.odd.iter().copied().filter(folded));
+            } else {
+                found.extend((0..groups.len()).filter(folded));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().map(|n| groups[n].name.as_str()).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Risk;
-use super::condition::Checked;
+use super::condition::{Checked, Condition, Looked, Reading};
 use super::id::{PersonId, PolicyVersionId, RoleId};
 use super::person::PersonSnapshot;
 use super::policy::{AccessPolicy, ApprovalProcedure, AutoRule, Effect, Step, Verdict, When};
@@ -181,7 +181,7 @@ pub fn step_of<'a>(policy: &'a AccessPolicy, separation: &[&'a SeparationRule], 
 /// The order of rules within a profile, of auto rules and of conditions never matters. `exists`, `not_exists` and the group
 /// operators look at absence itself: for them nothing is unknown.
 pub fn decide(rules: Rules<'_>, person: &PersonSnapshot, ask: &Ask, now: DateTime<Utc>) -> Decision {
-    let mut desk = Desk { person, trace: Vec::new(), conflicts: Vec::new(), steps: Vec::new() };
+    let mut desk = Desk { reading: Reading::of(person), person, trace: Vec::new(), conflicts: Vec::new(), steps: Vec::new() };
     match desk.decide(rules, ask, now) {
         Ok((policy, outcome, deciding_rule)) => desk.close(outcome, Some(policy.id), deciding_rule),
         Err((policy, deciding_rule)) => desk.close(Outcome::Refused, policy, deciding_rule),
@@ -193,6 +193,7 @@ type Refused = (Option<PolicyVersionId>, String);
 
 struct Desk<'a> {
     person: &'a PersonSnapshot,
+    reading: Reading<'a>,
     trace: Vec<TraceLine>,
     conflicts: Vec<String>,
     steps: Vec<PlannedStep>,
@@ -202,6 +203,13 @@ impl Desk<'_> {
     fn close(self, outcome: Outcome, policy: Option<PolicyVersionId>, deciding_rule: String) -> Decision {
         let steps = if outcome == Outcome::Refused { Vec::new() } else { self.steps };
         Decision { outcome, policy, deciding_rule, steps, conflicts: self.conflicts, trace: self.trace }
+    }
+
+    /// How `condition` comes out, and whether it is unknown: not met, because the directory says nothing of what it asks.
+    fn look<'c>(&self, condition: &'c Condition) -> (Looked<'c>, bool) {
+        let looked = condition.look(&self.reading);
+        let silent = !looked.met && condition.rests_on_nothing(&looked.seen);
+        (looked, silent)
     }
 
     fn line(&mut self, rule: String, checked: Checked, decisive: bool) {
@@ -283,12 +291,11 @@ impl Desk<'_> {
             }
             let (mut all, mut unknown, mut fails) = (true, false, false);
             for (i, condition) in policy.applies_to.iter().enumerate() {
-                let checked = condition.check(self.person);
-                all &= checked.met;
-                let silent = !checked.met && condition.is_silent(&checked);
+                let (looked, silent) = self.look(condition);
+                all &= looked.met;
                 unknown |= silent;
-                fails |= !checked.met && !silent;
-                self.line(format!("{name}, condition {}", i + 1), checked, false);
+                fails |= !looked.met && !silent;
+                self.line(numbered(&name, i), looked.said(condition.sentence()), false);
             }
             if all {
                 return Ok(policy);
@@ -317,22 +324,21 @@ impl Desk<'_> {
                 _ => {}
             }
             for (i, condition) in rule.conditions.iter().enumerate() {
-                let checked = condition.check(self.person);
-                let name = format!("{name}, condition {}", i + 1);
+                let (looked, silent) = self.look(condition);
+                let name = numbered(&name, i);
                 match rule.effect {
                     Effect::Allow => {
-                        applies &= checked.met;
-                        allows.push((name, checked));
+                        applies &= looked.met;
+                        allows.push((name, looked.said(condition.sentence())));
                     }
                     Effect::Deny => {
-                        let silent = !checked.met && condition.is_silent(&checked);
-                        let holds = checked.met || silent;
+                        let holds = looked.met || silent;
                         applies &= holds;
                         let mut sentence = condition.kept_out_sentence();
                         if silent {
                             sentence.push_str("; the directory does not say yours");
                         }
-                        self.line(name, Checked { met: !holds, sentence, ..checked }, false);
+                        self.line(name, Checked { met: !holds, ..looked.said(sentence) }, false);
                     }
                 }
             }
@@ -441,10 +447,10 @@ impl Desk<'_> {
         let closed = rule.verdict == Verdict::Deny;
         let mut applies = true;
         for (i, condition) in rule.conditions.iter().enumerate() {
-            let checked = condition.check(self.person);
-            let holds = checked.met || (closed && condition.is_silent(&checked));
+            let (looked, silent) = self.look(condition);
+            let holds = looked.met || (closed && silent);
             applies &= holds;
-            self.line(format!("{name}, condition {}", i + 1), Checked { sentence: condition.holds_sentence(), met: holds != closed, ..checked }, false);
+            self.line(numbered(name, i), Checked { met: holds != closed, ..looked.said(condition.holds_sentence()) }, false);
         }
         let short = rule.at_most.is_none_or(|most| ask.duration.is_some_and(|d| d <= most));
         let long = rule.longer_than.is_none_or(|least| ask.duration.is_none_or(|d| d > least));
@@ -486,11 +492,11 @@ impl Desk<'_> {
         applies &= longer_than.is_none_or(|least| ask.duration.is_none_or(|d| d > least));
         let mut known = true;
         for (i, condition) in conditions.iter().enumerate() {
-            let checked = condition.check(self.person);
-            let holds = checked.met || condition.is_silent(&checked);
-            known &= checked.met || !holds;
+            let (looked, silent) = self.look(condition);
+            let holds = looked.met || silent;
+            known &= !silent;
             applies &= holds;
-            self.line(format!("{name}, condition {}", i + 1), Checked { sentence: condition.holds_sentence(), met: holds, ..checked }, false);
+            self.line(numbered(&name, i), Checked { met: holds, ..looked.said(condition.holds_sentence()) }, false);
         }
         let said = if applies { "is part of this" } else { "is left out" };
         self.say(name, &format!("Step {} {said}: {}", step.name, step.when.sentence()), true, false);
@@ -498,9 +504,21 @@ impl Desk<'_> {
     }
 }
 
+/// "profile staff v2: allow rule 1, condition 2", for the second condition, whose index is 1.
+fn numbered(rule: &str, index: usize) -> String {
+    const WORDS: &str = ", condition ";
+    let mut name = String::with_capacity(rule.len() + WORDS.len() + 3);
+    name.push_str(rule);
+    name.push_str(WORDS);
+    name.push_str(&(index + 1).to_string());
+    name
+}
+
 fn plain(sentence: &str, met: bool) -> Checked {
     Checked { met, sentence: sentence.into(), attribute: String::new(), seen: Vec::new() }
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

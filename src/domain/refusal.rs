@@ -140,6 +140,18 @@ pub enum Refusal {
     /// The role was retired.
     #[error("This role is no longer offered.")]
     RoleRetired,
+    /// The author of a change of the rules tried to approve it.
+    #[error("Nobody approves a change of the rules that they proposed; another administrator has to.")]
+    OwnChange,
+    /// Only the author takes a proposed change back.
+    #[error("Only who proposed this change can withdraw it; you can reject it.")]
+    NotAuthor,
+    /// Somebody was faster.
+    #[error("This change of the rules is already {0}; nothing was changed.")]
+    ChangeClosed(&'static str),
+    /// A change must be approved by a second person before it takes effect.
+    #[error("Here a second person approves changes of the rules (policy.require_second_person), so nothing can be applied directly. Propose the change.")]
+    SecondPersonRequired,
     /// The input is not acceptable; each fault says where and what to do.
     #[error("{}", sentences(.0))]
     Faults(Vec<FieldFault>),
@@ -203,6 +215,10 @@ impl Refusal {
             Self::NotOwner => "not-owner",
             Self::AlreadyEnded => "already-ended",
             Self::RoleRetired => "role-retired",
+            Self::OwnChange => "own-change",
+            Self::NotAuthor => "not-author",
+            Self::ChangeClosed(_) => "change-closed",
+            Self::SecondPersonRequired => "second-person-required",
             Self::Faults(_) => "faults",
             Self::NotForOthers => "not-for-others",
             Self::NotAsBefore(_) => "not-as-before",
@@ -230,6 +246,7 @@ impl Refusal {
                 | Self::AlreadyEnded
                 | Self::DelegationOver
                 | Self::RulesChanged
+                | Self::ChangeClosed(_)
         )
     }
 }

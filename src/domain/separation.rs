@@ -1,4 +1,4 @@
-//! Separation of duties: roles that one person must not hold together.
+//! Roles that one person must not hold together.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! Who is asked in a slot, and whether they are enough.
+//! Who is asked in a slot, and if enough.
 
 use serde::{Deserialize, Serialize};
 

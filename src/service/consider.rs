@@ -1,4 +1,4 @@
-//! Looks an ask over before it is written: preview and act share it.
+//! Looks an ask over before it is written.
 
 use std::sync::Arc;
 

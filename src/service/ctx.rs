@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Duration, Utc};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::directory::port::Directory;
@@ -14,6 +15,7 @@ use crate::store::db::Db;
 use crate::store::policy::Policies;
 use crate::store::separation::Separations;
 
+use super::again::Progress;
 use super::recent::Recent;
 
 /// How provisioning behaves.
@@ -44,6 +46,15 @@ pub struct Access {
     pub auditors_group: String,
 }
 
+/// How rules are changed, and what-ifs under way in this process. Cloning shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Changing {
+    /// Whether another administrator must approve a change.
+    pub require_second_person: bool,
+    /// How far the what-if of each proposed change is.
+    pub runs: Arc<Mutex<BTreeMap<Uuid, Progress>>>,
+}
+
 /// The pieces every verb works with. Cloning shares them.
 #[derive(Clone)]
 pub struct Ctx {
@@ -61,6 +72,8 @@ pub struct Ctx {
     pub provisioning: Arc<Provisioning>,
     /// Who is administrator and auditor.
     pub access: Arc<Access>,
+    /// How rules are changed.
+    pub changing: Changing,
     /// Wakes the worker of this process.
     pub wake: Arc<Notify>,
     /// What lists remember for some seconds.

@@ -1,4 +1,4 @@
-//! The debt of an emergency: a review, by somebody who was skipped.
+//! The debt of an emergency: a review.
 
 use chrono::{DateTime, Utc};
 

@@ -1,11 +1,13 @@
 //! One verb per file: load, decide, commit.
 pub mod again;
 pub mod answer;
+pub mod answer_many;
 pub mod api_token;
 pub mod apply;
 pub mod ask;
 pub mod catalog_export;
 pub mod catalog_file;
+pub mod change;
 pub mod changed;
 pub mod commit;
 pub mod confirm;
@@ -48,6 +50,7 @@ pub mod sign_out;
 pub mod stand_in;
 pub mod sweep;
 pub mod sync;
+pub mod take_history;
 pub mod tend;
 pub mod token;
 pub mod told;

@@ -1,4 +1,4 @@
-//! A request for whoever takes part in it or oversees it.
+//! A request, for who takes part or oversees it.
 
 use crate::domain::approval::Deciding;
 use crate::domain::catalog::Role;

@@ -1,4 +1,4 @@
-//! A request whose rules, role or target changed is asked again under what holds now.
+//! Asks again under the rules that hold now.
 
 use chrono::{DateTime, Utc};
 

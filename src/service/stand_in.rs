@@ -1,4 +1,4 @@
-//! Whoever stands in for somebody who is away is asked too.
+//! Asks whoever stands in for somebody who is away.
 
 use chrono::{DateTime, Utc};
 

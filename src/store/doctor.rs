@@ -153,21 +153,21 @@ pub const RULES: [Rule; 21] = [
         3,
         "requests are what their events say",
         "with told as (
-           select request_id, count(*) filter (where kind in ('request.submitted', 'request.refused')) as opened, count(*) filter (where kind = 'request.refused') as refused,
-             count(*) filter (where kind = 'request.auto_approved') as auto, count(*) filter (where kind = 'request.confirmed') as confirmed,
+           select request_id, count(*) filter (where kind in ('request.submitted', 'request.refused', 'request.auto_approved')) as opened,
+             max(kind) filter (where kind in ('request.submitted', 'request.refused', 'request.auto_approved')) as opening,
              count(*) filter (where kind in ('request.approved', 'request.denied', 'request.withdrawn', 'request.timed_out', 'request.closed', 'request.superseded')) as closed,
              max(kind) filter (where kind in ('request.approved', 'request.denied', 'request.withdrawn', 'request.timed_out', 'request.closed', 'request.superseded')) as closing,
-             count(*) filter (where kind = 'request.question_asked') - count(*) filter (where kind = 'request.question_answered') as questions,
              count(*) filter (where kind = 'request.step_opened') as steps, count(*) filter (where kind = 'approval.given') as given,
-             count(*) filter (where kind = 'approval.denied') as denied
+             count(*) filter (where kind = 'approval.denied') as denied,
+             count(*) filter (where kind = 'request.auto_approved') as auto, count(*) filter (where kind = 'request.confirmed') as confirmed,
+             count(*) filter (where kind = 'request.question_asked') - count(*) filter (where kind = 'request.question_answered') as waits
            from audit_event where request_id is not null group by request_id),
          decided as (
            select request_id, count(*) filter (where verdict = 'approve') as given, count(*) filter (where verdict = 'deny') as denied from approval group by request_id),
          replayed as (
-           select t.*, case when opened + auto < 1 or opened > 1 or auto > 1 or closed > 1 or confirmed > 1 or auto = 1 and opened = 1 and confirmed = 0
-               or auto = 1 and closed > 0 or refused = 1 and closed + auto > 0 then '?'
-             when refused = 1 then 'refused' when auto = 1 then 'approved' when closed = 0 and steps = 0 then 'submitted'
-             when closed = 0 and questions > 0 then 'needs_info' when closed = 0 then 'pending'
+           select t.*, case when opened <> 1 + least(auto, confirmed) or closed > 1 or (opening <> 'request.submitted' or auto > 0) and closed > 0 then '?'
+             when opening = 'request.refused' then 'refused' when auto > 0 then 'approved' when closed = 0 and steps = 0 then 'submitted'
+             when closed = 0 and waits > 0 then 'needs_info' when closed = 0 then 'pending'
              when closing in ('request.closed', 'request.superseded') then 'withdrawn' else substr(closing, 9) end as status from told t)
          select coalesce(r.id, t.request_id)::text as id, case when r.id is null then 'events tell of a request that is not there'
              when t.request_id is null then 'no event tells of it' when t.status = '?' then 'its events do not make a story'

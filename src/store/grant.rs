@@ -147,7 +147,7 @@ macro_rules! leases {
             " returning id)
              insert into access_grant (id, request_id, approval_event_id, beneficiary_id, role_id, application_id, target_id, status, approved_at, duration_s, starts_at, ends_at, extension_of, extension_no)
              select $5, $6, $7, $3, $8, $9, t.id, $10, $11, $12, $13, $14, $15,
-               case when $15 is null then 0 else (select e.extension_no + 1 from access_grant e where e.id = $15) end from t"
+               case when $15::uuid is null then 0 else (select e.extension_no + 1 from access_grant e where e.id = $15) end from t"
         )
     };
 }

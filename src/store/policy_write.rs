@@ -311,7 +311,7 @@ pub(super) async fn separation(tx: &mut Tx, id: Uuid, procedure_version: Option<
     let ids = |side: &[RoleId]| side.iter().map(|role| role.0).collect::<Vec<Uuid>>();
     sqlx::query(
         "insert into separation_rule_role (rule_version_id, side, role_id)
-         select $1, 'a', a from unnest($2::uuid[]) a union all select $1, 'b', b from unnest($3::uuid[]) b",
+         select $1::uuid, 'a', a from unnest($2::uuid[]) a union all select $1::uuid, 'b', b from unnest($3::uuid[]) b",
     )
     .bind(body.id)
     .bind(ids(&body.a))

@@ -1,4 +1,4 @@
-//! People to ask for: who reports to somebody, at any depth.
+//! Who reports to somebody, at any depth.
 
 use sqlx::FromRow;
 use uuid::Uuid;

@@ -19,6 +19,7 @@ use crate::web::error::{Failure, frame};
 use crate::web::flash::{Done, page_of};
 use crate::web::form::{Id, Sent, failed, shown, slowly};
 use crate::web::guard::SignedIn;
+use crate::web::pages::queue;
 use crate::web::pages::request::RequestPage;
 use crate::web::state::App;
 use crate::web::view::{Flash, Frame};
@@ -69,7 +70,7 @@ async fn take(app: &App, viewer: &Viewer, id: RequestId, given: Answer, text: St
         },
         Err(error) => return Ok(again(app, viewer, id, error, &text, denies).await),
     };
-    let back = if form.back.as_deref() == Some("queue") { "/queue".to_owned() } else { format!("/requests/{id}") };
+    let back = form.back.as_deref().and_then(queue::back).unwrap_or_else(|| format!("/requests/{id}"));
     Ok(done.then(app, &back))
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::new_id;
+use crate::service::change::weigh;
 use crate::service::ctx::Ctx;
 use crate::service::heartbeat;
 
@@ -26,6 +27,7 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
     let mut last_beat = None::<tokio::time::Instant>;
     let mut failures = 0u32;
     let days = tokio::spawn(days(ctx.clone(), stop.clone()));
+    let weighing = tokio::spawn(weighing(ctx.clone(), stop.clone()));
     while !*stop.borrow() {
         if last_beat.is_none_or(|at| at.elapsed() >= BEAT) {
             match heartbeat::beat(&ctx, id, started_at).await {
@@ -47,8 +49,10 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
             _ = stop.changed() => {}
         }
     }
-    if let Err(error) = days.await {
-        tracing::warn!(%error, "the daily looks ended badly");
+    for beside in [days, weighing] {
+        if let Err(error) = beside.await {
+            tracing::warn!(%error, "what is done beside the worker ended badly");
+        }
     }
     if let Err(error) = heartbeat::stop(&ctx, id).await {
         tracing::warn!(%error, "the worker could not take itself off the list");
@@ -69,6 +73,26 @@ async fn days(ctx: Ctx, mut stop: watch::Receiver<bool>) {
         }
         tokio::select! {
             () = tokio::time::sleep(DAILY) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// The what-ifs of proposed changes, beside everything else. One that is at work when `stop` turns true is left, and made anew.
+async fn weighing(ctx: Ctx, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        let wait = tokio::select! {
+            outcome = weigh::due(&ctx) => match outcome {
+                Ok(_) => IDLE,
+                Err(error) => {
+                    tracing::warn!(%error, "the what-if of a proposed change failed; it is made again");
+                    LONGEST
+                }
+            },
+            _ = stop.changed() => return,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
             _ = stop.changed() => return,
         }
     }

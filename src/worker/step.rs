@@ -6,6 +6,7 @@
 use chrono::Duration;
 
 use crate::clock::new_id;
+use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::service::{confirm, deliver, emergency_review, health, heartbeat, lapse, separation_scan, sweep, sync};
@@ -17,8 +18,9 @@ use crate::service::{confirm, deliver, emergency_review, health, heartbeat, laps
 /// The first failure, after everything else was tried.
 pub async fn turn(ctx: &Ctx) -> Result<usize, ServiceError> {
     let soon = soon(ctx).await;
+    let weighed = weigh::due(ctx).await;
     let daily = daily(ctx).await;
-    Ok(soon? + daily?)
+    Ok(soon? + weighed? + daily?)
 }
 
 /// Looks that are due once a day, by the timetable: dead ends in the rules, and grants that separation rules keep apart.
@@ -74,6 +76,7 @@ pub async fn soon(ctx: &Ctx) -> Result<usize, ServiceError> {
     let mut done = keep(lapse::lapse(ctx).await);
     done += keep(confirm::lapse(ctx).await);
     done += keep(emergency_review::overdue(ctx).await);
+    done += keep(carry_out::due(ctx).await);
     done += keep(drain(ctx).await);
     for key in ctx.directories.keys() {
         done += keep(timetable(ctx, "sync", key).await);

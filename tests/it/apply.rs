@@ -1,13 +1,17 @@
 //! Policies as code: plan, apply, what the tables then hold.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use countersign::directory::http;
 use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
 use countersign::domain::event::{Actor, Channel};
-use countersign::domain::id::PolicyVersionId;
-use countersign::service::catalog_file::compare::policy_digest;
+use countersign::domain::id::{PolicyVersionId, RoleId};
+use countersign::domain::separation::SeparationRule;
+use countersign::service::catalog_export;
+use countersign::service::catalog_file::compare::{policy_digest, separation_digest};
+use countersign::service::ctx::Ctx;
 use countersign::service::error::ServiceError;
 use countersign::service::plan::Mark;
 use countersign::service::{apply, plan};
@@ -23,10 +27,17 @@ const DEMO: &str = include_str!("../../config/demo/catalog.toml");
 async fn rows(world: &World) -> i64 {
     world
         .one(
-            "select (select count(*) from countersign.application) + (select count(*) from countersign.role) + (select count(*) from countersign.policy_binding)
-               + (select count(*) from countersign.access_policy_version) + (select count(*) from countersign.access_policy_condition)
-               + (select count(*) from countersign.access_profile_version) + (select count(*) from countersign.access_profile_rule) + (select count(*) from countersign.access_profile_condition)
-               + (select count(*) from countersign.approval_procedure_version) + (select count(*) from countersign.approval_procedure_step) + (select count(*) from countersign.approval_procedure_slot)
+            "select (select count(*) from countersign.application) + (select count(*) from countersign.role)
+               + (select count(*) from countersign.policy_binding) + (select count(*) from countersign.access_policy_version)
+               + (select count(*) from countersign.access_policy_condition) + (select count(*) from countersign.access_policy_field)
+               + (select count(*) from countersign.access_policy_rule) + (select count(*) from countersign.access_profile_version)
+               + (select count(*) from countersign.access_profile_rule) + (select count(*) from countersign.access_profile_condition)
+               + (select count(*) from countersign.approval_procedure_version)
+               + (select count(*) from countersign.approval_procedure_step)
+               + (select count(*) from countersign.approval_procedure_condition)
+               + (select count(*) from countersign.approval_procedure_slot)
+               + (select count(*) from countersign.approval_procedure_source) + (select count(*) from countersign.separation_rule)
+               + (select count(*) from countersign.separation_rule_version) + (select count(*) from countersign.separation_rule_role)
                + (select count(*) from countersign.person) + (select count(*) from countersign.audit_event)",
         )
         .await
@@ -67,18 +78,28 @@ async fn the_demo_catalog_is_applied_once_and_the_second_time_nothing_changes() 
 async fn every_version_reads_back_as_it_was_written() {
     let world = World::empty().await;
     let applied = world.try_apply(DEMO).await.unwrap();
-    let mut read = 0;
+    let (mut policies, mut rules) = (0, 0);
     for write in applied.plan.writes {
-        if let Write::Policy { body, .. } = write {
-            let stored = world.ctx.policies.version(&world.ctx.db, body.id).await.unwrap();
-            assert_eq!(*stored, *body);
-            assert_eq!(policy_digest(&stored).unwrap(), stored.digest);
-            read += 1;
+        match write {
+            Write::Policy { body, .. } => {
+                let stored = world.ctx.policies.version(&world.ctx.db, body.id).await.unwrap();
+                assert_eq!(*stored, *body);
+                assert_eq!(policy_digest(&stored).unwrap(), stored.digest);
+                policies += 1;
+            }
+            Write::Separation { body, .. } => {
+                let stored = world.ctx.separation.versions(&world.ctx.db, &[body.id]).await.unwrap().remove(0);
+                assert_eq!(*stored, body);
+                assert_eq!(separation_digest(&stored).unwrap(), stored.digest);
+                rules += 1;
+            }
+            _ => {}
         }
     }
-    assert_eq!(read, 10);
+    assert_eq!((policies, rules), (10, 3));
     let nobody = world.ctx.policies.version(&world.ctx.db, PolicyVersionId(Uuid::nil())).await;
     assert!(nobody.is_err());
+    assert!(world.ctx.separation.versions(&world.ctx.db, &[Uuid::nil()]).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,7 +112,7 @@ async fn plan_shows_everything_and_writes_nothing() {
     let shown = planned.to_string();
     assert!(shown.starts_with("Applications\n  + orders-db  Orders DB\n      name: Orders DB\n"), "{shown}");
     assert!(shown.contains("\n  + orders-db/reader  Read-only\n"), "{shown}");
-    assert!(shown.ends_with("Default policies\n  + contractors (10), then standard (20)\n\n41 to add, 0 to change, 0 to retire.\n"), "{shown}");
+    assert!(shown.ends_with("Default policies\n  + contractors (10), then standard (20)\n\n46 to add, 0 to change, 0 to retire.\n"), "{shown}");
     assert_eq!(rows(&world).await, before);
 }
 
@@ -153,13 +174,19 @@ async fn what_is_gone_from_the_file_is_retired_not_removed() {
     let (start, end) = block("[[role]]\napplication = \"ledger\"", "[[role]]\napplication = \"support-console\"");
     let without_role = format!("{}{}", &DEMO[..start], &DEMO[end..]);
     let (start, end) = block("[[application]]\nkey = \"ledger\"", "[[application]]\nkey = \"support-console\"");
-    let text = without_role.replace(&DEMO[start..end], "");
+    let without_application = without_role.replace(&DEMO[start..end], "");
+    let told = world.try_apply(&without_application).await.unwrap().plan.faults;
+    assert_eq!(told.iter().map(|fault| fault.sentence.as_str()).collect::<Vec<_>>(), ["There is no role “ledger/accountant” in this file."]);
+    let (start, end) = block("[[separation]]\nkey = \"books-and-their-audit\"", "[[separation]]\nkey = \"administers-and-audits\"");
+    let text = without_application.replace(&DEMO[start..end], "");
     let applied = world.try_apply(&text).await.unwrap();
     assert_eq!(applied.plan.faults, []);
     assert_eq!(
         applied.plan.changes.iter().map(|change| (change.mark, change.what)).collect::<Vec<_>>(),
-        [(Mark::Retire, "application"), (Mark::Retire, "role")]
+        [(Mark::Retire, "application"), (Mark::Retire, "role"), (Mark::Retire, "separation")]
     );
+    assert_eq!(keys(&world.ctx.separation.current(&world.ctx.db).await.unwrap()), ["administers-and-audits", "deploys-and-changes-data"]);
+    assert_eq!(keys(&world.ctx.separation.of_role(&world.ctx.db, role).await.unwrap()), [""; 0]);
     assert_eq!(catalog::role(&world.ctx.db, role).await.unwrap(), None);
     let (kept, retired) = catalog::role_even_retired(&world.ctx.db, role).await.unwrap().unwrap();
     assert!(retired);
@@ -168,6 +195,121 @@ async fn what_is_gone_from_the_file_is_retired_not_removed() {
     world.apply(DEMO).await;
     assert_eq!(catalog::role(&world.ctx.db, role).await.unwrap(), Some(kept), "the same role is offered again");
     assert_eq!(governing(&world, "ledger", "accountant").await, ["books v1"]);
+    let again = world.ctx.separation.of_role(&world.ctx.db, role).await.unwrap();
+    assert_eq!((keys(&again), again[0].version), (vec!["books-and-their-audit"], 1), "restored in the version that it was");
+}
+
+fn keys(rules: &[Arc<SeparationRule>]) -> Vec<&str> {
+    rules.iter().map(|rule| rule.key.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_latest_version_of_each_rule_that_names_a_role_keeps_it_apart() {
+    let world = World::empty().await;
+    world.apply(DEMO).await;
+    let (writer, deployer, auditor) =
+        (world.role("orders-db", "writer").await, world.role("production", "deployer").await, world.role("countersign", "auditor").await);
+    let rules = world.ctx.separation.of_role(&world.ctx.db, writer).await.unwrap();
+    assert_eq!(keys(&rules), ["deploys-and-changes-data"]);
+    assert_eq!(rules[0].conflicts(writer, &[deployer, auditor]), [deployer]);
+    assert_eq!(rules[0].procedure.as_ref().unwrap().key, "exception");
+    assert_eq!(keys(&world.ctx.separation.of_role(&world.ctx.db, auditor).await.unwrap()), ["administers-and-audits", "books-and-their-audit"]);
+    assert_eq!(keys(&world.ctx.separation.of_role(&world.ctx.db, RoleId(Uuid::nil())).await.unwrap()), [""; 0]);
+
+    // Held together with a role whose own steps ask the same person, the exception could never be approved.
+    let other = DEMO.replace("b = [\"orders-db/writer\"]", "b = [\"orders-db/administrator\"]");
+    let faults = world.try_apply(&other).await.unwrap().plan.faults;
+    assert!(faults.len() == 1 && faults[0].sentence.starts_with("Nobody could complete step “Exception” of an exception for role orders-db/administrator: "));
+    let other = other.replace("b = [\"orders-db/administrator\"]\nprocedure = \"exception\"", "b = [\"orders-db/administrator\"]");
+    let applied = world.try_apply(&other).await.unwrap();
+    assert_eq!(applied.plan.faults, []);
+    assert_eq!(
+        applied.plan.lines(),
+        [
+            "~ separation deploys-and-changes-data v1 -> v2: with: orders-db/writer -> orders-db/administrator; exception: with approval by procedure exception v1 -> none: nobody holds both"
+        ]
+    );
+    assert_eq!(keys(&world.ctx.separation.of_role(&world.ctx.db, writer).await.unwrap()), [""; 0], "the old version names it no longer");
+    let old = world.ctx.separation.versions(&world.ctx.db, &[rules[0].id]).await.unwrap();
+    assert_eq!(old, rules, "and is still what it was");
+}
+
+/// The demo's catalog with the words that it does not use itself.
+fn with_every_word() -> String {
+    let text = DEMO
+        .replacen("name = \"Analysts, at once\"", "name = 'Analysts, \"at once\" \\ é'", 1)
+        .replacen(
+            "all = [\"department is Data\", \"employment_type",
+            "all = [{ attribute = \"department\", operator = \"in\", values = [\"Data, old\", \"Data\"] }, \"employment_type",
+            1,
+        )
+        .replacen("for = [\"department is Support\"]", "for = [\"reports to carlos.silva, nadia.haddad\", \"department is Support\"]", 1)
+        .replacen(
+            "name = \"Finance and security\"\ntime_limit",
+            "name = \"Finance and security\"\nwhen = { conditions = [\"manager exists\"], risk = [\"low\", \"elevated\"], longer_than = \"1h\" }\ntime_limit",
+            1,
+        )
+        .replacen(
+            "justification = { required = true, minimum = 30 }\ncomment",
+            "justification = { minimum = 30, pattern = '(?s).*[a-z]\\s.*', says = \"Say it in a sentence.\" }\nfuture_start = false\ncomment",
+            1,
+        )
+        .replacen(
+            "[[policy.field]]\nkey = \"until\"",
+            "[[policy.field]]\nkey = \"team\"\nlabel = \"For a team\"\ntype = \"yes_no\"\n[[policy.field]]\nkey = \"until\"",
+            1,
+        );
+    for word in ["at once\" \\ é", "Data, old", "carlos.silva", "conditions =", "(?s)", "yes_no", "future_start = false\ncomment"] {
+        assert!(text.contains(word), "{word}");
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_exported_reads_back_to_exactly_what_is_there() {
+    let world = World::empty().await;
+    for text in [DEMO.to_owned(), with_every_word()] {
+        world.apply(&text).await;
+        let exported = catalog_export::toml(&world.ctx.db, &world.ctx.directories).await.unwrap();
+        let again = world.try_apply(&exported).await.unwrap();
+        assert_eq!(again.plan.faults, [], "{exported}");
+        assert_eq!((again.plan.lines(), again.plan.writes, again.event), (vec![], vec![], None), "{exported}");
+        assert!(exported.contains("group = \"orders-db-readers\"\n") && exported.contains("owner = \"arjun.mehta\"\n"), "{exported}");
+        assert!(exported.contains("from = \"group:dba\"") && exported.contains("person:ines.okafor"), "{exported}");
+
+        // Somewhere else it makes the same catalog, and that exports the same text.
+        let other = World::empty().await;
+        other.apply(&exported).await;
+        assert_eq!(catalog_export::toml(&other.ctx.db, &other.ctx.directories).await.unwrap(), exported);
+    }
+    // While the directory does not answer, groups are called by their references; it still reads back.
+    let blind = catalog_export::toml(&world.ctx.db, &BTreeMap::new()).await.unwrap();
+    let readers = world.group("orders-db-readers").await;
+    assert!(blind.contains(&format!("group = \"{readers}\"\n")), "{blind}");
+    let again = world.try_apply(&blind).await.unwrap();
+    assert_eq!((again.plan.faults, again.plan.changes, again.event), (vec![], vec![], None), "{blind}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_no_file_describes_any_more_is_retired_and_comes_back_in_its_version() {
+    let world = World::empty().await;
+    let more = format!(
+        "{DEMO}\n[[policy]]\nkey = \"spare\"\nname = \"Spare\"\nprofile = \"everybody\"\nprocedure = \"manager\"\ndurations = {{ maximum = \"1h\" }}\n"
+    );
+    world.apply(&more).await;
+    let gone = world.try_apply(DEMO).await.unwrap();
+    assert_eq!(gone.plan.lines(), ["- policy spare v1: described no longer; what cites it stays as it is"]);
+    assert!(gone.event.is_some());
+    assert!(!catalog_export::toml(&world.ctx.db, &world.ctx.directories).await.unwrap().contains("spare"));
+    let back = world.try_apply(&more).await.unwrap();
+    assert_eq!(back.plan.lines(), ["+ policy spare v1: described again, as it was"]);
+    assert_eq!(world.try_apply(&more).await.unwrap().plan.changes, []);
+    assert_eq!(
+        world
+            .one::<i64>("select count(*) from countersign.access_policy_version v join countersign.access_policy p on p.id = v.policy_id where p.key = 'spare'")
+            .await,
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -197,7 +339,8 @@ async fn without_the_directory_nothing_is_compared_and_nothing_changes() {
     for directories in [directories, BTreeMap::new()] {
         let planned = plan::run(&world.ctx.db, &directories, DEMO).await;
         assert!(matches!(planned, Err(ServiceError::Unavailable(_))), "{planned:?}");
-        let applied = apply::run(&world.ctx.db, &directories, &world.ctx.clock, (DEMO, "x"), (Actor::System, Channel::Cli)).await;
+        let elsewhere = Ctx { directories: Arc::new(directories), ..world.ctx.clone() };
+        let applied = apply::run(&elsewhere, (DEMO, "x"), (Actor::System, Channel::Cli)).await;
         assert!(matches!(applied, Err(ServiceError::Unavailable(_))), "{applied:?}");
     }
     assert_eq!(rows(&world).await, before);

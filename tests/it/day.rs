@@ -194,7 +194,7 @@ async fn compare(world: &World, before: &BTreeMap<String, BTreeSet<String>>) {
     for (id, status, _) in &statuses {
         let kind = last_kind[id.to_string().as_str()];
         let told = match kind {
-            "request.submitted" | "request.step_opened" => "pending",
+            "request.submitted" | "request.step_opened" | "request.reminded" | "request.escalated" => "pending",
             "request.auto_approved" => "approved",
             "request.closed" => "withdrawn",
             other => other.strip_prefix("request.").unwrap(),

@@ -22,11 +22,11 @@ fn rows(text: &str) -> Vec<Row> {
     reader.records().map(|record| header.iter().map(String::from).zip(record.unwrap().iter().map(String::from)).collect()).collect()
 }
 
-fn taking(file: File) -> Taking {
+pub fn taking(file: File) -> Taking {
     Taking { file, mode: Mode::Raw, from: None, to: None, application: None, role: None, person: None }
 }
 
-async fn taken(world: &World, taking: Taking) -> String {
+pub async fn taken(world: &World, taking: Taking) -> String {
     let mut download = export_by_operator(&world.ctx, &taking).await.unwrap();
     let mut text = Vec::new();
     while let Some(piece) = download.next().await {

@@ -1,5 +1,6 @@
 //! Everything that needs a server, a database or a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+mod acting;
 mod admin_doctor;
 mod admin_log;
 mod admin_pages;

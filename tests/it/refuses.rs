@@ -120,8 +120,8 @@ fn request(id: Uuid, past: &Past, version: Uuid, decision: &str, status: &str, d
 fn request_of(id: Uuid, (role, person): (Uuid, Uuid), version: Uuid, decision: &str, status: &str, duration: &str) -> String {
     let step = if status == "pending" { "1, null" } else { "null, clock()" };
     format!(
-        "insert into request (id, requester_id, beneficiary_id, role_id, application_id, status, steps, decision, deciding_rule, policy_version_id, inputs, inputs_digest, trace, ask_digest, duration_s, channel, created_at, step_no, closed_at)
-         select '{id}', '{person}', '{person}', r.id, r.application_id, '{status}', 0, '{decision}', 'by hand', '{version}', '{{}}', '{DIGEST}', '[]', '{DIGEST}', {duration}, 'web', clock(), {step} from role r where r.id = '{role}';"
+        "insert into request (id, requester_id, beneficiary_id, role_id, application_id, status, steps, decision, deciding_rule, policy_version_id, inputs, inputs_digest, trace, ask_digest, duration_s, channel, created_at, distinct_people, step_no, closed_at)
+         select '{id}', '{person}', '{person}', r.id, r.application_id, '{status}', 0, '{decision}', 'by hand', '{version}', '{{}}', '{DIGEST}', '[]', '{DIGEST}', {duration}, 'web', clock(), true, {step} from role r where r.id = '{role}';"
     )
 }
 
@@ -192,6 +192,76 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add("an event of no kind", "insert into audit_event (kind, actor_kind, channel) values ('approved', 'system', 'web')".into(), "violates check constraint");
     add("setting the log's counter back", "alter table audit_event alter id restart with 1".into(), "must be owner");
     add("setting the log's sequence back", "select setval('audit_event_id_seq', 1)".into(), denied);
+
+    // What people do while a request is open.
+    let (requester, manager, colleague) = (past.requester, past.manager, past.colleague);
+    let away = |who: Uuid, stands_in: Uuid, until: &str| {
+        format!(
+            "insert into delegation (id, person_id, delegate_id, starts_at, ends_at, created_at) values (gen_random_uuid(), '{who}', '{stands_in}', clock(), {until}, clock());"
+        )
+    };
+    let told =
+        |kind: &str, who: Uuid| format!("insert into audit_event (kind, actor_kind, channel, person_id) values ('{kind}', 'system', 'system', '{who}');");
+    add(
+        "somebody who stands in for themselves",
+        away(manager, manager, "clock() + interval '1 day'") + &told("delegation.created", manager),
+        "violates check constraint",
+    );
+    add(
+        "a delegation that is over before it begins",
+        away(manager, colleague, "timestamptz '2020-01-01Z'") + &told("delegation.created", manager),
+        "violates check constraint",
+    );
+    add("a delegation that nobody is told of", away(manager, colleague, "clock() + interval '1 day'"), "no_change_without_event");
+    add(
+        "a delegation told of somebody else",
+        away(manager, colleague, "clock() + interval '1 day'") + &told("delegation.created", colleague),
+        "no_change_without_event",
+    );
+    add("another stand-in in an old delegation", format!("update delegation set delegate_id = '{colleague}'"), denied);
+    add("a longer delegation", "update delegation set ends_at = ends_at + interval '1 year'".into(), denied);
+    add("forgetting a delegation", "delete from delegation".into(), denied);
+    add("another question than was asked", "update request_question set question = 'Is that all right?'".into(), denied);
+    add("forgetting a question", "delete from request_question".into(), denied);
+    let seat = |who: Uuid, acting_as: &str| {
+        format!(
+            "insert into assignment (request_id, step_no, slot_no, person_id, assigned_at, open, acting_as) values ('{open}', 1, 1, '{who}', clock(), true, '{acting_as}');"
+        )
+    };
+    add("asking somebody else without saying so", seat(colleague, "escalation"), "no_change_without_event");
+    add("asking somebody as something that there is not", seat(colleague, "friend") + &event("request.escalated", open), "violates check constraint");
+    add(
+        "who is asked made a stand-in for somebody",
+        format!("update assignment set acting_as = 'delegate', acting_for = '{colleague}' where request_id = '{open}'"),
+        denied,
+    );
+    add(
+        "a limit put off without saying so",
+        format!("update request set step_due_at = step_due_at + interval '1 year' where id = '{open}'"),
+        "no_change_without_event",
+    );
+    add(
+        "a question without saying so",
+        format!(
+            "insert into request_question (id, request_id, step_no, asked_by, question, asked_at) values (gen_random_uuid(), '{open}', 1, '{manager}', 'Why?', clock())"
+        ),
+        "no_change_without_event",
+    );
+    add(
+        "an approval while a question waits",
+        format!(
+            "update request set status = 'needs_info' where id = '{open}'; {} {}",
+            event("request.question_asked", open),
+            approval(open, manager, 1, "null") + &event("approval.given", open)
+        ),
+        "approval_of_open_step",
+    );
+    add(
+        "the requester asked to approve, and approving",
+        seat(requester, "delegate") + &approval(open, requester, 1, "null") + &event("approval.given", open),
+        "approval_not_by_oneself",
+    );
+    add("words put into somebody's notices", "update notice set sentence = 'All is well.'".into(), denied);
 
     // Grants without what has to come before them.
     let forged = |what: Vec<String>| what.concat();
@@ -793,6 +863,8 @@ async fn without_its_guard_each_of_these_would_pass() {
             "access_policy_condition",
             "access_profile_rule",
             "approval_procedure_slot",
+            "delegation",
+            "request_question",
         ] {
             connection.execute(sqlx::AssertSqlSafe(format!("alter table countersign.{table} disable trigger user"))).await.unwrap();
         }

@@ -7,6 +7,8 @@ use countersign::domain::approval::Answer;
 use countersign::domain::event::{Actor, Channel};
 use countersign::domain::id::RequestId;
 use countersign::service::api_token::{self, NewToken};
+use countersign::service::delegate::{Away, delegate};
+use countersign::service::told;
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -46,11 +48,24 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /requests/{id}/withdraw",          [DOOR, 404, DONE, 404, 404, 404, 404]),
     ("POST /requests/{id}/approve",           [DOOR, 404, 422, DONE, 404, 422, 422]),
     ("POST /requests/{id}/deny",              [DOOR, 404, 422, DONE, 404, 422, 422]),
+    ("POST /requests/{id}/question",          [DOOR, 404, 422, DONE, 404, 422, 422]),
+    ("POST /requests/{id}/reassign",          [DOOR, 404, 422, 422, 404, 422, 422]),
+    ("POST /requests/{id}/answer",            [DOOR, 404, 409, 422, 404, 422, 422]),
+    ("POST /requests/{id}/nudge",             [DOOR, 404, DONE, 422, 404, 422, 422]),
+    ("POST /notices/seen",                    [DOOR, DONE, DONE, DONE, DONE, DONE, DONE]),
+    ("POST /notices/{id}/seen",               [DOOR, 404, DONE, 404, 404, 404, 404]),
+    ("GET /delegation",                       [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("POST /delegation",                      [DOOR, DONE, DONE, DONE, DONE, DONE, DONE]),
+    ("POST /delegation/{id}/end",             [DOOR, 404, DONE, 404, 404, 404, 404]),
     ("GET /access",                           [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /access/mine.csv",                  [DOOR, 200, 200, 200, 200, 200, 200]),
     ("POST /grants/{id}/return",              [DOOR, 404, DONE, 404, 422, 404, 422]),
     ("POST /grants/{id}/revoke",              [DOOR, 404, 422, 404, DONE, 404, DONE]),
     ("GET /queue",                            [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /queue/history",                    [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /queue/history.csv",                [DOOR, 200, 200, 200, 200, 200, 200]),
+    // What came of each is said of each: for most that there is no such request that they may answer.
+    ("POST /queue/decide",                    [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log",                              [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log/export/{file}",                [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /tokens",                           [DOOR, 200, 200, 200, 200, 200, 200]),
@@ -79,6 +94,17 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /api/v1/requests/{request}/approve",  [401, 404, 422, 200, 404, 422, 422]),
     ("POST /api/v1/requests/{request}/deny",     [401, 404, 422, 200, 404, 422, 422]),
     ("POST /api/v1/requests/{request}/withdraw", [401, 404, 200, 404, 404, 404, 404]),
+    ("POST /api/v1/requests/{request}/question", [401, 404, 422, 200, 404, 422, 422]),
+    ("POST /api/v1/requests/{request}/reassign", [401, 404, 422, 422, 404, 422, 422]),
+    ("POST /api/v1/requests/{request}/answer",   [401, 404, 409, 422, 404, 422, 422]),
+    ("POST /api/v1/requests/{request}/nudge",    [401, 404, 200, 422, 404, 422, 422]),
+    ("GET /api/v1/delegations",               [401, 200, 200, 200, 200, 200, 200]),
+    ("POST /api/v1/delegations",              [401, 201, 201, 201, 201, 201, 201]),
+    ("POST /api/v1/delegations/{delegation}/end", [401, 404, 204, 404, 404, 404, 404]),
+    ("GET /api/v1/notices",                   [401, 200, 200, 200, 200, 200, 200]),
+    ("POST /api/v1/notices/seen",             [401, 204, 204, 204, 204, 204, 204]),
+    ("POST /api/v1/notices/{notice}/seen",    [401, 404, 204, 404, 404, 404, 404]),
+    ("POST /api/v1/approvals/bulk",           [401, 200, 200, 200, 200, 200, 200]),
     ("GET /api/v1/grants",                    [401, 200, 200, 200, 200, 200, 200]),
     ("GET /api/v1/grants/{grant}",            [401, 404, 200, 404, 200, 200, 200]),
     ("POST /api/v1/grants/{grant}/return",    [401, 404, 200, 404, 422, 404, 422]),
@@ -145,6 +171,12 @@ struct Things {
     token: Uuid,
     policy: Uuid,
     target: Uuid,
+    /// Somebody stands in for the requester, later.
+    delegation: Uuid,
+    /// What the requester was told.
+    notice: Uuid,
+    /// Somebody who can stand in.
+    colleague: Uuid,
 }
 
 impl Things {
@@ -175,7 +207,32 @@ impl Street {
         let target = self.one("select t.id from target t join person p on p.id = t.person_id where p.user_name = $1", &requester).await;
         let policy = self.one("select id from access_policy where key = $1", "standard").await;
         let (role, other) = (world.role("warehouse", "analyst").await.0, world.role("support-console", "agent").await.0);
-        Things { role, other, pending, answer, approved, grant: world.grant(approved).await.0.0, session, token, policy, target, requester }
+        let ctx = &world.ctx;
+        let (by, colleague) = (world.by(&requester).await, world.person("ben.adler").await);
+        let day = |days| Some(ctx.clock.now() + chrono::Duration::days(days));
+        let later = Away { delegate: Some(colleague), from: day(100), until: day(101), reason: None };
+        let delegation = delegate(ctx, &by, &later).await.unwrap();
+        let mut tx = ctx.db.begin().await.unwrap();
+        countersign::store::notice::tell(&mut tx, &[by.person], "nudge", None, "Look.", ctx.clock.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        let notice = told::unseen(ctx, &by, 1).await.unwrap()[0].id;
+        let colleague = colleague.0;
+        Things {
+            delegation,
+            notice,
+            colleague,
+            role,
+            other,
+            pending,
+            answer,
+            approved,
+            grant: world.grant(approved).await.0.0,
+            session,
+            token,
+            policy,
+            target,
+            requester,
+        }
     }
 
     async fn one(&self, sql: &'static str, about: &str) -> Uuid {
@@ -203,6 +260,8 @@ fn place(path: &str, things: &Things) -> String {
         path if path.contains("/sessions/") => things.session,
         path if path.contains("/tokens/") => things.token,
         path if path.contains("/policies/") => things.policy,
+        path if path.contains("/delegation") => things.delegation,
+        path if path.contains("/notices/") => things.notice,
         _ => things.target,
     }
     .to_string();
@@ -231,9 +290,28 @@ fn body(route: &str, things: &Things) -> Sent {
             sent.push(("reason".into(), "Not now.".into()));
             Sent::Form(sent)
         }
+        "POST /requests/{id}/question" => form(&[("question", "Why now?"), ("step", "1")]),
+        "POST /requests/{id}/answer" => form(&[("answer", "It cannot wait.")]),
+        "POST /requests/{id}/reassign" => form(&[("to", "ben.adler"), ("reason", "Busy.")]),
+        "POST /api/v1/requests/{request}/question" => json_of(json!({"question": "Why now?"})),
+        "POST /api/v1/requests/{request}/answer" => json_of(json!({"answer": "It cannot wait."})),
+        "POST /api/v1/requests/{request}/reassign" => json_of(json!({"to": things.colleague, "reason": "Busy."})),
+        "POST /delegation" => form(&[("delegate", "ben.adler"), ("from", "2200-01-01"), ("until", "2200-01-02")]),
+        "POST /api/v1/delegations" => json_of(json!({"delegate": things.colleague, "starts_at": "2201-01-01T00:00:00Z", "ends_at": "2201-01-02T00:00:00Z"})),
+        "POST /queue/decide" => {
+            let answer = |name: &str| things.answer.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default();
+            form(&[("pick", &format!("{}.{}.{}", things.pending, answer("step"), answer("digest"))), ("verdict", "approve")])
+        }
+        "POST /api/v1/approvals/bulk" => json_of(json!({"decision": "deny", "comment": "Not now.", "requests": [{"id": things.pending}]})),
         "POST /grants/{id}/revoke" => form(&[("reason", "Not needed any more.")]),
         "POST /tokens" => form(&[("name", "mine"), ("scope", "catalog:read"), ("life", "86400")]),
-        route if route.starts_with("POST /api/") && !route.ends_with("/approve") && !route.contains("/tokens") => json_of(json!({"reason": "Not now."})),
+        route
+            if route.starts_with("POST /api/")
+                && !["/approve", "/nudge", "/seen", "/end"].iter().any(|end| route.ends_with(end))
+                && !route.contains("/tokens") =>
+        {
+            json_of(json!({"reason": "Not now."}))
+        }
         route if route.starts_with("POST /api/") => json_of(json!({})),
         route if route.starts_with("POST ") => form(&[]),
         _ => Sent::Nothing,
@@ -257,7 +335,7 @@ fn has_its_headers(route: &str, page: &Page) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_gets_what_the_table_says_and_nothing_else() {
-    let mut street = Street { town: Town::of(crowd(120, &["mara.voss"]), Reach::Demo, &[]).await, workers: 0 };
+    let mut street = Street { town: Town::of(crowd(240, &["mara.voss"]), Reach::Demo, &[]).await, workers: 0 };
     let mut tokens = BTreeMap::new();
     for name in NAMES.iter().filter(|name| !name.is_empty()) {
         tokens.insert(*name, street.token(name).await);
@@ -331,6 +409,8 @@ async fn no_act_is_done_by_a_get_or_for_another_site() {
             "select count(*) from access_grant where ended_at is null",
             "select count(*) from api_token where revoked_at is null",
             "select count(*) from session",
+            "select count(*) from delegation where ended_at is null",
+            "select count(*) from notice where seen_at is null",
         ] {
             counts.push(sqlx::query_scalar(sql).fetch_one(&street.town.world.root).await.unwrap());
         }

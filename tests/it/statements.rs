@@ -28,6 +28,7 @@ const ASSEMBLED: &[(&str, &str, &str)] = &[
     ("src/store/look_log.rs", "edge", "NEWER_EDGE or OLDER_EDGE of look_log_sql.rs"),
     ("src/store/look_log.rs", "statement", "NEWER or OLDER of look_log_sql.rs"),
     ("src/store/look_log.rs", "statement", "WHOLE_NEWER or WHOLE_OLDER of look_log_sql.rs"),
+    ("src/store/look_queue.rs", "statement", "either of two waiting!(...) right above"),
 ];
 /// Statements that Postgres does not prepare: every test runs them, by connecting, migrating, exporting, looking deep.
 const UTILITY: &[(&str, &str)] = &[

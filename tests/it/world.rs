@@ -153,6 +153,7 @@ impl World {
             provisioning: Arc::new(Provisioning::default()),
             access: Arc::new(Access { administrators_group: "countersign-admins".into(), auditors_group: "countersign-auditors".into() }),
             wake: Arc::new(Notify::new()),
+            changing: Default::default(),
             recent: Default::default(),
             paused: Arc::new(Mutex::new(BTreeMap::new())),
         };
@@ -198,7 +199,7 @@ impl World {
 
     /// Applies a catalog file that may have faults.
     pub async fn try_apply(&self, text: &str) -> Result<Applied, ServiceError> {
-        let applied = apply::run(&self.ctx.db, &self.ctx.directories, &self.ctx.clock, (text, "catalog.toml"), (Actor::System, Channel::Cli)).await?;
+        let applied = apply::run(&self.ctx, (text, "catalog.toml"), (Actor::System, Channel::Cli)).await?;
         if applied.plan.is_good() {
             // Who was a member before is on record from the beginning.
             sweep::sweep(&self.ctx, "main").await?;

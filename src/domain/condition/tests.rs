@@ -95,6 +95,31 @@ fn groups_are_known_by_reference_and_by_name_in_any_case() {
 }
 
 #[test]
+fn a_group_is_found_in_any_writing_among_many() {
+    let named = ["Entwürfe", "ENTWÜRFE", "\u{212a}eys", "keys", "plain", "Ünïcode", "g-5"];
+    let groups: Vec<(String, &str)> = named.iter().enumerate().map(|(n, name)| (format!("g-{n}"), *name)).collect();
+    let groups: Vec<(&str, &str)> = groups.iter().map(|(reference, name)| (reference.as_str(), *name)).collect();
+    let person = person(&[], &groups);
+    for wanted in ["entwürfe", "KEYS", "\u{212a}EYS", "PLAIN", "ünïCODE", "g-5", "G-5", "none", "", "g-2"] {
+        // Said a second time: each group by itself.
+        let expected: Vec<&str> = groups
+            .iter()
+            .filter(|(r, name)| !wanted.is_empty() && (*r == wanted || name.to_lowercase() == wanted.to_lowercase()))
+            .map(|(_, name)| *name)
+            .collect();
+        for values in [vec![wanted], vec![wanted, "plain", wanted]] {
+            let mut expected = expected.clone();
+            if values.len() > 1 && wanted != "PLAIN" {
+                let at = named.iter().position(|name| *name == "plain").unwrap();
+                let before = expected.iter().filter(|name| named.iter().position(|other| other == *name).unwrap() < at).count();
+                expected.insert(before, "plain");
+            }
+            assert_eq!(when("", Operator::MemberOf, &values).check(&person).seen, expected, "{values:?}");
+        }
+    }
+}
+
+#[test]
 fn who_reports_to_somebody_does_so_at_any_depth() {
     for (values, met) in [
         (&["mara.voss"][..], true),

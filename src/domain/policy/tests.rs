@@ -1,4 +1,4 @@
-//! What a policy finds wrong with an ask, and how it reads.
+//! What a policy finds wrong with an ask.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Writes a catalog as the file that reads back to it.
+//! Writes a catalog as a file that reads back.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

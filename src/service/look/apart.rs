@@ -1,4 +1,4 @@
-//! What separation rules say of an ask, with what is held.
+//! What separation rules say of an ask.
 
 use std::sync::Arc;
 

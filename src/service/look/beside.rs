@@ -1,4 +1,4 @@
-//! What a request's page shows beside its steps and its card.
+//! What stands beside the steps of a request.
 
 use std::collections::BTreeMap;
 

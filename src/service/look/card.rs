@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::approval::Deciding;
+use crate::domain::decide::TraceLine;
 use crate::domain::id::RoleId;
 use crate::domain::person::PersonSnapshot;
 use crate::domain::policy::AccessPolicy;
@@ -16,6 +17,7 @@ use crate::service::answer::still_right;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::service::fetch;
+use crate::store::error::StoreError;
 use crate::store::look_request::{self, Asked, CardRow, WholeRow};
 use crate::store::request::RequestRow;
 use crate::store::{catalog, person};
@@ -78,8 +80,14 @@ pub(super) async fn card(
         first_look: mine.is_some_and(|a| a.first_viewed_at.is_none()),
         why_you: mine.map(|a| why_asked(a, first_name)).unwrap_or_default(),
         others: others(row, deciding, by.person),
+        given: deciding
+            .steps
+            .get(deciding.step_no.saturating_sub(1))
+            .and_then(|slots| slots.get(slot))
+            .map(|slot| (slot.approved_by.len(), slot.approvals as usize))
+            .unwrap_or_default(),
         due: row.step_due_at,
-        facts: facts_of(row, &facts, person, peers),
+        facts: facts_of(row, &facts, person, peers, now)?,
         changed: match &today {
             Some(today) => changes(ctx, &then, today).await?,
             None => vec![],
@@ -111,14 +119,38 @@ fn shorter(policy: &AccessPolicy, deciding: &Deciding) -> Vec<i64> {
     choices
 }
 
-fn facts_of(row: &WholeRow, facts: &CardRow, person: &PersonSnapshot, peers: Option<(i64, i64)>) -> Vec<Fact> {
+/// The attributes that the rules looked at and found as they want them, but those that the card shows anyway.
+fn matching(row: &WholeRow, person: &PersonSnapshot) -> Result<Vec<Fact>, ServiceError> {
+    let trace: Vec<TraceLine> = serde_json::from_str(&row.trace).map_err(StoreError::from)?;
+    let mut facts: Vec<Fact> = Vec::new();
+    for line in trace.iter().filter(|line| line.passed) {
+        let Some(attribute) = line.attribute.as_deref().filter(|name| !matches!(*name, "active" | "title" | "department" | "employment_type")) else {
+            continue;
+        };
+        let label = super::steps::capital(&attribute.replace('_', " "));
+        // Of groups only those that a rule looked at: somebody may be in hundreds.
+        let values: Vec<&str> = match attribute {
+            "groups" => line.seen.iter().map(String::as_str).collect(),
+            "manager" => continue,
+            other => person.values(other).into_iter().collect(),
+        };
+        if values.is_empty() || facts.iter().any(|fact| fact.label == label && fact.value == values.join(", ")) {
+            continue;
+        }
+        let (source, at) = if attribute == "groups" { (&line.source, line.fetched_at) } else { (&person.directory, person.fetched_at) };
+        facts.push(Fact { label, value: values.join(", "), source: Some(format!("directory {source}, as a rule asks")), at: Some(at) });
+    }
+    Ok(facts)
+}
+
+fn facts_of(row: &WholeRow, facts: &CardRow, person: &PersonSnapshot, peers: Option<(i64, i64)>, now: DateTime<Utc>) -> Result<Vec<Fact>, ServiceError> {
     let seen = |label: &str, value: String| Fact {
         label: label.to_owned(),
         value,
         source: Some(format!("directory {}", person.directory)),
         at: Some(person.fetched_at),
     };
-    let ours = |label: &str, value: String| Fact { label: label.to_owned(), value, source: None, at: None };
+    let ours = |label: &str, value: String| Fact { label: label.to_owned(), value, source: Some("Countersign’s grants".into()), at: Some(now) };
     let mut all = Vec::new();
     for (attribute, label) in [("title", "Title"), ("department", "Department"), ("employment_type", "Employment")] {
         let values = person.values(attribute);
@@ -126,6 +158,7 @@ fn facts_of(row: &WholeRow, facts: &CardRow, person: &PersonSnapshot, peers: Opt
             all.push(seen(label, values.join(", ")));
         }
     }
+    all.extend(matching(row, person)?);
     if !person.active {
         all.push(seen("Account", "not active".into()));
     }
@@ -136,7 +169,7 @@ fn facts_of(row: &WholeRow, facts: &CardRow, person: &PersonSnapshot, peers: Opt
     all.push(ours("Holds now", holds(facts)));
     let members = if facts.members == 1 { "1 person holds it".into() } else { format!("{} people hold it", facts.members) };
     all.push(ours("Role", format!("{} risk, {members}", super::steps::capital(&row.risk))));
-    all
+    Ok(all)
 }
 
 fn before(facts: &CardRow) -> String {

@@ -1,4 +1,4 @@
-//! Why can't I: what is not met, and what would help.
+//! What is not met, and what would help.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

@@ -10,6 +10,7 @@ pub mod directory;
 pub mod find;
 pub mod follow;
 pub mod help;
+pub mod history;
 pub mod home;
 pub mod log;
 pub mod measures;

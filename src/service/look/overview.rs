@@ -5,6 +5,7 @@ use chrono::{DateTime, Duration, Utc};
 use crate::service::ctx::{By, Ctx};
 use crate::service::doctor::{self as checks, State};
 use crate::service::error::ServiceError;
+use crate::store::finding::{self, Totals};
 use crate::store::look_overview::Numbers;
 use crate::store::{doctor, look_directory, look_overview, look_provisioning};
 
@@ -78,7 +79,7 @@ pub async fn overview(ctx: &Ctx, by: &By) -> Result<Overview, ServiceError> {
         return Err(ServiceError::Missing);
     }
     let now = ctx.clock.now();
-    let (owed, failing, drifts, timetable, workers, server, numbers) = tokio::try_join!(
+    let (owed, failing, drifts, timetable, workers, server, numbers, rules) = tokio::try_join!(
         look_provisioning::owed(&ctx.db, now, now - LATE),
         look_provisioning::failing(&ctx.db, 5),
         look_directory::open_drifts(&ctx.db),
@@ -86,6 +87,7 @@ pub async fn overview(ctx: &Ctx, by: &By) -> Result<Overview, ServiceError> {
         doctor::workers(&ctx.db),
         doctor::server(&ctx.db),
         look_overview::numbers(&ctx.db, now - Duration::days(1), now + Duration::days(1)),
+        finding::totals(&ctx.db),
     )?;
     let guards = checks::guards_hold(ctx, &server.role).await?;
     let mut attention = Vec::new();
@@ -159,6 +161,10 @@ pub async fn overview(ctx: &Ctx, by: &By) -> Result<Overview, ServiceError> {
         at: owed.oldest_removal,
         href: Some("/admin/provisioning".into()),
     });
+    for (tone, sentence, next, since, href) in of_rules(&rules) {
+        needs(tone, sentence, next, since, &href);
+    }
+    parts.push(rules_part(&rules));
     parts.push(Part {
         name: "Worker".into(),
         state: if alive == 0 { "failing" } else { "ok" },
@@ -200,6 +206,47 @@ pub async fn overview(ctx: &Ctx, by: &By) -> Result<Overview, ServiceError> {
     });
     attention.sort_by_key(|a| a.tone != "bad");
     Ok(Overview { attention, parts, numbers: figures(&numbers, now) })
+}
+
+/// What about the rules needs somebody: tone, sentence, what to do, since when, where to look.
+fn of_rules(rules: &Totals) -> Vec<(&'static str, String, &'static str, Option<DateTime<Utc>>, String)> {
+    let mut needs = Vec::new();
+    if let Some(policy) = rules.dead_example {
+        let these = |count: i64, one: &str, many: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {many}") };
+        let sentence = format!(
+            "{} of {}: people may ask, and nobody could approve.",
+            these(rules.dead_roles, "role", "roles"),
+            these(rules.dead_policies, "policy", "policies")
+        );
+        needs.push((
+            "warn",
+            sentence,
+            "The policy’s health says which step, and for whom. Name somebody who stands in.",
+            rules.checked_at,
+            format!("/admin/policies/{policy}#health"),
+        ));
+    }
+    if let Some(role) = rules.apart_example {
+        let sentence = match rules.apart {
+            1 => "Somebody holds two roles that a separation rule keeps apart.".to_owned(),
+            n => format!("{n} times somebody holds two roles that a separation rule keeps apart."),
+        };
+        needs.push(("bad", sentence, "See who on the role’s page, and revoke one of the two.", rules.apart_since, format!("/roles/{role}#apart")));
+    }
+    needs
+}
+
+fn rules_part(rules: &Totals) -> Part {
+    let (state, sentence) = match (&rules.last_error, rules.checked_at) {
+        (Some(error), _) => ("failing", format!("Who could approve could not be looked at: {error}")),
+        (None, None) => ("unknown", "Not looked at yet.".into()),
+        (None, Some(_)) if rules.dead_policies > 0 => ("slow", format!("{} roles have requests that nobody could approve.", rules.dead_roles)),
+        (None, Some(_)) if rules.single_policies > 0 => {
+            ("ok", format!("Whoever may ask can be approved; {} policies have a step that hangs on a single person.", rules.single_policies))
+        }
+        (None, Some(_)) => ("ok", "Whoever may ask can be approved.".into()),
+    };
+    Part { name: "Rules".into(), state, sentence, at: rules.checked_at, href: Some("/admin/policies".into()) }
 }
 
 fn figures(numbers: &Numbers, now: DateTime<Utc>) -> Vec<Number> {

@@ -7,7 +7,7 @@ use crate::domain::condition::{Condition, Operator};
 use crate::domain::policy::{AccessPolicy, Effect, Rule};
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
-use crate::store::look_policy;
+use crate::store::{finding, look_policy};
 
 use super::shared::{Cursor, Listing, PlannedStep, PolicyName, RoleName};
 use super::{steps, why};
@@ -76,6 +76,28 @@ pub struct Policy {
     pub notes: Vec<String>,
     /// All versions, newest first.
     pub versions: Vec<VersionRow>,
+    /// Whether its steps can be taken; none for a version that is not in force.
+    pub health: Option<Health>,
+}
+
+/// Whether the steps of a policy can be taken by somebody.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// When that was last looked at for everybody.
+    pub checked_at: Option<DateTime<Utc>>,
+    /// What was found, dead ends first.
+    pub findings: Vec<HealthRow>,
+}
+
+/// A step that some people's requests cannot take, or hardly.
+#[derive(Clone, Debug)]
+pub struct HealthRow {
+    /// `bad` where a request is refused because of it, else `warn`.
+    pub tone: &'static str,
+    /// What is wrong, for whom.
+    pub sentence: String,
+    /// The roles it is so for (`Orders DB Read-only and 3 more`).
+    pub roles: String,
 }
 
 /// A rule of an access profile.
@@ -136,7 +158,9 @@ pub async fn policy(ctx: &Ctx, by: &By, id: Uuid, version: Option<i32>) -> Resul
     let body = ctx.policies.version(&ctx.db, shown.id.into()).await?;
     let roles = look_policy::roles(&ctx.db, id).await?;
     let limits = &body.durations;
+    let health = if shown.id == newest.id { Some(health(ctx, shown.id).await?) } else { None };
     Ok(Policy {
+        health,
         policy: PolicyName { id, name: body.name.clone(), version: body.version },
         in_force: shown.id == newest.id,
         applied_at: shown.created_at,
@@ -156,6 +180,20 @@ pub async fn policy(ctx: &Ctx, by: &By, id: Uuid, version: Option<i32>) -> Resul
         notes: notes(&body),
         versions: versions.into_iter().map(|row| VersionRow { version: row.version, applied_at: row.created_at, applied_by: who(row.applied_by) }).collect(),
     })
+}
+
+async fn health(ctx: &Ctx, version: Uuid) -> Result<Health, ServiceError> {
+    let (checked_at, found) = tokio::try_join!(finding::checked_at(&ctx.db), finding::of_policy(&ctx.db, version))?;
+    let rows = found.into_iter().map(|row| {
+        let more = row.roles - row.some.len() as i64;
+        let some = row.some.join(", ");
+        HealthRow {
+            tone: if row.kind == "single_person" { "warn" } else { "bad" },
+            sentence: row.sentence,
+            roles: if more > 0 { format!("{some} and {more} more") } else { some },
+        }
+    });
+    Ok(Health { checked_at, findings: rows.collect() })
 }
 
 /// A policy applied at the command line has no name beside it.

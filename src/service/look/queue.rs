@@ -1,31 +1,53 @@
 //! What the Queue shows.
 
-use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
-use crate::store::look_queue::{self, WaitingFilter};
+use crate::store::look_queue::{self, From, WaitingFilter, WaitingRole, WaitingRow};
 
 use super::catalog::words;
 use super::shared::{Choice, Cursor, Listing, RoleName};
 use super::{request, seen};
 
-/// What the queue is narrowed to.
-#[derive(Clone, Debug, Default)]
+/// What counts as due soon.
+const SOON: TimeDelta = TimeDelta::hours(24);
+
+/// What the queue is narrowed to, and how it is ordered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueFilter {
     /// Words, as typed.
     pub q: String,
     /// An application's id, or nothing for all.
     pub application: String,
+    /// A role's id, or nothing for all.
+    pub role: String,
     /// A risk word, or nothing for all.
     pub risk: String,
+    /// Only emergencies.
+    pub emergency: bool,
+    /// Only what is due within a day.
+    pub soon: bool,
+    /// Only where the viewer stands in for somebody who is away.
+    pub standing_in: bool,
+    /// What is due first comes first, instead of what waits longest.
+    pub by_due: bool,
+    /// Many to a page, to answer them together.
+    pub many: bool,
 }
 
 impl QueueFilter {
     /// Whether anything is narrowed.
     pub fn any(&self) -> bool {
-        !(self.q.is_empty() && self.application.is_empty() && self.risk.is_empty())
+        !(self.q.is_empty() && self.application.is_empty() && self.role.is_empty() && self.risk.is_empty()) || self.emergency || self.soon || self.standing_in
+    }
+
+    /// How many rows a page has.
+    pub fn page(&self) -> usize {
+        if self.many { MANY } else { PAGE }
     }
 }
 
@@ -36,6 +58,8 @@ pub struct Queue {
     pub filter: QueueFilter,
     /// The applications to choose from.
     pub applications: Vec<Choice>,
+    /// The roles to choose from, of the chosen application if one is.
+    pub roles: Vec<Choice>,
     /// How many wait in all, narrowed or not.
     pub total: i64,
     /// The requests, longest waiting first.
@@ -83,31 +107,73 @@ pub struct QueueRow {
     pub approve_needs_comment: bool,
     /// Whether denying needs a reason.
     pub deny_needs_reason: bool,
+    /// The policy that governs, with its version (`Standard access version 3`).
+    pub policy: String,
+    /// The same for all rows that can be answered together: one role, one policy version.
+    pub group: String,
+    /// How many rows of this page are of that group, this one included.
+    pub alike: usize,
+    /// Whether it was asked for as an emergency.
+    pub emergency: bool,
 }
 
 /// Requests of a page.
 const PAGE: usize = 25;
+/// Requests of a page that shows many.
+const MANY: usize = 200;
 
 /// What waits for `by`, narrowed, after a cursor. `total` is how many wait in all.
 ///
 /// # Errors
 /// [`ServiceError::Missing`] for a cursor that is none; when the database fails.
 pub async fn queue(ctx: &Ctx, by: &By, filter: QueueFilter, total: i64, after: Option<&Cursor>) -> Result<Queue, ServiceError> {
+    let id = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap_or(Uuid::nil()));
     let narrowed = WaitingFilter {
         words: words(&filter.q),
-        application: (!filter.application.is_empty()).then(|| filter.application.parse().unwrap_or(Uuid::nil())),
+        application: id(&filter.application),
+        role: id(&filter.role),
         risk: Some(filter.risk.clone()).filter(|risk| !risk.is_empty()),
+        emergency: filter.emergency,
+        due_before: filter.soon.then(|| ctx.clock.now() + SOON),
+        standing_in: filter.standing_in,
     };
-    let after = after.map(Cursor::id).transpose()?;
-    let (rows, applications) = tokio::try_join!(look_queue::waiting(&ctx.db, by.person.0, &narrowed, after, PAGE as i64 + 1), async {
-        // Nothing to choose from when everything is on one page.
-        if total > 1 { look_queue::applications(&ctx.db, by.person.0).await } else { Ok(vec![]) }
+    let from = match (filter.by_due, after) {
+        (false, after) => From::Oldest(after.map(Cursor::id).transpose()?),
+        (true, after) => From::Due(after.map(due_of).transpose()?),
+    };
+    let size = filter.page();
+    let (mut found, roles) = tokio::try_join!(look_queue::waiting(&ctx.db, by.person.0, &narrowed, from, size as i64 + 1), async {
+        // Nothing to choose from when there is one request.
+        if total > 1 { look_queue::roles(&ctx.db, by.person.0).await } else { Ok(vec![]) }
     })?;
-    let departments: Vec<String> = rows.iter().filter_map(|row| row.department.clone()).collect();
+    let more = found.len() > size;
+    found.truncate(size);
+    let next = found.last().filter(|_| more).map(|last| if filter.by_due { due_cursor(last) } else { Cursor::after(last.request_id) });
+    let departments: Vec<String> = found.iter().filter_map(|row| row.department.clone()).collect();
     let peers = seen::peers(ctx, &departments).await?;
-    let rows = rows.into_iter().map(|row| QueueRow {
+    let mut groups: HashMap<String, usize> = HashMap::new();
+    for row in &found {
+        *groups.entry(group(row)).or_default() += 1;
+    }
+    let rows = found.into_iter().map(|row| {
+        let held = row.department.as_ref().and_then(|d| peers.get(d)).and_then(|peers| peers.of(row.role_id));
+        let alike = groups.get(&group(&row)).copied().unwrap_or_default();
+        row_of(row, held, alike)
+    });
+    Ok(Queue { applications: applications(&roles), roles: roles_of(&roles, &filter.application), filter, total, rows: Listing { rows: rows.collect(), next } })
+}
+
+fn row_of(row: WaitingRow, peers: Option<(i64, i64)>, alike: usize) -> QueueRow {
+    QueueRow {
+        group: group(&row),
+        alike,
+        policy: match (&row.policy, row.policy_version) {
+            (Some(name), Some(version)) => format!("{name} version {version}"),
+            _ => String::new(),
+        },
+        emergency: row.emergency,
         request: row.request_id,
-        peers: row.department.as_ref().and_then(|d| peers.get(d)).and_then(|peers| peers.of(row.role_id)),
+        peers,
         role: RoleName { id: row.role_id, application: row.application, role: row.role, risk: row.risk },
         beneficiary: row.beneficiary,
         department: row.department,
@@ -125,11 +191,37 @@ pub async fn queue(ctx: &Ctx, by: &By, filter: QueueFilter, total: i64, after: O
         digest: row.ask_digest,
         approve_needs_comment: false,
         deny_needs_reason: row.comment_to_deny,
-    });
-    Ok(Queue {
-        filter,
-        applications: applications.into_iter().map(|(id, name)| Choice { value: id.to_string(), label: name }).collect(),
-        total,
-        rows: Listing::cut(rows.collect(), PAGE, |row| row.request),
-    })
+    }
+}
+
+/// The same word for all that can be answered together.
+fn group(row: &WaitingRow) -> String {
+    format!("{}.{}", row.role_id.simple(), row.policy_version_id.unwrap_or_default().simple())
+}
+
+fn applications(roles: &[WaitingRole]) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = roles.iter().map(|role| Choice { value: role.application_id.to_string(), label: role.application.clone() }).collect();
+    choices.dedup_by(|a, b| a.value == b.value);
+    choices
+}
+
+fn roles_of(roles: &[WaitingRole], application: &str) -> Vec<Choice> {
+    let chosen = roles.iter().filter(|role| application.is_empty() || role.application_id.to_string() == application);
+    let label = |role: &WaitingRole| if application.is_empty() { format!("{} {}", role.application, role.role) } else { role.role.clone() };
+    chosen.map(|role| Choice { value: role.role_id.to_string(), label: label(role) }).collect()
+}
+
+/// The cursor of a list that is ordered by what is due first: time (or `-`) and request.
+fn due_cursor(row: &WaitingRow) -> Cursor {
+    let due = row.step_due_at.map_or_else(|| "-".to_owned(), |due| due.to_rfc3339_opts(SecondsFormat::Micros, true));
+    Cursor(format!("{due}_{}", row.request_id.simple()))
+}
+
+fn due_of(cursor: &Cursor) -> Result<(Option<DateTime<Utc>>, Uuid), ServiceError> {
+    let (due, id) = cursor.0.split_once('_').ok_or(ServiceError::Missing)?;
+    let due = match due {
+        "-" => None,
+        text => Some(DateTime::parse_from_rfc3339(text).map_err(|_| ServiceError::Missing)?.to_utc()),
+    };
+    Ok((due, Uuid::parse_str(id).map_err(|_| ServiceError::Missing)?))
 }

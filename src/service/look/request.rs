@@ -215,6 +215,8 @@ pub struct Card {
     pub why_you: String,
     /// Who else can answer.
     pub others: Vec<String>,
+    /// How many approvals the viewer's slot has, of how many.
+    pub given: (usize, usize),
     /// When the policy moves on.
     pub due: Option<DateTime<Utc>>,
     /// Facts, each with where it was seen.

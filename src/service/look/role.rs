@@ -9,7 +9,7 @@ use crate::domain::id::{GrantId, PersonId, RoleId};
 use crate::domain::policy::{AccessPolicy, Effect};
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
-use crate::store::look_role;
+use crate::store::{finding, look_role};
 
 use super::help::Help;
 use super::shared::{Cursor, Listing, PlannedStep, PolicyName, RoleName, Standing};
@@ -45,8 +45,27 @@ pub struct Role {
     pub holders: i64,
     /// The members and why each is there; `None` for a viewer who may not see them.
     pub members: Option<Listing<MemberRow>>,
+    /// Who holds it together with a role that a separation rule keeps apart from it; empty for a viewer who may not see members.
+    pub apart: Vec<ApartRow>,
     /// What could not be said, and why.
     pub notice: Option<String>,
+}
+
+/// Somebody who holds two roles that a separation rule keeps apart.
+#[derive(Clone, Debug)]
+pub struct ApartRow {
+    /// Who.
+    pub person: String,
+    /// The other role's id.
+    pub other: Uuid,
+    /// Its application and name.
+    pub other_name: String,
+    /// The rule's name.
+    pub rule: String,
+    /// Whether that was approved as an exception.
+    pub excepted: bool,
+    /// When it was found.
+    pub found_at: DateTime<Utc>,
 }
 
 /// A policy of a role, in words.
@@ -123,6 +142,7 @@ pub async fn role(ctx: &Ctx, by: &By, id: RoleId, members: Option<&Cursor>) -> R
     } else {
         None
     };
+    let apart = if members.is_some() { finding::of_role(&ctx.db, id.0).await? } else { vec![] };
     let policies = stood.policies.iter().zip(policy_ids).map(|(policy, policy_id)| RolePolicy {
         policy: PolicyName { id: policy_id, name: policy.name.clone(), version: policy.version },
         governs_viewer: stood.governing.as_ref().is_some_and(|governing| governing.id == policy.id),
@@ -151,6 +171,7 @@ pub async fn role(ctx: &Ctx, by: &By, id: RoleId, members: Option<&Cursor>) -> R
         trace: stood.decision.as_deref().map(trace::rules).unwrap_or_default(),
         holders: about.holders,
         members,
+        apart: apart.into_iter().map(apart_row).collect(),
         notice,
     })
 }
@@ -161,6 +182,10 @@ pub fn target(group: Option<&str>, directory: Option<&str>) -> String {
         (Some(group), Some(directory)) => format!("group {group} in directory {directory}"),
         _ => "nothing yet".into(),
     }
+}
+
+fn apart_row(row: finding::RoleFinding) -> ApartRow {
+    ApartRow { person: row.person, other: row.other_role, other_name: row.other, rule: row.rule, excepted: row.excepted, found_at: row.found_at }
 }
 
 fn member_page(rows: Vec<look_role::MemberRow>, by: &By, owns: bool) -> Listing<MemberRow> {

@@ -1,4 +1,4 @@
-//! Holds the rules against tests, with people as they are now.
+//! Holds the rules against tests.
 
 use std::collections::BTreeMap;
 

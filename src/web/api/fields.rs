@@ -152,6 +152,45 @@ impl Fields {
         read
     }
 
+    /// Each object of a list of 1 to `most`, as `read` reads it; its faults are named `field[N].name`.
+    pub fn each<T>(&mut self, field: &str, most: usize, read: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let Value::Array(list) = self.take(field)? else {
+            self.fault(field, "Must be a list.");
+            return None;
+        };
+        if list.is_empty() || list.len() > most {
+            self.fault(field, format!("Must be a list of 1 to {most}; this one has {}.", list.len()));
+            return None;
+        }
+        let mut all = Vec::with_capacity(list.len());
+        for (n, one) in list.into_iter().enumerate() {
+            let Value::Object(values) = one else {
+                self.fault(field, format!("Number {} must be an object.", n + 1));
+                return None;
+            };
+            let mut one = Self::of_body(values);
+            let made = read(&mut one);
+            let unknown: Vec<String> = one.values.keys().cloned().collect();
+            for name in &unknown {
+                one.fault(name, "There is no such field here.");
+            }
+            if made.is_none() && one.faults.is_empty() {
+                one.fault("id", "Must be given.");
+            }
+            let faults = one.faults.into_iter().map(|fault| FieldFault { field: format!("{field}[{n}].{}", fault.field), sentence: fault.sentence });
+            self.faults.extend(faults);
+            all.extend(made);
+        }
+        Some(all)
+    }
+
+    /// Says that a field must be there, unless something else is wrong with it.
+    pub fn missing(&mut self, field: &str) {
+        if !self.faults.iter().any(|fault| fault.field == field) {
+            self.fault(field, "Must be given.");
+        }
+    }
+
     /// How many rows a page is to have: `limit`, 50 unless told, at most [`MOST`].
     pub fn limit(&mut self) -> i64 {
         self.number("limit", 1, MOST).unwrap_or(50)

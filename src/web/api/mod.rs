@@ -1,5 +1,6 @@
 //! JSON under /api/v1.
 pub mod acting;
+pub mod approvals;
 pub mod asking;
 pub mod beside;
 pub mod body;

@@ -6,7 +6,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::web::api::{
-    acting, beside, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens,
+    acting, approvals, beside, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens,
 };
 use crate::web::state::App;
 
@@ -34,6 +34,7 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/notices", get(notices::list))
         .route("/api/v1/notices/seen", post(notices::all))
         .route("/api/v1/notices/{notice}/seen", post(notices::one))
+        .route("/api/v1/approvals/bulk", post(approvals::bulk))
         .route("/api/v1/grants", get(grants::list))
         .route("/api/v1/grants/{grant}", get(grants::get))
         .route("/api/v1/grants/{grant}/return", post(grants::give_back))

@@ -1,4 +1,4 @@
-//! Delegation: who stands in for me, and for whom I do.
+//! Who stands in for me, and I for whom.
 
 use askama::Template;
 use axum::extract::State;

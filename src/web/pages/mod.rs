@@ -6,6 +6,7 @@ pub mod delegation;
 pub mod directory;
 pub mod docs;
 pub mod error;
+pub mod history;
 pub mod home;
 pub mod log;
 pub mod overview;

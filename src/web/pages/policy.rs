@@ -44,7 +44,7 @@ pub async fn get(State(app): State<App>, Auditor(viewer): Auditor, Id(id): Id, A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::look::policy::{ProfileRule, VersionRow};
+    use crate::service::look::policy::{Health, HealthRow, ProfileRule, VersionRow};
     use crate::web::proof::{self, *};
 
     fn sample(says: Says) -> PolicyPage {
@@ -78,6 +78,21 @@ mod tests {
                 steps: steps(says),
                 notes: vec![says.of("A justification of at least 20 characters is required."), says.of("A ticket may be given.")],
                 versions: vec![version(3, 9000), version(2, 90000), version(1, 190000)],
+                health: Some(Health {
+                    checked_at: Some(ago(300)),
+                    findings: vec![
+                        HealthRow {
+                            tone: "bad",
+                            sentence: says.of("Ines Okafor may ask for 4 hours, and nobody could take step “Manager”: it asks the manager."),
+                            roles: says.of("Orders DB read-only, Payments support, Warehouse analyst and 2 more"),
+                        },
+                        HealthRow {
+                            tone: "warn",
+                            sentence: says.of("24 people may ask, Bo Lind among them (for 4 hours), and a single person could take step “Owner”: it asks the role owner, and nobody stands in."),
+                            roles: says.of("Orders DB read-only"),
+                        },
+                    ],
+                }),
             },
         }
     }
@@ -89,6 +104,20 @@ mod tests {
         assert_eq!(page.all("tbody tr").len(), 3);
         assert_eq!(page.all(&format!("a[href='/admin/policies/{}?version=2']", id(90))).len(), 1);
         assert!(page.all(&format!("a[href='/admin/policies/{}?version=3']", id(90))).is_empty());
+    }
+
+    #[test]
+    fn the_health_of_a_policy_says_what_is_wrong_and_when_it_was_looked_at() {
+        let mut sample = sample(Says::Plain);
+        let page = Rendered::of("policy", &sample);
+        assert_eq!((page.all("#health li").len(), page.all("#health li.bad").len()), (2, 1));
+        assert!(page.text("#health").contains("nobody could take step") && page.text("#health").contains("2 more"));
+        sample.policy.health = Some(Health { checked_at: Some(ago(5)), findings: vec![] });
+        assert!(Rendered::of("policy-healthy", &sample).text("#health").contains("Every step can be taken"));
+        sample.policy.health = Some(Health { checked_at: None, findings: vec![] });
+        assert!(Rendered::of("policy-unchecked", &sample).text("#health").contains("Not looked at yet"));
+        sample.policy.health = None;
+        assert!(Rendered::of("policy-replaced", &sample).all("#health").is_empty());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Queue: what waits for the viewer's answer.
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Query, State};
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::domain::catalog::Risk;
 use crate::domain::event::Channel;
@@ -24,28 +26,108 @@ pub struct QueuePage {
     pub frame: Frame,
     /// What it shows.
     pub queue: Queue,
+    /// The cursor it begins at, or nothing.
+    pub after: String,
 }
 
-/// What the queue is narrowed to, and where the page begins.
-#[derive(Debug, Default, Deserialize)]
+/// What the queue is narrowed to, and where the page begins, as the address says it.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Search {
     q: String,
     application: String,
+    role: String,
     risk: String,
+    emergency: String,
+    soon: String,
+    standing_in: String,
+    sort: String,
+    many: String,
     after: Option<String>,
+}
+
+impl Search {
+    fn filter(&self) -> QueueFilter {
+        let ticked = |text: &str| text == "yes";
+        QueueFilter {
+            q: line(&self.q),
+            application: line(&self.application),
+            role: line(&self.role),
+            risk: Risk::parse(&self.risk).map(|risk| risk.word().to_owned()).unwrap_or_default(),
+            emergency: ticked(&self.emergency),
+            soon: ticked(&self.soon),
+            standing_in: ticked(&self.standing_in),
+            by_due: self.sort == "due",
+            many: ticked(&self.many),
+        }
+    }
+}
+
+/// A filter as the query of an address, percent-encoded, beginning at `after`; empty when nothing is narrowed.
+fn query(filter: &QueueFilter, after: &str) -> String {
+    let yes = |ticked: bool| if ticked { "yes" } else { "" };
+    let pairs = [
+        ("q", filter.q.as_str()),
+        ("application", &filter.application),
+        ("role", &filter.role),
+        ("risk", &filter.risk),
+        ("emergency", yes(filter.emergency)),
+        ("soon", yes(filter.soon)),
+        ("standing_in", yes(filter.standing_in)),
+        ("sort", if filter.by_due { "due" } else { "" }),
+        ("many", yes(filter.many)),
+        ("after", after),
+    ];
+    let pairs: Vec<String> = pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!("{key}={}", value.query())).collect();
+    pairs.join("&")
+}
+
+/// The address of the queue as a form of ours says where it was: `queue`, or `queue?` and its filter. Nothing else leads anywhere.
+pub fn back(text: &str) -> Option<String> {
+    if text == "queue" {
+        return Some("/queue".into());
+    }
+    text.strip_prefix("queue?")?;
+    let uri: Uri = format!("/{text}").parse().ok()?;
+    let Query(search) = Query::<Search>::try_from_uri(&uri).ok()?;
+    let query = query(&search.filter(), search.after.as_deref().map(line).unwrap_or_default().as_str());
+    Some(format!("/queue?{query}").trim_end_matches('?').to_owned())
+}
+
+impl QueuePage {
+    /// The address of the queue as it is narrowed now, beginning at `after`.
+    pub fn at(&self, after: &str) -> String {
+        format!("/queue?{}", query(&self.queue.filter, after)).trim_end_matches('?').to_owned()
+    }
+
+    /// Where an answer leads back to: here.
+    pub fn here(&self) -> String {
+        self.at(&self.after)[1..].to_owned()
+    }
+
+    /// The address of all requests that can be answered together with this one.
+    pub fn alike(&self, role: &Uuid) -> String {
+        let filter = QueueFilter { role: role.to_string(), many: true, ..QueueFilter::default() };
+        format!("/queue?{}", query(&filter, ""))
+    }
+
+    /// Whether anything on this page can be answered together.
+    pub fn together(&self) -> bool {
+        self.queue.rows.rows.iter().any(|row| row.alike > 1)
+    }
 }
 
 /// `GET /queue`
 pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told, Asked(search): Asked<Search>) -> Result<Response, Response> {
     let by = viewer.by(Channel::Web);
-    let risk = Risk::parse(&search.risk).map(|risk| risk.word().to_owned()).unwrap_or_default();
-    let filter = QueueFilter { q: line(&search.q), application: line(&search.application), risk };
+    let filter = search.filter();
     if !filter.q.is_empty() {
         slowly(&app, &app.limits.search, &by)?;
     }
-    let queue = queue::queue(&app.ctx, &by, filter, viewer.queue_count, search.after.map(Cursor).as_ref()).await.map_err(failed)?;
-    Ok(told.page(&app, &QueuePage { frame: Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), "queue") }, queue }))
+    let after = search.after.as_deref().map(line).unwrap_or_default();
+    let cursor = Some(Cursor(after.clone())).filter(|_| !after.is_empty());
+    let queue = queue::queue(&app.ctx, &by, filter, viewer.queue_count, cursor.as_ref()).await.map_err(failed)?;
+    Ok(told.page(&app, &QueuePage { frame: Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), "queue") }, queue, after }))
 }
 
 #[cfg(test)]
@@ -72,11 +154,15 @@ mod tests {
             step_no: 1,
             steps: 2,
             why_you: says.of("reports to you"),
-            paused: false,
             peers: Some((5, 9)),
+            paused: false,
             digest: "9f2c".into(),
             approve_needs_comment: false,
             deny_needs_reason: true,
+            policy: says.of("Production data, short version 3"),
+            group: "g".into(),
+            alike: 2,
+            emergency: false,
         }
     }
 
@@ -91,12 +177,38 @@ mod tests {
             queue: Queue {
                 filter: QueueFilter::default(),
                 applications: vec![Choice { value: id(30).to_string(), label: says.of("Orders DB") }],
+                roles: vec![Choice { value: id(20).to_string(), label: says.of("Orders DB read-only") }],
                 total: 3,
                 rows: Listing {
                     rows: vec![row(says, 10, "Bo Lind", role(says, 20, "Orders DB", "read-only", "elevated"), 8), quick, careful],
                     next: Some(Cursor("n".into())),
                 },
             },
+            after: String::new(),
+        }
+    }
+
+    #[test]
+    fn many_are_answered_by_a_form_that_needs_no_script() {
+        let page = Rendered::of("queue-together", &sample(Says::Plain));
+        assert_eq!(page.all("input[type=checkbox][name=pick][form=together]").len(), 3);
+        assert!(page.posts_to("/queue/decide"));
+        assert_eq!(page.all("#together button[name=verdict]").len(), 2);
+        assert!(page.says("one role and one policy version"));
+    }
+
+    #[test]
+    fn the_filter_goes_with_every_answer_and_leads_nowhere_else() {
+        let mut sample = sample(Says::Plain);
+        (sample.queue.filter.q, sample.queue.filter.by_due) = ("bo & co".into(), true);
+        assert_eq!(sample.here(), "queue?q=bo%20%26%20co&sort=due");
+        let page = Rendered::of("queue-filtered", &sample);
+        assert_eq!(page.all("input[name=back]").len(), page.all("input[name=back][value='queue?q=bo%20%26%20co&sort=due']").len());
+        assert_eq!(back(&sample.here()).as_deref(), Some("/queue?q=bo%20%26%20co&sort=due"));
+        assert_eq!(back("queue").as_deref(), Some("/queue"));
+        for evil in ["", "//evil.example", "https://evil.example", "queue/../admin", "queue?q=a\r\nSet-Cookie: x", "queue?x=\0"] {
+            let led = back(evil);
+            assert!(led.is_none() || led.as_deref() == Some("/queue"), "{evil:?} leads to {led:?}");
         }
     }
 

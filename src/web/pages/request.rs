@@ -180,6 +180,7 @@ mod tests {
             relation: Some(says.of("in Dana Ruiz’s team")),
             why_you: says.of("you are in group DBAs"),
             others: vec![says.of("Mina Sato")],
+            given: (0, 2),
             due: Some(ahead(2832)),
             facts: vec![
                 fact("Department", "Data", Some("Demo directory")),

@@ -44,7 +44,7 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::look::role::{MemberRow, RolePolicy};
+    use crate::service::look::role::{ApartRow, MemberRow, RolePolicy};
     use crate::service::look::shared::Listing;
     use crate::web::proof::{self, *};
 
@@ -92,6 +92,14 @@ mod tests {
                     ],
                     next: Some(Cursor("x".into())),
                 }),
+                apart: vec![ApartRow {
+                    person: says.of("Bo Lind"),
+                    other: id(21),
+                    other_name: says.of("Payments support"),
+                    rule: says.of("Pay and approve"),
+                    excepted: false,
+                    found_at: ago(90),
+                }],
                 notice: None,
             },
         }

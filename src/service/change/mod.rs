@@ -1,0 +1,5 @@
+//! Changing the rules: proposed, weighed, decided, carried out.
+pub mod carry_out;
+pub mod decide;
+pub mod submit;
+pub mod weigh;
