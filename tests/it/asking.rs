@@ -53,7 +53,7 @@ async fn a_form_says_what_is_wrong_at_each_field_and_a_good_one_is_kept() {
         (AskFor { ticket_reference: Some("OV-7".into()), ..good.clone() }, "ticket_reference", "A ticket is LAB- and a number."),
         (AskFor { duration: Some(Seconds(60)), ..good.clone() }, "duration", "The shortest is 1 hour"),
         (AskFor { duration: Some(Seconds(31 * 86_400)), ..good.clone() }, "duration", "The longest is 30 days"),
-        (AskFor { starts_at: Some(world.now() + Duration::days(8)), ..good.clone() }, "starts_at", "At most 7 days ahead"),
+        (AskFor { starts_at: Some(world.now() + Duration::days(8)), ..good.clone() }, "starts_at", "At most 1 week ahead"),
     ] {
         let found = fields(world.asks("bo.lind", wish).await);
         assert!(found.iter().any(|(name, sentence)| name == field && sentence.contains(says)), "{field} {says}: {found:?}");
