@@ -411,7 +411,7 @@ begin
     execute format('alter table countersign.%I owner to %I', r.relname,
       case when r.relname in ('audit_event', 'approval', 'access_profile_version', 'access_profile_rule', 'access_profile_condition',
         'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_version', 'access_policy_condition',
-        'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role')
+        'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer', 'policy_change_version', 'policy_change_request')
       then 'countersign_audit' else 'countersign_owner' end);
   end loop;
   for r in select p.oid::regprocedure as f from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'countersign' loop

@@ -10,7 +10,7 @@ use super::ctx::Ctx;
 use super::error::ServiceError;
 
 /// Tables that only grow, as the migrations say.
-const ONLY_GROW: [&str; 10] = [
+const ONLY_GROW: [&str; 19] = [
     "audit_event",
     "approval",
     "access_profile_version",
@@ -21,9 +21,18 @@ const ONLY_GROW: [&str; 10] = [
     "approval_procedure_slot",
     "access_policy_version",
     "access_policy_condition",
+    "approval_procedure_condition",
+    "approval_procedure_source",
+    "access_policy_field",
+    "access_policy_rule",
+    "separation_rule_version",
+    "separation_rule_role",
+    "emergency_reviewer",
+    "policy_change_version",
+    "policy_change_request",
 ];
 /// Tables whose rows are never removed.
-const NEVER_REMOVED: [&str; 12] = [
+const NEVER_REMOVED: [&str; 17] = [
     "request",
     "request_step",
     "request_slot",
@@ -36,9 +45,14 @@ const NEVER_REMOVED: [&str; 12] = [
     "access_policy",
     "access_profile",
     "approval_procedure",
+    "separation_rule",
+    "delegation",
+    "request_question",
+    "emergency_review",
+    "policy_change",
 ];
 /// Tables whose changes need an event of the same transaction.
-const WITH_EVENT: [&str; 10] = [
+const WITH_EVENT: [&str; 16] = [
     "request",
     "approval",
     "access_grant",
@@ -49,9 +63,15 @@ const WITH_EVENT: [&str; 10] = [
     "access_policy_version",
     "access_profile_version",
     "approval_procedure_version",
+    "separation_rule",
+    "separation_rule_version",
+    "request_question",
+    "emergency_review",
+    "delegation",
+    "policy_change",
 ];
 /// Guards of one table each: table, trigger, function.
-const SINGLE: [(&str, &str, &str); 22] = [
+const SINGLE: [(&str, &str, &str); 28] = [
     ("identity", "never_changed", "refuse_change"),
     ("request_slot", "never_changed", "refuse_change"),
     ("assignment", "never_removed", "refuse_change"),
@@ -65,10 +85,16 @@ const SINGLE: [(&str, &str, &str); 22] = [
     ("approval_procedure_step", "not_later", "refuse_late_part"),
     ("approval_procedure_slot", "not_later", "refuse_late_part"),
     ("access_policy_condition", "not_later", "refuse_late_part"),
+    ("approval_procedure_condition", "not_later", "refuse_late_part"),
+    ("approval_procedure_source", "not_later", "refuse_late_part"),
+    ("access_policy_field", "not_later", "refuse_late_part"),
+    ("access_policy_rule", "not_later", "refuse_late_part"),
+    ("separation_rule_role", "not_later", "refuse_late_part"),
     ("policy_binding", "with_event_gone", "require_event"),
     ("access_grant", "after_approval", "require_approval"),
     ("access_grant", "as_approved", "refuse_rewrite"),
     ("request", "as_submitted", "refuse_rewrite"),
+    ("emergency_review", "made_once", "refuse_second_review"),
     ("approval", "of_open_step", "require_open_step"),
     ("request", "as_governed", "require_governing"),
     ("request_step", "with_request", "require_same_transaction"),

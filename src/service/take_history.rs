@@ -39,7 +39,6 @@ const COLUMNS: [&str; 18] = [
 ];
 
 /// Decisions on their way, newest first.
-#[derive(Debug)]
 pub struct Decisions {
     ctx: Ctx,
     person: Uuid,

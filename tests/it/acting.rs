@@ -153,7 +153,7 @@ impl World {
     }
 
     /// Kinds of what somebody was told and has not put aside, newest first.
-    async fn told(&self, who: &str) -> Vec<String> {
+    async fn untold(&self, who: &str) -> Vec<String> {
         told::unseen(&self.ctx, &self.by(who).await, 50).await.unwrap().into_iter().map(|notice| notice.kind).collect()
     }
 
@@ -203,22 +203,22 @@ async fn a_step_reminds_then_escalates_then_ends_by_time() {
     let id = world.asks_lab("bench").await;
     assert_eq!(world.asked(id).await, ["mara.voss:self"]);
     world.hours(2).await;
-    assert!(world.told("mara.voss").await.is_empty(), "not yet");
+    assert!(world.untold("mara.voss").await.is_empty(), "not yet");
     world.hours(1).await;
     world.turn().await;
-    assert_eq!(world.told("mara.voss").await, ["reminder"], "once");
+    assert_eq!(world.untold("mara.voss").await, ["reminder"], "once");
     world.hours(3).await;
-    assert_eq!(world.told("mara.voss").await, ["reminder", "reminder"]);
+    assert_eq!(world.untold("mara.voss").await, ["reminder", "reminder"]);
     world.hours(2).await;
     assert_eq!(world.asked(id).await, ["mara.voss:self", "priya.raman:escalation"], "the manager is asked already, so it is the manager's manager");
-    assert_eq!(world.told("priya.raman").await, ["escalation"]);
+    assert_eq!(world.untold("priya.raman").await, ["escalation"]);
     let left = world.due(id).await.0.unwrap() - world.now();
     assert!((Duration::minutes(239)..=Duration::hours(4)).contains(&left), "{left}");
     world.hours(3).await;
-    assert_eq!(world.told("priya.raman").await, ["reminder", "escalation"], "the count begins anew");
+    assert_eq!(world.untold("priya.raman").await, ["reminder", "escalation"], "the count begins anew");
     world.hours(1).await;
     assert_eq!(world.status(id).await, "timed_out");
-    assert_eq!(world.told("bo.lind").await, ["closed"]);
+    assert_eq!(world.untold("bo.lind").await, ["closed"]);
     let kinds = world.history(id.0).await;
     assert_eq!(
         kinds,
@@ -260,7 +260,7 @@ async fn a_worker_that_was_away_reminds_once_and_gives_the_escalation_its_time()
     let world = lab().await;
     let id = world.asks_lab("bench").await;
     world.hours(7).await;
-    assert_eq!(world.told("mara.voss").await, ["reminder"], "of two that were missed, one");
+    assert_eq!(world.untold("mara.voss").await, ["reminder"], "of two that were missed, one");
     world.hours(40).await;
     assert_eq!(world.status(id).await, "pending");
     assert_eq!(world.asked(id).await.len(), 2);
@@ -297,10 +297,10 @@ async fn a_question_stops_the_clock_and_the_answer_lets_it_go_on() {
     let (due, left, remind) = world.due(id).await;
     assert_eq!((due, remind), (None, None));
     assert!((6 * HOUR - 60..=6 * HOUR).contains(&left.unwrap()), "{left:?}");
-    assert_eq!(world.told("bo.lind").await, ["question"]);
+    assert_eq!(world.untold("bo.lind").await, ["question"]);
     world.hours(100).await;
     assert_eq!(world.status(id).await, "needs_info", "nobody is timed out while it waits");
-    assert!(world.told("mara.voss").await.is_empty(), "nor reminded");
+    assert!(world.untold("mara.voss").await.is_empty(), "nor reminded");
     assert_eq!(refusal(world.answer("mara.voss", id, YES).await), Refusal::QuestionOpen);
     assert_eq!(refusal(question::ask(&world.ctx, &world.by("mara.voss").await, id, "And?", None).await), Refusal::QuestionOpen);
     question::answer(&world.ctx, &world.by("bo.lind").await, id, "Those of case 4711.").await.unwrap();
@@ -309,7 +309,7 @@ async fn a_question_stops_the_clock_and_the_answer_lets_it_go_on() {
     assert!((Duration::minutes(359)..=Duration::hours(6)).contains(&due), "{due}");
     assert!((Duration::minutes(59)..=Duration::hours(1)).contains(&remind), "{remind}");
     assert_eq!((left, world.status(id).await.as_str()), (None, "pending"));
-    assert_eq!(world.told("mara.voss").await, ["answer"]);
+    assert_eq!(world.untold("mara.voss").await, ["answer"]);
     assert_eq!(refusal(question::answer(&world.ctx, &world.by("bo.lind").await, id, "Again.").await), Refusal::NoQuestion);
     assert_eq!(world.answer("mara.voss", id, YES).await.unwrap().status, RequestStatus::Approved);
     let kinds = world.history(id.0).await;
@@ -387,7 +387,7 @@ async fn who_is_asked_hands_their_place_on_and_has_it_no_more() {
         .unwrap();
     assert_eq!(name, "Noor Rahman");
     assert_eq!(world.asked(id).await, ["noor.rahman:reassigned for mara.voss"]);
-    assert_eq!(world.told("noor.rahman").await, ["reassigned"]);
+    assert_eq!(world.untold("noor.rahman").await, ["reassigned"]);
     assert_eq!(refusal(world.answer("mara.voss", id, YES).await), Refusal::NoLongerAsked);
     assert_eq!(world.answer("noor.rahman", id, YES).await.unwrap().status, RequestStatus::Approved);
     assert_eq!(world.answers(id).await, ["noor.rahman reassigned"]);
@@ -425,7 +425,7 @@ async fn a_place_goes_to_nobody_who_may_not_have_it() {
 async fn a_delegate_is_asked_besides_and_whoever_answers_first_closes_the_others_entry() {
     let world = lab().await;
     world.away("mara.voss", "noor.rahman", 48).await.unwrap();
-    assert_eq!(world.told("noor.rahman").await, ["stand_in"]);
+    assert_eq!(world.untold("noor.rahman").await, ["stand_in"]);
     for decides in ["noor.rahman", "mara.voss"] {
         let id = world.asks_lab("bench").await;
         assert_eq!(world.asked(id).await, ["mara.voss:self", "noor.rahman:delegate for mara.voss"]);
@@ -572,7 +572,7 @@ async fn the_requester_nudges_once_in_four_hours_and_is_told_when_again() {
     let nudged = async |who: &str| nudge::nudge(&world.ctx, &world.by(who).await, id).await;
     let again = nudged("bo.lind").await.unwrap();
     assert!((again - world.now() - Duration::hours(4)).abs() < Duration::minutes(1));
-    assert_eq!(world.told("mara.voss").await, ["nudge"]);
+    assert_eq!(world.untold("mara.voss").await, ["nudge"]);
     world.advance(Duration::hours(2)).await;
     let Refusal::NudgedLately(left) = refusal(nudged("bo.lind").await) else { panic!("nudged again") };
     assert!((HOUR..=2 * HOUR).contains(&left.0), "{left}");
@@ -594,7 +594,7 @@ async fn when_an_approver_leaves_the_next_source_of_their_slot_is_asked() {
     let id = world.asks_lab("bench").await;
     world.leaves("mara.voss").await;
     assert_eq!(world.asked(id).await, ["arjun.mehta:fallback"]);
-    assert_eq!(world.told("arjun.mehta").await, ["fallback"]);
+    assert_eq!(world.untold("arjun.mehta").await, ["fallback"]);
     assert!(world.history(id.0).await.contains(&"request.fallback_asked".to_owned()));
     assert_eq!(refusal(world.answer("mara.voss", id, YES).await), Refusal::NotActive);
     world.answer("arjun.mehta", id, YES).await.unwrap();
@@ -616,7 +616,7 @@ async fn sources_are_asked_one_after_the_other_until_there_are_enough() {
     assert_eq!(world.status(id).await, "withdrawn", "nobody is left who could approve with Ravi");
     let reason: String = world.one("select data->>'reason' from countersign.audit_event where kind = 'request.closed'").await;
     assert!(reason.contains("nobody is left who could approve step 2"), "{reason}");
-    assert_eq!(world.told("bo.lind").await, ["closed"]);
+    assert_eq!(world.untold("bo.lind").await, ["closed"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -671,11 +671,11 @@ async fn what_is_told_is_put_aside_by_whom_it_was_told_and_by_nobody_else() {
     assert_eq!((notices.len(), notices[0].request_id), (1, Some(id.0)));
     assert!(matches!(told::put_aside(&world.ctx, &liam, Some(notices[0].id)).await, Err(ServiceError::Missing)));
     told::put_aside(&world.ctx, &liam, None).await.unwrap();
-    assert_eq!(world.told("bo.lind").await.len(), 1);
+    assert_eq!(world.untold("bo.lind").await.len(), 1);
     for _ in 0..2 {
         told::put_aside(&world.ctx, &bo, Some(notices[0].id)).await.unwrap();
     }
-    assert!(world.told("bo.lind").await.is_empty());
+    assert!(world.untold("bo.lind").await.is_empty());
 }
 
 // Races ---------------------------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ impl Site {
         self.post_as(token, path, body.to_string(), "application/json", None).await
     }
 
-    async fn post_once(&self, token: &str, path: &str, body: Value, key: &str) -> Answer {
+    pub async fn post_once(&self, token: &str, path: &str, body: Value, key: &str) -> Answer {
         self.post_as(token, path, body.to_string(), "application/json", Some(key)).await
     }
 

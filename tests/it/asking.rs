@@ -53,7 +53,7 @@ async fn a_form_says_what_is_wrong_at_each_field_and_a_good_one_is_kept() {
         (AskFor { ticket_reference: Some("OV-7".into()), ..good.clone() }, "ticket_reference", "A ticket is LAB- and a number."),
         (AskFor { duration: Some(Seconds(60)), ..good.clone() }, "duration", "The shortest is 1 hour"),
         (AskFor { duration: Some(Seconds(31 * 86_400)), ..good.clone() }, "duration", "The longest is 30 days"),
-        (AskFor { starts_at: Some(world.now() + Duration::days(8)), ..good.clone() }, "starts_at", "At most 7 days ahead"),
+        (AskFor { starts_at: Some(world.now() + Duration::days(8)), ..good.clone() }, "starts_at", "At most 1 week ahead"),
     ] {
         let found = fields(world.asks("bo.lind", wish).await);
         assert!(found.iter().any(|(name, sentence)| name == field && sentence.contains(says)), "{field} {says}: {found:?}");
@@ -82,7 +82,10 @@ async fn a_manager_asks_for_a_report_who_confirms_and_only_then_is_anybody_asked
     // Ines is above Bo's manager's manager; Liam is nobody to Bo; the owner may too.
     for (who, may) in [("liam.byrne", false), ("sofia.marin", false), ("wei.zhang", false), ("mei.tanaka", false)] {
         assert_eq!(refusal(world.asks(who, wish.clone()).await) == Refusal::NotForOthers, !may, "{who}");
-        assert!(matches!(preview(&world.ctx, &world.by(who).await, &wish).await, Err(ServiceError::Refused(Refusal::NotForOthers))), "{who} learns nothing of them");
+        assert!(
+            matches!(preview(&world.ctx, &world.by(who).await, &wish).await, Err(ServiceError::Refused(Refusal::NotForOthers))),
+            "{who} learns nothing of them"
+        );
     }
     let nobody = AskFor { beneficiary: Some(uuid::Uuid::now_v7().into()), ..wish.clone() };
     assert_eq!(refusal(world.asks("liam.byrne", nobody).await), Refusal::NotForOthers, "nor whether they are there");
@@ -234,7 +237,10 @@ async fn what_changed_since_it_was_asked_keeps_it_from_being_approved_and_is_ask
     assert_eq!((requester, supersedes), (world.person("bo.lind").await.0, asked.id.0), "the requester stays who they were");
     assert!(fields.contains("C-4711"));
     let (actor, changes): (uuid::Uuid, serde_json::Value) =
-        sqlx::query_as("select actor_id, data -> 'changes' from countersign.audit_event where kind = 'request.superseded'").fetch_one(&world.root).await.unwrap();
+        sqlx::query_as("select actor_id, data -> 'changes' from countersign.audit_event where kind = 'request.superseded'")
+            .fetch_one(&world.root)
+            .await
+            .unwrap();
     assert_eq!(actor, world.person("mara.voss").await.0, "and who pressed is on record");
     assert!(changes[0].as_str().unwrap().starts_with("Policy Form: version 1"), "{changes}");
     assert_eq!(world.answer("mara.voss", next.id, YES).await.unwrap().status, RequestStatus::Approved);
@@ -245,13 +251,20 @@ async fn what_changed_since_it_was_asked_keeps_it_from_being_approved_and_is_ask
 async fn a_sign_off_given_elsewhere_is_kept_and_opens_no_step() {
     let world = World::lab().await;
     let asked = world.asks("bo.lind", world.wish("pay", "read").await).await.unwrap();
-    let said = SignOff { given_by: "Mara, on the phone".into(), given_at: Some(world.now() - Duration::hours(1)), reference: "Call 17".into(), note: Some("Go.".into()) };
+    let said = SignOff {
+        given_by: "Mara, on the phone".into(),
+        given_at: Some(world.now() - Duration::hours(1)),
+        reference: "Call 17".into(),
+        note: Some("Go.".into()),
+    };
     assert!(matches!(note(&world.ctx, &world.by("liam.byrne").await, asked.id, &said).await, Err(ServiceError::Missing)));
     assert_eq!(refusal(note(&world.ctx, &world.by("wei.zhang").await, asked.id, &said).await), Refusal::NotInvolved, "auditors change nothing");
     for who in ["bo.lind", "mara.voss", "grace.mbeki"] {
         note(&world.ctx, &world.by(who).await, asked.id, &said).await.unwrap();
     }
-    let empty = fields(note(&world.ctx, &world.by("bo.lind").await, asked.id, &SignOff { given_at: Some(world.now() + Duration::hours(1)), ..SignOff::default() }).await);
+    let empty = fields(
+        note(&world.ctx, &world.by("bo.lind").await, asked.id, &SignOff { given_at: Some(world.now() + Duration::hours(1)), ..SignOff::default() }).await,
+    );
     assert_eq!(empty.iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>(), ["given_by", "reference", "given_at"]);
     assert_eq!(world.stands(asked.id).await, "pending");
     assert_eq!(world.one::<i64>("select count(*) from countersign.approval").await, 0);

@@ -16,6 +16,7 @@ use countersign::domain::id::{PersonId, RoleId};
 use countersign::service::apply::{self, Applied};
 use countersign::service::ctx::{Access, By, Ctx, Provisioning};
 use countersign::service::error::ServiceError;
+use countersign::service::replay;
 use countersign::service::{doctor, lapse, sweep};
 use countersign::store::db::{self, Db};
 use countersign::store::policy::Policies;
@@ -311,14 +312,17 @@ struct AtEnd {
 impl AtEnd {
     /// Gives the worker the two minutes in which it must do what is owed: claims of the dead lapse after one, and removals are read
     /// back once more. People are not read and groups not compared in them, as that would explain or mend what is to be found here.
-    async fn look(&self) -> Vec<doctor::Finding> {
+    /// Whatever was decided meanwhile must come out the same again.
+    async fn look(&self) -> Vec<String> {
         self.ctx.clock.set(self.ctx.db.clock().await.unwrap());
         for wait in [61, 61, 0] {
             lapse::lapse(&self.ctx).await.unwrap();
             step::drain(&self.ctx).await.unwrap();
             advance(&self.ctx, &self.root, Duration::seconds(wait)).await;
         }
-        doctor::deep(&self.ctx).await.unwrap()
+        let mut wrong: Vec<String> = doctor::deep(&self.ctx).await.unwrap().iter().map(ToString::to_string).collect();
+        wrong.extend(replay::all(&self.ctx).await.unwrap().iter().map(|difference| format!("replayed: {difference}")));
+        wrong
     }
 }
 
@@ -330,7 +334,7 @@ impl Drop for AtEnd {
         }
         let findings = tokio::task::block_in_place(|| Handle::current().block_on(self.look()));
         let told: String = findings.iter().map(|finding| format!("\n  {finding}")).collect();
-        assert!(findings.is_empty(), "countersign doctor --deep finds at the end of this test:{told}");
+        assert!(findings.is_empty(), "countersign doctor --deep and replay find at the end of this test:{told}");
     }
 }
 

@@ -221,11 +221,13 @@ fn who_may_do_what_in_which_state() {
 }
 
 #[test]
-fn only_who_is_asked_now_decides_and_only_while_it_is_pending() {
+fn only_who_is_asked_now_decides_and_only_while_it_is_open() {
     for (status, _) in RequestStatus::ALL {
         for (who, number) in PEOPLE {
             for act in [Act::Approve, Act::Deny, Act::AskQuestion, Act::Reassign] {
-                let lets = status == RequestStatus::Pending && ["asked now", "delegate", "escalated to"].contains(&who);
+                // A denial need not wait for the answer to a question.
+                let open = status == RequestStatus::Pending || (status == RequestStatus::NeedsInfo && act == Act::Deny);
+                let lets = open && ["asked now", "delegate", "escalated to"].contains(&who);
                 assert_eq!(may(act, &acting(status), doer(number), at(0)).is_ok(), lets, "{act:?} by {who}, {status:?}");
             }
         }

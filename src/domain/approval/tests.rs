@@ -77,8 +77,11 @@ fn a_closed_request_takes_no_answer() {
             RequestStatus::NeedsInfo => Refusal::QuestionOpen,
             _ => Refusal::Closed(word),
         };
-        for given in [yes(None), Answer::Deny] {
-            assert_eq!(answer(&closed, someone(2), &given, Some("why")), Err(why.clone()));
+        assert_eq!(answer(&closed, someone(2), &yes(None), None), Err(why.clone()));
+        let denied = answer(&closed, someone(2), &Answer::Deny, Some("why"));
+        match status {
+            RequestStatus::NeedsInfo => assert_eq!(denied.map(|answered| answered.next), Ok(Next::Denied), "a denial need not wait for an answer"),
+            _ => assert_eq!(denied, Err(why)),
         }
     }
     insta::assert_snapshot!(Refusal::Closed(RequestStatus::TimedOut.word()), @"This request is already timed out; nothing was changed.");

@@ -268,7 +268,7 @@ fn sentence(kind: Kind, step: &str, whom: &str, people: u32, example: &str, ask:
         n => format!("{n} people may ask, {example} among them ({ask})"),
     };
     match kind {
-        Kind::Nobody => format!("{whose}, and nobody could take step “{step}”: it asks {whom}."),
+        Kind::Nobody => format!("{whose}, and nobody is left to take step “{step}”: it asks {whom}."),
         Kind::Unresolvable => format!("{whose}, and no step of “{step}” applies: it is refused."),
         Kind::OnlyTheAsker => format!("{whose}, and only they themselves could take step “{step}”, which asks {whom}; nobody decides on their own request."),
         Kind::SinglePerson => format!("{whose}, and a single person could take step “{step}”: it asks {whom}, and nobody stands in."),

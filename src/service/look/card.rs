@@ -132,7 +132,7 @@ fn matching(row: &WholeRow, person: &PersonSnapshot) -> Result<Vec<Fact>, Servic
         let values = match attribute {
             "groups" => line.seen.clone(),
             "manager" => continue,
-            other => person.values(other).to_vec(),
+            other => person.values(other).into_iter().map(str::to_owned).collect(),
         };
         if values.is_empty() || facts.iter().any(|fact| fact.label == label && fact.value == values.join(", ")) {
             continue;

@@ -83,7 +83,7 @@ mod tests {
                     findings: vec![
                         HealthRow {
                             tone: "bad",
-                            sentence: says.of("Ines Okafor may ask for 4 hours, and nobody could take step “Manager”: it asks the manager."),
+                            sentence: says.of("Ines Okafor may ask for 4 hours, and nobody is left to take step “Manager”: it asks the manager."),
                             roles: says.of("Orders DB read-only, Payments support, Warehouse analyst and 2 more"),
                         },
                         HealthRow {
@@ -111,7 +111,7 @@ mod tests {
         let mut sample = sample(Says::Plain);
         let page = Rendered::of("policy", &sample);
         assert_eq!((page.all("#health li").len(), page.all("#health li.bad").len()), (2, 1));
-        assert!(page.text("#health").contains("nobody could take step") && page.text("#health").contains("2 more"));
+        assert!(page.text("#health").contains("nobody is left to take step") && page.text("#health").contains("2 more"));
         sample.policy.health = Some(Health { checked_at: Some(ago(5)), findings: vec![] });
         assert!(Rendered::of("policy-healthy", &sample).text("#health").contains("Every step can be taken"));
         sample.policy.health = Some(Health { checked_at: None, findings: vec![] });
