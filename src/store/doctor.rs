@@ -57,20 +57,20 @@ pub const RULES: [Rule; 21] = [
     rule(
         1,
         "every slot approved",
-        "select g.id::text as id, format('step %s slot %s of its procedure needs %s approvals and has %s that count', s.step_no, s.slot_no, s.approvals, a.n) as sentence
-         from access_grant g join request r on r.id = g.request_id join request_slot s on s.request_id = r.id
+        "select g.id::text as id, format('step %s slot %s needs %s approvals and has %s that count', p.step_no, p.slot_no, p.approvals, a.n) as sentence
+         from access_grant g join request r on r.id = g.request_id join request_slot p on p.request_id = r.id
          cross join lateral (
-           select count(distinct a.decided_by) as n from approval a where a.request_id = r.id and a.step_no = s.step_no and a.slot_no = s.slot_no and a.verdict = 'approve'
+           select count(distinct a.decided_by) as n from approval a where a.request_id = r.id and a.step_no = p.step_no and a.slot_no = p.slot_no and a.verdict = 'approve'
              and a.decided_by not in (r.requester_id, r.beneficiary_id) and a.ask_digest = r.ask_digest and a.decided_at <= g.approved_at) a
-         where $1::timestamptz is not null and r.decision = 'needs_approval' and a.n < s.approvals
+         where $1::timestamptz is not null and r.decision = 'needs_approval' and a.n < p.approvals
          union all
-         select g.id::text, format('step %s slot %s of its procedure was left out', p.step, p.position)
+         select g.id::text, format('step %s slot %s of its procedure was never asked', p.step, p.position)
          from access_grant g join request r on r.id = g.request_id join access_policy_version v on v.id = r.policy_version_id
-         join approval_procedure_slot p on p.procedure_version_id = case when r.extension_of is null then v.procedure_version_id else coalesce(v.extension_procedure_version_id, v.procedure_version_id) end
-         join approval_procedure_step t on (t.procedure_version_id, t.position) = (p.procedure_version_id, p.step)
-         where r.decision = 'needs_approval' and not t.conditional and not exists (select 1 from request_step q join request_slot l on (l.request_id, l.step_no) = (q.request_id, q.step_no)
-           where q.request_id = r.id and (q.procedure_version_id, q.procedure_step, l.procedure_slot, l.approvals) = (p.procedure_version_id, p.step, p.position, p.approvals))
-         limit 100",
+         join approval_procedure_slot p on p.procedure_version_id = case when r.extension_of is not null then coalesce(v.extension_procedure_version_id, v.procedure_version_id) else v.procedure_version_id end
+         join approval_procedure_step t on (t.procedure_version_id, t.position) = (p.procedure_version_id, p.step) and not t.conditional
+         where $1::timestamptz is not null and r.decision = 'needs_approval' and not exists (
+           select 1 from request_step q join request_slot l on (l.request_id, l.step_no) = (q.request_id, q.step_no)
+           where q.request_id = r.id and (q.procedure_version_id, q.procedure_step, l.procedure_slot, l.approvals) = (p.procedure_version_id, p.step, p.position, p.approvals)) limit 100",
     ),
     rule(
         1,
