@@ -93,7 +93,7 @@ async fn a_manager_asks_for_a_report_who_confirms_and_only_then_is_anybody_asked
     let asked = world.asks("ines.okafor", wish.clone()).await.unwrap();
     assert_eq!(asked.status, RequestStatus::Submitted, "at any depth");
     assert_eq!(world.one::<i64>("select count(*) from countersign.assignment where open").await, 0);
-    assert_eq!(world.told("bo.lind").await, ["confirm"]);
+    assert_eq!(world.notices_of("bo.lind").await, ["confirm"]);
     let by = world.by("bo.lind").await;
     assert_eq!(refusal(confirm(&world.ctx, &world.by("ines.okafor").await, asked.id).await), Refusal::NotBeneficiary);
     assert!(matches!(confirm(&world.ctx, &world.by("liam.byrne").await, asked.id).await, Err(ServiceError::Missing)));
@@ -151,7 +151,7 @@ async fn what_nobody_confirms_is_closed_in_time_and_with_who_left() {
     world.turn().await;
     assert_eq!(world.stands(slow.id).await, "timed_out");
     assert_eq!(world.history(slow.id.0).await, ["request.submitted", "request.timed_out"]);
-    assert_eq!(world.told("mara.voss").await, ["unconfirmed"]);
+    assert_eq!(world.notices_of("mara.voss").await, ["unconfirmed"]);
     assert!(refusal(confirm(&world.ctx, &world.by("bo.lind").await, slow.id).await).is_conflict());
 }
 

@@ -37,7 +37,7 @@ async fn an_emergency_gives_access_at_once_tells_everybody_and_owes_a_review() {
     assert_eq!(asked.status, RequestStatus::Approved);
     world.turn().await;
     assert!(world.is_member("bo.lind", "dba").await, "nobody was waited for");
-    assert_eq!(world.told("mara.voss").await, ["skipped"], "who was skipped is told");
+    assert_eq!(world.notices_of("mara.voss").await, ["skipped"], "who was skipped is told");
     assert_eq!(world.history(asked.id.0).await[..3], ["request.auto_approved", "grant.created", "emergency.review_owed"]);
     let second = world.asks("bo.lind", fire(&world, "hot-too").await).await.unwrap();
     assert_eq!(second.status, RequestStatus::Refused, "none while a review is owed");
@@ -48,8 +48,8 @@ async fn an_emergency_gives_access_at_once_tells_everybody_and_owes_a_review() {
     world.advance(Duration::days(1) + Duration::seconds(1)).await;
     world.turn().await;
     world.turn().await;
-    assert_eq!(world.told("mara.voss").await.iter().filter(|kind| *kind == "review_overdue").count(), 1);
-    assert!(world.told("sofia.marin").await.contains(&"review_overdue".to_owned()));
+    assert_eq!(world.notices_of("mara.voss").await.iter().filter(|kind| *kind == "review_overdue").count(), 1);
+    assert!(world.notices_of("sofia.marin").await.contains(&"review_overdue".to_owned()));
     assert_eq!(world.one::<i64>("select count(*) from countersign.audit_event where kind = 'emergency.review_overdue'").await, 1);
 
     for (who, expected) in [("bo.lind", Some(Refusal::OwnRequest)), ("wei.zhang", Some(Refusal::NotAsked)), ("liam.byrne", None)] {
@@ -65,7 +65,7 @@ async fn an_emergency_gives_access_at_once_tells_everybody_and_owes_a_review() {
     assert_eq!(refusal(review(&world.ctx, &mara, asked.id, false, None).await), Refusal::ReasonRequired);
     review(&world.ctx, &mara, asked.id, false, Some("It could have waited.")).await.unwrap();
     assert_eq!(refusal(review(&world.ctx, &mara, asked.id, true, None).await), Refusal::AlreadyReviewed);
-    assert!(world.told("bo.lind").await.contains(&"reviewed".to_owned()));
+    assert!(world.notices_of("bo.lind").await.contains(&"reviewed".to_owned()));
     let third = world.asks("bo.lind", AskFor { duration: Some(Seconds(900)), ..fire(&world, "hot").await }).await.unwrap();
     assert_eq!(third.status, RequestStatus::Approved, "the debt is paid");
     let owner = of_request(&world.ctx, &world.by("arjun.mehta").await, third.id).await.unwrap();

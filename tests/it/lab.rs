@@ -278,7 +278,7 @@ impl World {
     }
 
     /// What a person was told last.
-    pub async fn told(&self, who: &str) -> Vec<String> {
+    pub async fn notices_of(&self, who: &str) -> Vec<String> {
         let id: PersonId = self.person(who).await;
         sqlx::query_scalar("select kind from countersign.notice where person_id = $1 order by id").bind(id.0).fetch_all(&self.root).await.unwrap()
     }
