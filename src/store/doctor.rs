@@ -90,7 +90,10 @@ pub const RULES: [Rule; 19] = [
         "the policy decides how",
         "select g.id::text as id, case r.decision when 'auto_approved' then 'was approved by a policy that asks people' else 'was approved under a policy without a procedure' end as sentence
          from access_grant g join request r on r.id = g.request_id join access_policy_version v on v.id = r.policy_version_id
-         where $1::timestamptz is not null and ((r.decision = 'auto_approved') <> (v.procedure_version_id is null) or r.decision = 'refused') limit 100",
+         where $1::timestamptz is not null and (r.decision = 'refused'
+           or r.decision = 'auto_approved' and v.procedure_version_id is not null and not (r.emergency_reason is not null and v.emergency_maximum_s is not null)
+             and not exists (select 1 from access_policy_rule u where u.policy_version_id = v.id and u.verdict = 'approve')
+           or r.decision = 'needs_approval' and not exists (select 1 from request_slot s where s.request_id = r.id)) limit 100",
     ),
     rule(
         1,

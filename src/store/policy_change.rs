@@ -114,7 +114,7 @@ pub struct ChangedVersion {
 pub async fn insert(tx: &mut Tx, change: &NewChange<'_>) -> Result<(), StoreError> {
     sqlx::query(
         "insert into policy_change (id, author_id, source, body, digest, changes, status, submitted_at, effective_at, applied_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, case when $7 = 'applied' then $8 end, case when $7 = 'applied' then $8 end)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8::timestamptz, case when $7 = 'applied' then $8 end, case when $7 = 'applied' then $8 end)",
     )
     .bind(change.id)
     .bind(change.author)
@@ -273,7 +273,7 @@ pub async fn close(tx: &mut Tx, id: Uuid, status: &'static str, by: Option<Uuid>
 /// When the database refuses.
 pub async fn carried_out(tx: &mut Tx, id: Uuid, error: Option<&str>, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query(
-        "update policy_change set status = case when $2::text is null then 'applied' else 'failed' end, applied_at = case when $2::text is null then $3 end, last_error = $2
+        "update policy_change set status = case when $2::text is null then 'applied' else 'failed' end, applied_at = case when $2::text is null then $3::timestamptz end, last_error = $2
          where id = $1",
     )
     .bind(id)

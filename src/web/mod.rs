@@ -8,7 +8,6 @@ pub mod client_address;
 pub mod cookies;
 pub mod cross_site;
 pub mod decide;
-pub mod decide_many;
 pub mod door;
 pub mod error;
 pub mod flash;

@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use crate::web::state::App;
-use crate::web::{acting, api, assets, beside, decide, decide_many, door, health, layers, lease, notices, pages};
+use crate::web::{acting, api, assets, beside, decide, door, health, layers, lease, notices, pages};
 
 /// Every page, act and call, with what every request passes through.
 pub fn router(app: &App) -> Router {
@@ -47,7 +47,7 @@ pub fn router(app: &App) -> Router {
         .route("/queue", get(pages::queue::get))
         .route("/queue/history", get(pages::history::get))
         .route("/queue/history.csv", get(pages::history::file))
-        .route("/queue/decide", post(decide_many::post))
+        .route("/queue/decide", post(pages::decided::post))
         .route("/requests/{id}/approve", post(decide::approve))
         .route("/requests/{id}/deny", post(decide::deny))
         .route("/requests/{id}/question", post(acting::ask))

@@ -1,4 +1,4 @@
-//! Emergencies and separation of duties, also when two ask at once.
+//! Asking when it is hard: emergencies and rules.
 
 use chrono::Duration;
 use countersign::domain::approval::Answer;

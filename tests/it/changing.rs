@@ -1,4 +1,4 @@
-//! Changing the rules, with four eyes where they are asked for.
+//! Changing the rules, with four eyes.
 
 use chrono::Duration;
 use countersign::demo::company::Company;
@@ -42,9 +42,10 @@ async fn propose(world: &World, by: &By, text: &str) -> Submitted {
 }
 
 pub async fn proposed(world: &World, by: &By, text: &str) -> Uuid {
-    match propose(world, by, text).await.outcome {
+    let submitted = propose(world, by, text).await;
+    match submitted.outcome {
         Outcome::Proposed(id) => id,
-        other => panic!("{other:?}"),
+        other => panic!("{other:?}: {}", submitted.plan),
     }
 }
 
@@ -222,13 +223,17 @@ async fn two_answers_at_once_have_one_outcome() {
             decide::approve(&world.ctx, &third, id, None, None),
             decide::withdraw(&world.ctx, &author, id, None)
         );
-        assert_eq!([a, b, c].iter().filter(|outcome| outcome.is_ok()).count(), 1, "round {round}");
+        assert!(a.is_err() || b.is_err(), "round {round}: only one approves");
+        // The author may take back what was approved, until it is in force.
+        let (approved, withdrawn) = (a.is_ok() || b.is_ok(), c.is_ok());
+        assert!(approved || withdrawn, "round {round}");
+        assert_eq!(status(&world, id).await, if withdrawn { "withdrawn" } else { "applied" }, "round {round}");
     }
     let (approved, applied): (i64, i64) = (
         world.one("select count(*) from countersign.audit_event where kind = 'policy_change.approved'").await,
         world.one("select count(*) from countersign.policy_change where status = 'applied' and approver_id is not null").await,
     );
-    assert_eq!(approved, applied);
+    assert!(applied <= approved);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

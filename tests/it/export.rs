@@ -74,6 +74,7 @@ async fn the_files_tell_the_life_of_an_access() {
     let id = granted(&world, &site, "Look into order 4711.").await;
     world.advance(Duration::hours(2)).await;
     world.turn().await;
+    world.tampered("a trace is rewritten, which the replay finds");
     // What a directory said may hold a NUL, escaped; it must not break every file after it.
     for sql in [
         "alter table countersign.request disable trigger user",

@@ -1,4 +1,4 @@
-//! What the viewer has decided, to read and to take away.
+//! What one has decided, newest first.
 
 use askama::Template;
 use axum::body::Body;

@@ -2,6 +2,7 @@
 pub mod access;
 pub mod ask;
 pub mod catalog;
+pub mod decided;
 pub mod delegation;
 pub mod directory;
 pub mod docs;
