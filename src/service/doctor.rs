@@ -71,15 +71,17 @@ const WITH_EVENT: [&str; 16] = [
     "policy_change",
 ];
 /// Guards of one table each: table, trigger, function.
-const SINGLE: [(&str, &str, &str); 28] = [
+const SINGLE: [(&str, &str, &str); 30] = [
     ("identity", "never_changed", "refuse_change"),
     ("request_slot", "never_changed", "refuse_change"),
     ("assignment", "never_removed", "refuse_change"),
     ("assignment", "never_emptied", "refuse_change"),
-    ("assignment", "never_another", "refuse_another"),
     ("assignment", "with_event", "require_event"),
     ("person", "never_another", "refuse_another"),
     ("target", "never_another", "refuse_another"),
+    ("assignment", "never_another", "refuse_another"),
+    ("delegation", "never_another", "refuse_another"),
+    ("request_question", "never_another", "refuse_another"),
     ("access_profile_rule", "not_later", "refuse_late_part"),
     ("access_profile_condition", "not_later", "refuse_late_part"),
     ("approval_procedure_step", "not_later", "refuse_late_part"),

@@ -103,7 +103,7 @@ async fn a_world_that_was_lived_in_has_no_finding() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[should_panic(expected = "find at the end of this test")]
+#[should_panic(expected = "at the end of this test")]
 async fn a_test_that_leaves_a_world_wrong_behind_it_fails() {
     let (world, ..) = lived_in().await;
     let holder: String = world.one("select reference from person where user_name = 'yusuf.demir'").await;
@@ -111,7 +111,7 @@ async fn a_test_that_leaves_a_world_wrong_behind_it_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[should_panic(expected = "find at the end of this test")]
+#[should_panic(expected = "at the end of this test")]
 async fn a_test_that_leaves_a_program_wrong_behind_it_fails() {
     let (_server, _, root) = Server::demo().await;
     let token = "insert into api_token (id, token_hash, person_id, name, scopes, created_at, expires_at)

@@ -167,7 +167,7 @@ async fn a_change_whose_base_moved_fails_whole_and_says_so() {
     let why: String = sqlx::query_scalar("select last_error from countersign.policy_change where id = $1").bind(later).fetch_one(&world.root).await.unwrap();
     assert!(why.contains("The rules changed since it was proposed"), "{why}");
 
-    let faulty = proposed(&world, &author, &catalog().replace("maximum = \"30d\"", "maximum = \"20d\"")).await;
+    let faulty = proposed(&world, &author, &catalog().replace("maximum = \"30d\"", "maximum = \"20d\"").replace("\"7d\", \"30d\"]", "\"7d\"]")).await;
     world.set_active("arjun.mehta", false).await;
     decide::approve(&world.ctx, &second, faulty, None, None).await.unwrap();
     let why: String = sqlx::query_scalar("select last_error from countersign.policy_change where id = $1").bind(faulty).fetch_one(&world.root).await.unwrap();
@@ -270,7 +270,7 @@ async fn while_the_directory_is_away_a_due_change_waits_and_is_done_later() {
 async fn a_proposal_is_weighed_on_stored_requests_and_each_is_kept() {
     let world = careful().await;
     let request = world.ask("bo.lind", "orders-db", "reader", 20 * 86_400).await.unwrap().id;
-    let shorter = catalog().replace("maximum = \"30d\", choices = [\"5m\"", "maximum = \"10d\", choices = [\"5m\"");
+    let shorter = catalog().replace("maximum = \"30d\", choices = [\"5m\"", "maximum = \"10d\", choices = [\"5m\"").replace("\"7d\", \"30d\"]", "\"7d\"]");
     let id = proposed(&world, &world.by("sofia.marin").await, &shorter).await;
     assert_eq!(world.one::<i64>("select count(*) from countersign.policy_change where whatif is null and status = 'proposed'").await, 1);
     world.turn().await;

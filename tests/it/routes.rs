@@ -49,7 +49,7 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /requests/{id}/approve",           [DOOR, 404, 422, DONE, 404, 422, 422]),
     ("POST /requests/{id}/deny",              [DOOR, 404, 422, DONE, 404, 422, 422]),
     ("POST /requests/{id}/question",          [DOOR, 404, 422, DONE, 404, 422, 422]),
-    ("POST /requests/{id}/reassign",          [DOOR, 404, 422, 422, 404, 422, 422]),
+    ("POST /requests/{id}/reassign",          [DOOR, 404, 422, DONE, 404, 422, 422]),
     ("POST /requests/{id}/answer",            [DOOR, 404, 409, 422, 404, 422, 422]),
     ("POST /requests/{id}/nudge",             [DOOR, 404, DONE, 422, 404, 422, 422]),
     ("POST /notices/seen",                    [DOOR, DONE, DONE, DONE, DONE, DONE, DONE]),
@@ -57,6 +57,17 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("GET /delegation",                       [DOOR, 200, 200, 200, 200, 200, 200]),
     ("POST /delegation",                      [DOOR, DONE, DONE, DONE, DONE, DONE, DONE]),
     ("POST /delegation/{id}/end",             [DOOR, 404, DONE, 404, 404, 404, 404]),
+    ("GET /roles/{id}/ask/for", [DOOR, 404, 404, 404, 404, 404, 404]),
+    ("POST /api/v1/grants/{grant}/decline-extension", [401, 404, 200, 404, 404, 404, 404]),
+    ("POST /api/v1/requests/{request}/again", [401, 404, 409, 409, 409, 422, 409]),
+    ("POST /api/v1/requests/{request}/confirm", [401, 404, 409, 404, 404, 422, 422]),
+    ("POST /api/v1/requests/{request}/review", [401, 404, 404, 404, 404, 404, 404]),
+    ("POST /api/v1/requests/{request}/sign-off", [401, 404, 204, 204, 204, 422, 204]),
+    ("POST /grants/{id}/decline-extension", [DOOR, 404, DONE, 404, 404, 404, 404]),
+    ("POST /requests/{id}/again", [DOOR, 404, 409, 409, 409, 422, 409]),
+    ("POST /requests/{id}/confirm", [DOOR, 404, 409, 404, 404, 422, 422]),
+    ("POST /requests/{id}/review", [DOOR, 404, 404, 404, 404, 404, 404]),
+    ("POST /requests/{id}/sign-off", [DOOR, 404, DONE, DONE, DONE, 422, DONE]),
     ("GET /access",                           [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /access/mine.csv",                  [DOOR, 200, 200, 200, 200, 200, 200]),
     ("POST /grants/{id}/return",              [DOOR, 404, DONE, 404, 422, 404, 422]),
@@ -95,7 +106,7 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /api/v1/requests/{request}/deny",     [401, 404, 422, 200, 404, 422, 422]),
     ("POST /api/v1/requests/{request}/withdraw", [401, 404, 200, 404, 404, 404, 404]),
     ("POST /api/v1/requests/{request}/question", [401, 404, 422, 200, 404, 422, 422]),
-    ("POST /api/v1/requests/{request}/reassign", [401, 404, 422, 422, 404, 422, 422]),
+    ("POST /api/v1/requests/{request}/reassign", [401, 404, 422, 200, 404, 422, 422]),
     ("POST /api/v1/requests/{request}/answer",   [401, 404, 409, 422, 404, 422, 422]),
     ("POST /api/v1/requests/{request}/nudge",    [401, 404, 200, 422, 404, 422, 422]),
     ("GET /api/v1/delegations",               [401, 200, 200, 200, 200, 200, 200]),
@@ -304,10 +315,16 @@ fn body(route: &str, things: &Things) -> Sent {
         }
         "POST /api/v1/approvals/bulk" => json_of(json!({"decision": "deny", "comment": "Not now.", "requests": [{"id": things.pending}]})),
         "POST /grants/{id}/revoke" => form(&[("reason", "Not needed any more.")]),
+        "POST /requests/{id}/review" => form(&[("verdict", "justified")]),
+        "POST /requests/{id}/sign-off" => form(&[("given_by", "Dana Ruiz"), ("given_at", "2026-01-02T10:00"), ("reference", "call 17")]),
+        "POST /grants/{id}/decline-extension" => form(&[("declined", "yes")]),
+        "POST /api/v1/grants/{grant}/decline-extension" => json_of(json!({"declined": true})),
+        "POST /api/v1/requests/{request}/review" => json_of(json!({"verdict": "justified"})),
+        "POST /api/v1/requests/{request}/sign-off" => json_of(json!({"given_by": "Dana Ruiz", "given_at": "2026-01-02T10:00:00Z", "reference": "call 17"})),
         "POST /tokens" => form(&[("name", "mine"), ("scope", "catalog:read"), ("life", "86400")]),
         route
             if route.starts_with("POST /api/")
-                && !["/approve", "/nudge", "/seen", "/end"].iter().any(|end| route.ends_with(end))
+                && !["/approve", "/nudge", "/seen", "/end", "/again", "/confirm"].iter().any(|end| route.ends_with(end))
                 && !route.contains("/tokens") =>
         {
             json_of(json!({"reason": "Not now."}))
