@@ -25,7 +25,7 @@ impl Fact {
             Self::RequestClosed { reason } => format!("closed the request: {reason}"),
             Self::GrantCreated { duration_s, extension_of, .. } => {
                 let kind = if extension_of.is_some() { "an extension" } else { "a grant" };
-                format!("so caused {kind} for {}", length(*duration_s))
+                format!("caused {kind} for {}", length(*duration_s))
             }
             Self::ProvisioningStarted { target } => format!("began to deliver it: {target}"),
             Self::Provisioned { result, attempt } => format!("told the directory (attempt {attempt}): {}", result.replace('_', " ")),

@@ -65,7 +65,7 @@ pub async fn drifts(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<Drif
         "select d.id, d.directory, d.kind, d.detected_at, coalesce(p.display_name, d.person_reference) as person, coalesce(r.group_name, d.group_reference) as group_name,
            r.id as role_id, r.name as role
          from drift d left join person p on p.id = d.person_id left join lateral (
-           select r.id, r.group_name, a.name || ': ' || r.name as name from role r join application a on a.id = r.application_id
+           select r.id, r.group_name, a.name || ' ' || r.name as name from role r join application a on a.id = r.application_id
            where r.directory = d.directory and r.group_reference = d.group_reference order by r.retired_at nulls first, r.id limit 1) r on true
          where d.resolved_at is null and ($1::uuid is null or d.id < $1) order by d.id desc limit $2",
     )

@@ -113,7 +113,7 @@ pub async fn groups(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<Grou
            select distinct on (directory, group_reference) id, name, application_id, directory, group_reference, coalesce(group_name, group_reference) as group_name, method
            from role where directory is not null and group_reference is not null order by directory, group_reference, retired_at nulls first, id),
          page as (select * from places where $1::uuid is null or (group_name, id) > (select s.group_name, s.id from places s where s.id = $1) order by group_name, id limit $2)
-         select p.id as role_id, a.name || ': ' || p.name as role, p.directory, p.group_name, p.method, t.wanted, t.seen, t.differing, t.seen_at,
+         select p.id as role_id, a.name || ' ' || p.name as role, p.directory, p.group_name, p.method, t.wanted, t.seen, t.differing, t.seen_at,
            (select count(*) from drift d where d.directory = p.directory and d.group_reference = p.group_reference and d.resolved_at is null) as drifts
          from page p join application a on a.id = p.application_id cross join lateral (
            select count(*) filter (where wanted) as wanted, count(*) filter (where member) as seen,

@@ -160,7 +160,7 @@ pub async fn sessions(State(app): State<App>, SignedIn(viewer): SignedIn) -> Res
     let row = |row: sign_out::Own| look::session::SessionRow {
         id: row.id.0,
         current: row.id == viewer.session,
-        browser: row.user_agent.unwrap_or_else(|| "unknown".into()),
+        browser: look::session::browser(row.user_agent.as_deref()),
         address: row.address,
         started_at: row.created_at,
         last_seen_at: row.seen_at,

@@ -66,7 +66,10 @@ async fn timetable(ctx: &Ctx, what: &str, directory: &str) -> Result<usize, Serv
         _ => (
             ctx.provisioning.sweep_every,
             sweep::sweep(ctx, directory).await.map(|found| {
-                format!("{} groups, {} members no lease explains, {} missing, {} lingering", found.groups, found.unexpected, found.missing, found.lingering)
+                format!(
+                    "{} groups, {} members without a grant, {} missing, {} that should be gone",
+                    found.groups, found.unexpected, found.missing, found.lingering
+                )
             }),
         ),
     };

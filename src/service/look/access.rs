@@ -64,7 +64,8 @@ pub fn request_row(row: MineRow) -> RequestRow {
         let names = match row.waits_for.as_slice() {
             [] => "nobody".to_owned(),
             [head @ .., _] if row.waits_for.len() > 3 => format!("{} or others", head.join(", ")),
-            names => names.join(" or "),
+            [head @ .., last] if !head.is_empty() => format!("{} or {last}", head.join(", ")),
+            names => names.concat(),
         };
         match row.step_no {
             Some(step) if row.steps > 1 => format!("{names}, step {step} of {}", row.steps),

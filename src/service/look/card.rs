@@ -156,7 +156,8 @@ async fn changes(ctx: &Ctx, then: &PersonSnapshot, now: &PersonSnapshot) -> Resu
     let mut changes = Vec::new();
     let mut change = |what: &str, before: String, after: String| {
         if before != after {
-            let shown = |text: String| if text.is_empty() { "nothing".to_owned() } else { text };
+            // Of groups only those left and joined are told; of all else, what is there no more is "nothing".
+            let shown = |text: String| if text.is_empty() && what != "Groups" { "nothing".to_owned() } else { text };
             changes.push(Change { what: what.to_owned(), before: shown(before), after: shown(after) });
         }
     };

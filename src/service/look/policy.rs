@@ -193,16 +193,13 @@ fn summary(policy: &AccessPolicy) -> String {
         None => "approved at once".into(),
         Some(procedure) => {
             let step = |step: &crate::domain::policy::Step| {
-                let slots = step
-                    .slots
-                    .iter()
-                    .map(|slot| if slot.approvals > 1 { format!("{} of {}", slot.approvals, slot.source.label()) } else { slot.source.label() });
+                let slots = step.slots.iter().map(|slot| steps::counted(&slot.source, slot.approvals));
                 slots.collect::<Vec<_>>().join(" and ")
             };
             format!("asks {}", procedure.steps.iter().map(step).collect::<Vec<_>>().join(", then "))
         }
     };
-    format!("{}; {}.", steps::capital(&policy.duration_sentence()), decides.replace(" of a member of ", " members of "))
+    format!("{}; {}.", steps::capital(&policy.duration_sentence()), decides)
 }
 
 /// What else the policy says.

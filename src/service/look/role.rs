@@ -185,10 +185,10 @@ fn member(row: look_role::MemberRow, by: &By, owns: bool) -> MemberRow {
 
 /// Who may ask under `policy`, each rule a sentence.
 fn who(policy: &AccessPolicy) -> Vec<String> {
-    let all = |conditions: &[Condition], sentence: fn(&Condition) -> String| conditions.iter().map(sentence).collect::<Vec<_>>().join(", and ");
+    let all = |conditions: &[Condition], sentence: fn(&Condition) -> String| super::why::all_of(&conditions.iter().map(sentence).collect::<Vec<_>>());
     let mut sentences = Vec::new();
     if !policy.applies_to.is_empty() {
-        sentences.push(format!("This policy is for some: {}", all(&policy.applies_to, Condition::sentence)));
+        sentences.push(format!("Only for some: {}", all(&policy.applies_to, Condition::sentence).replacen("You", "you", 1)));
     }
     for rule in &policy.profile.rules {
         sentences.push(match (rule.effect, rule.conditions.as_slice()) {

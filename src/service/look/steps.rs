@@ -22,8 +22,8 @@ pub fn of_procedure(procedure: &ApprovalProcedure) -> Vec<PlannedStep> {
                 .map(|slot| PlannedSlot {
                     needed: slot.approvals as i32,
                     source: match &slot.fallback {
-                        Some(fallback) => format!("{}, or else {}", capital(&slot.source.label()), fallback.label()),
-                        None => capital(&slot.source.label()),
+                        Some(fallback) => format!("{}, or else {}", capital(&counted(&slot.source, slot.approvals)), fallback.label()),
+                        None => capital(&counted(&slot.source, slot.approvals)),
                     },
                     people: vec![],
                     more: 0,
@@ -49,8 +49,8 @@ pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow]) -> Vec<PlannedSte
                 .map(|slot| PlannedSlot {
                     needed: slot.approvals as i32,
                     source: match slot.is_fallback {
-                        true => format!("{} (stands in: there is nobody else to ask)", capital(&yours(&slot.source))),
-                        false => capital(&yours(&slot.source)),
+                        true => format!("{} (stands in: there is nobody else to ask)", capital(&yours(&slot.source, slot.approvals))),
+                        false => capital(&yours(&slot.source, slot.approvals)),
                     },
                     people: slot.asked.iter().take(NAMED).map(|p| PlannedApprover { name: p.display_name.clone(), note: p.title.clone() }).collect(),
                     more: slot.asked.len().saturating_sub(NAMED) as i64,
@@ -67,24 +67,25 @@ pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow]) -> Vec<PlannedSte
 pub fn decided_by(policy: &AccessPolicy) -> Option<String> {
     let procedure = policy.procedure.as_ref()?;
     let steps = procedure.steps.iter().map(|step| {
-        let slots: Vec<String> = step
-            .slots
-            .iter()
-            .map(|slot| match (&slot.source, slot.approvals) {
-                (ApproverSource::Group { name, .. }, n) if n > 1 => format!("{n} members of {name}"),
-                (source, _) => yours(source),
-            })
-            .collect();
+        let slots: Vec<String> = step.slots.iter().map(|slot| yours(&slot.source, slot.approvals)).collect();
         slots.join(" and ")
     });
     Some(steps.collect::<Vec<_>>().join(", then "))
 }
 
-/// A source to the person whose request it would answer.
-fn yours(source: &ApproverSource) -> String {
+/// A source to the person whose request it would answer, `needed` times.
+fn yours(source: &ApproverSource, needed: u32) -> String {
     match source {
         ApproverSource::Manager => "your manager".into(),
         ApproverSource::ManagersManager => "your manager's manager".into(),
+        other => counted(other, needed),
+    }
+}
+
+/// A source of which `needed` people have to approve: `a member of dba`, `2 members of dba`.
+pub fn counted(source: &ApproverSource, needed: u32) -> String {
+    match source {
+        ApproverSource::Group { name, .. } if needed > 1 => format!("{needed} members of {name}"),
         other => other.label(),
     }
 }

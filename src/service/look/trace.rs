@@ -98,10 +98,14 @@ pub fn rules(decision: &Decision) -> Vec<TraceRule> {
 
 fn shown(line: &decide::TraceLine) -> TraceLine {
     let looked = line.attribute.is_some();
+    let seen = match (line.attribute.as_deref(), line.seen.join(", ")) {
+        (Some("active"), seen) => if seen == "true" { "active" } else { "not active" }.to_owned(),
+        (_, seen) => seen,
+    };
     TraceLine {
         passed: line.passed,
         sentence: line.sentence.clone(),
-        seen: Some(line.seen.join(", ")).filter(|seen| !seen.is_empty()),
+        seen: Some(seen).filter(|seen| !seen.is_empty()),
         source: looked.then(|| line.source.clone()),
         seen_at: looked.then_some(line.fetched_at),
     }

@@ -33,7 +33,7 @@ pub fn reason(decision: &Decision, any_policy: bool) -> String {
             None => rules.push((rule, vec![part])),
         }
     }
-    let sentences: Vec<String> = rules.into_iter().map(|(_, parts)| parts.join(", and ")).collect();
+    let sentences: Vec<String> = rules.into_iter().map(|(_, parts)| all_of(&parts)).collect();
     if sentences.is_empty() { format!("Refused by {}.", decision.deciding_rule) } else { format!("{}.", sentences.join("; or: ")) }
 }
 
@@ -68,6 +68,19 @@ pub fn rule_in_words(rule: &str) -> String {
         }
     }
     super::steps::capital(words.trim_end_matches(','))
+}
+
+/// Sentences that must all hold, as one: "You must be in department IT, and your title must contain Lead".
+pub fn all_of(sentences: &[String]) -> String {
+    let mut whole = String::new();
+    for sentence in sentences {
+        match (whole.is_empty(), sentence.strip_prefix("You")) {
+            (true, _) => whole.push_str(sentence),
+            (false, Some(rest)) => whole.push_str(&format!(", and you{rest}")),
+            (false, None) => whole.push_str(&format!(", and {}", sentence.strip_prefix("Kept out: ").unwrap_or(sentence))),
+        }
+    }
+    whole
 }
 
 /// A sentence about the person, for the eyes of somebody else.
@@ -117,7 +130,7 @@ mod tests {
         ];
         assert_eq!(
             reason(&refused("profile p v1: no allow rule applies", trace), true),
-            "You must be in department Data (the directory says Sales), and You must have a manager (the directory has no manager for you); or: You must be a member of dba."
+            "You must be in department Data (the directory says Sales), and you must have a manager (the directory has no manager for you); or: You must be a member of dba."
         );
     }
 

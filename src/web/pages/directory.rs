@@ -77,7 +77,7 @@ mod tests {
                     state: "failing",
                     sentence: says.of("Reading everybody failed: it does not answer."),
                     people_read: Run { error: Some(says.of("The directory does not answer.")), ..run("25 people, 3 new or changed") },
-                    groups_compared: run("9 groups, 2 members no lease explains"),
+                    groups_compared: run("9 groups, 2 members without a grant"),
                     people: 25,
                     active: 24,
                     gone: 1,
