@@ -9,6 +9,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// A page is many small pieces made and dropped on every core at once; the system's own allocator takes longer over them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Self-hosted access requests: ask, approve, provision, revoke, and prove it.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
