@@ -25,6 +25,7 @@ use super::commit::{self, Approved};
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
 use super::fetch;
+use super::idempotency::Keep;
 use super::resolve::{self, ResolvedStep};
 
 /// How far ahead a start may lie.
@@ -174,7 +175,15 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
 /// # Errors
 /// A [`Refusal`] when a field is not acceptable, when one for the same role is open, when the role is held already, or when a lease
 /// cannot be extended; otherwise as [`consider`]. Nothing is written then.
-pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, ServiceError> {
+pub async fn ask(ctx: &Ctx, by: &By, ask_for: AskFor) -> Result<Asked, ServiceError> {
+    ask_once(ctx, by, ask_for, None).await
+}
+
+/// As [`ask`]; what the caller is answered is kept in the same transaction.
+///
+/// # Errors
+/// As [`ask`]; nothing is kept then either.
+pub async fn ask_once(ctx: &Ctx, by: &By, mut ask_for: AskFor, keep: Option<&Keep<'_>>) -> Result<Asked, ServiceError> {
     // Postgres keeps microseconds; what is digested must read back the same.
     ask_for.starts_at = ask_for.starts_at.map(|start| start.trunc_subsecs(6));
     if ask_for.starts_at.is_some_and(|start| start > ctx.clock.now() + LATEST_START) {
@@ -283,6 +292,9 @@ pub async fn ask(ctx: &Ctx, by: &By, mut ask_for: AskFor) -> Result<Asked, Servi
             let opened = step_opened(&steps, 1, now);
             event::append(&mut tx, &[event(Fact::RequestSubmitted(submitted)), event(opened)]).await?;
         }
+    }
+    if let Some(keep) = keep {
+        keep.within(&mut tx, new.id.0).await?;
     }
     commit::commit(tx).await?;
     if status == RequestStatus::Approved {

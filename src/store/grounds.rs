@@ -72,10 +72,9 @@ pub struct Answering {
 pub async fn of_answering(db: &Db, id: RequestId, by: PersonId) -> Result<Option<Answering>, StoreError> {
     let mut pooled = db.pool.acquire().await?;
     let connection = pooled.acquire().await?;
-    let Some(request) = request::read(&mut *connection, id).await? else { return Ok(None) };
+    let Some((request, asked)) = request::read(&mut *connection, id, by).await? else { return Ok(None) };
     let people = person::read(&mut *connection, &[request.beneficiary_id, by.0]).await?;
     let role: Option<RoleRow> =
         sqlx::query_as(concat!(catalog::roles!(columns), catalog::roles!(rest))).bind(request.role_id).fetch_optional(&mut *connection).await?;
-    let asked = request::was_asked(&mut *connection, id, by).await?;
     Ok(Some(Answering { request, role: role.map(RoleRow::role).transpose()?, people, asked }))
 }

@@ -199,12 +199,13 @@ pub struct RequestRow {
     pub created_at: DateTime<Utc>,
 }
 
-/// The columns of [`RequestRow`], with the rest of the statement.
+/// The columns of [`RequestRow`], with further ones, and the rest of the statement.
 macro_rules! requests {
-    ($rest:literal) => {
+    ($more:literal, $rest:literal) => {
         concat!(
-            "select id, requester_id, beneficiary_id, role_id, application_id, status, step_no, policy_version_id, ask_digest, duration_s, granted_s, wanted_start, extension_of, created_at ",
-            "from request ",
+            "select id, requester_id, beneficiary_id, role_id, application_id, status, step_no, policy_version_id, ask_digest, duration_s, granted_s, wanted_start, extension_of, created_at",
+            $more,
+            " from request ",
             $rest
         )
     };
@@ -215,15 +216,28 @@ macro_rules! requests {
 /// # Errors
 /// When the database fails.
 pub async fn by_id(db: &Db, id: RequestId) -> Result<Option<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where id = $1")).bind(id.0).fetch_optional(&db.pool).await?)
+    Ok(sqlx::query_as(requests!("", "where id = $1")).bind(id.0).fetch_optional(&db.pool).await?)
 }
 
-/// The request, unlocked, on a connection that is at hand.
+#[derive(FromRow)]
+struct AskedRow {
+    #[sqlx(flatten)]
+    request: RequestRow,
+    asked: bool,
+}
+
+/// The request, unlocked, and whether `person` was asked at any step of it, on a connection that is at hand.
 ///
 /// # Errors
 /// When the database fails.
-pub(super) async fn read(connection: &mut PgConnection, id: RequestId) -> Result<Option<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where id = $1")).bind(id.0).fetch_optional(connection).await?)
+pub(super) async fn read(connection: &mut PgConnection, id: RequestId, person: PersonId) -> Result<Option<(RequestRow, bool)>, StoreError> {
+    let found: Option<AskedRow> =
+        sqlx::query_as(requests!(", exists (select 1 from assignment where request_id = $1 and person_id = $2) as asked", "where id = $1"))
+            .bind(id.0)
+            .bind(person.0)
+            .fetch_optional(connection)
+            .await?;
+    Ok(found.map(|row| (row.request, row.asked)))
 }
 
 /// The request, locked until the transaction ends.
@@ -231,7 +245,7 @@ pub(super) async fn read(connection: &mut PgConnection, id: RequestId) -> Result
 /// # Errors
 /// When the database fails.
 pub async fn lock(tx: &mut Tx, id: RequestId) -> Result<Option<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where id = $1 for update")).bind(id.0).fetch_optional(&mut **tx).await?)
+    Ok(sqlx::query_as(requests!("", "where id = $1 for update")).bind(id.0).fetch_optional(&mut **tx).await?)
 }
 
 /// A step with the state of its slots.
@@ -253,18 +267,6 @@ struct SlotLine {
     approvals: i32,
     asked: Vec<Uuid>,
     approved_by: Vec<Uuid>,
-}
-
-/// Whether `person` was asked at any step of the request.
-///
-/// # Errors
-/// When the database fails.
-pub async fn was_asked(connection: &mut PgConnection, id: RequestId, person: PersonId) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar("select exists (select 1 from assignment where request_id = $1 and person_id = $2)")
-        .bind(id.0)
-        .bind(person.0)
-        .fetch_one(connection)
-        .await?)
 }
 
 /// The steps of a request with their slots, in order.
@@ -437,7 +439,7 @@ pub async fn viewed(tx: &mut Tx, id: RequestId, person: PersonId, now: DateTime<
 /// # Errors
 /// When the database fails.
 pub async fn lock_overdue(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where step_due_at <= $1 order by step_due_at limit $2 for update skip locked"))
+    Ok(sqlx::query_as(requests!("", "where step_due_at <= $1 order by step_due_at limit $2 for update skip locked"))
         .bind(now)
         .bind(limit)
         .fetch_all(&mut **tx)
@@ -449,5 +451,8 @@ pub async fn lock_overdue(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result
 /// # Errors
 /// When the database fails.
 pub async fn lock_open_of(tx: &mut Tx, person: PersonId) -> Result<Vec<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where beneficiary_id = $1 and status in ('pending', 'needs_info') for update")).bind(person.0).fetch_all(&mut **tx).await?)
+    Ok(sqlx::query_as(requests!("", "where beneficiary_id = $1 and status in ('pending', 'needs_info') for update"))
+        .bind(person.0)
+        .fetch_all(&mut **tx)
+        .await?)
 }

@@ -44,15 +44,9 @@ pub async fn home(ctx: &Ctx, by: &By) -> Result<Home, ServiceError> {
     let (mine, (snapshot, notice)) =
         tokio::try_join!(async { Ok(look_access::mine(&ctx.db, by.person.0, &wanted).await?) }, seen::person_if_known(ctx, by.person))?;
     let now = ctx.clock.now();
-    let mut home = Home {
-        access: vec![],
-        access_total: mine.first().map_or(0, |row| row.live_total),
-        requests: vec![],
-        requests_total: mine.first().map_or(0, |row| row.open_total),
-        suggested: vec![],
-        by_peers: true,
-        notice,
-    };
+    let total_of = |part: &str| mine.iter().find(|row| row.part == part).map_or(0, |row| row.total);
+    let mut home =
+        Home { access: vec![], access_total: total_of("live"), requests: vec![], requests_total: total_of("open"), suggested: vec![], by_peers: true, notice };
     let mut known = Vec::new();
     for row in mine {
         known.push(row.role_id);

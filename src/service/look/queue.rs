@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
-use crate::store::look_queue::{self, WaitingFilter};
+use crate::store::look_queue::{self, WaitingFilter, WaitingRow};
 
 use super::catalog::words;
 use super::shared::{Choice, Cursor, Listing, RoleName};
@@ -86,6 +86,17 @@ pub struct QueueRow {
 /// Requests of a page.
 const PAGE: usize = 25;
 
+/// The applications of `rows`, by name; none to choose from when only one request waits.
+fn applications_of(rows: &[WaitingRow]) -> Vec<(Uuid, String)> {
+    if rows.len() < 2 {
+        return vec![];
+    }
+    let mut applications: Vec<(Uuid, String)> = rows.iter().map(|row| (row.application_id, row.application.clone())).collect();
+    applications.sort_by(|(id, name), (other_id, other)| name.cmp(other).then(id.cmp(other_id)));
+    applications.dedup();
+    applications
+}
+
 /// What waits for `by`, narrowed, after a cursor. `total` is how many wait in all.
 ///
 /// # Errors
@@ -97,10 +108,12 @@ pub async fn queue(ctx: &Ctx, by: &By, filter: QueueFilter, total: i64, after: O
         risk: Some(filter.risk.clone()).filter(|risk| !risk.is_empty()),
     };
     let after = after.map(Cursor::id).transpose()?;
+    // What is all on this page says itself which applications there are to choose from.
+    let whole = !filter.any() && after.is_none() && total <= PAGE as i64;
     let (rows, applications) = tokio::try_join!(look_queue::waiting(&ctx.db, by.person.0, &narrowed, after, PAGE as i64 + 1), async {
-        // Nothing to choose from when everything is on one page.
-        if total > 1 { look_queue::applications(&ctx.db, by.person.0).await } else { Ok(vec![]) }
+        if whole { Ok(vec![]) } else { look_queue::applications(&ctx.db, by.person.0).await }
     })?;
+    let applications = if whole { applications_of(&rows) } else { applications };
     let departments: Vec<String> = rows.iter().filter_map(|row| row.department.clone()).collect();
     let peers = seen::peers(ctx, &departments).await?;
     let rows = rows.into_iter().map(|row| QueueRow {
