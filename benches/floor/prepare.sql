@@ -7,8 +7,8 @@ create table floor.someone as
   from countersign.person p join countersign.session s on s.person_id = p.id;
 create unique index on floor.someone (n);
 create table floor.approver as
-  select row_number() over (order by md5(person::text))::int as n, person, token from floor.someone
-  where person in (select person_id from countersign.assignment where open);
+  select row_number() over (order by md5(person::text))::int as n, person, token, waiting > 25 as more
+  from floor.someone join (select person_id as person, count(distinct request_id) as waiting from countersign.assignment where open group by 1) w using (person);
 create unique index on floor.approver (n);
 create table floor.pair as
   select row_number() over (order by md5(p.id::text || r.id::text))::int as n, p.id as person, p.reference, p.display_name as name, r.id as role, r.application_id as application, m.id as manager,

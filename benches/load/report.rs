@@ -35,6 +35,8 @@ pub struct Export {
     pub bytes: usize,
     /// How long it took.
     pub took: Duration,
+    /// Resident memory of the server right after, in MB.
+    pub memory: f64,
 }
 
 /// Everything that was measured.
@@ -153,6 +155,13 @@ impl Report {
         measured + before
     }
 
+    /// Notes how long the last of so many memberships took to reach the directory, after the last answer.
+    pub fn delivered(&mut self, memberships: usize, after: Duration) {
+        let line = format!("{memberships} memberships: the last in the directory {:.1} s after the last answer", after.as_secs_f64());
+        println!("{line}");
+        self.counts.push(line);
+    }
+
     /// Notes whether two counts that must agree do.
     pub fn held_against(&mut self, one: &str, ours: usize, other: &str, theirs: i64) {
         let line = format!("{one}: {ours}; {other}: {theirs} ({})", if ours as i64 == theirs { "agree" } else { "**disagree**" });
@@ -208,16 +217,17 @@ impl Report {
                 floor.map_or_else(String::new, |floor| format!("{:.2}", f.rate() / floor)),
             )?;
         }
-        writeln!(out, "\n| export | rows | MB | rows per second | `COPY` of the same statement | of it |\n|---|---:|---:|---:|---:|---:|")?;
+        writeln!(out, "\n| export | rows | MB | rows per second | memory MB | `COPY` of the same statement | of it |\n|---|---:|---:|---:|---:|---:|---:|")?;
         for export in &self.exports {
             let rate = export.rows as f64 / export.took.as_secs_f64();
             let floor = self.floor(export.file);
             writeln!(
                 out,
-                "| {}.csv | {} | {:.0} | {rate:.0} | {} | {} |",
+                "| {}.csv | {} | {:.0} | {rate:.0} | {:.0} | {} | {} |",
                 export.file,
                 export.rows,
                 export.bytes as f64 / 1e6,
+                export.memory,
                 floor.map_or_else(String::new, |floor| format!("{floor:.0}")),
                 floor.map_or_else(String::new, |floor| format!("{:.2}", rate / floor)),
             )?;

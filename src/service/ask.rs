@@ -28,6 +28,7 @@ use super::consider::kept_apart_from;
 pub use super::consider::{Cited, Considered, Inputs, ask_digest, consider};
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
+use super::idempotency::Keep;
 use super::resolve::{self, ResolvedStep};
 use super::{emergency_review, reevaluate, stand_in};
 
@@ -103,9 +104,17 @@ const TRIES: usize = 4;
 /// A [`Refusal`] when a field is not acceptable, when one for the same role is open, when the role is held already, or when a lease
 /// cannot be extended; otherwise as [`consider`]. Nothing is written then.
 pub async fn ask(ctx: &Ctx, by: &By, ask_for: AskFor) -> Result<Asked, ServiceError> {
+    ask_once(ctx, by, ask_for, None).await
+}
+
+/// As [`ask`]; what the caller is answered is kept in the same transaction.
+///
+/// # Errors
+/// As [`ask`]; nothing is kept then either.
+pub async fn ask_once(ctx: &Ctx, by: &By, ask_for: AskFor, keep: Option<&Keep<'_>>) -> Result<Asked, ServiceError> {
     let ask_for = tidied(ask_for)?;
     for _ in 0..TRIES {
-        if let Some(asked) = attempt(ctx, by, &ask_for).await? {
+        if let Some(asked) = attempt(ctx, by, &ask_for, keep).await? {
             return Ok(asked);
         }
     }
@@ -134,7 +143,7 @@ fn tidied(mut ask_for: AskFor) -> Result<AskFor, Refusal> {
 }
 
 /// One try; none when what it was looked over with is no longer so, and nothing was written.
-async fn attempt(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Option<Asked>, ServiceError> {
+async fn attempt(ctx: &Ctx, by: &By, ask_for: &AskFor, keep: Option<&Keep<'_>>) -> Result<Option<Asked>, ServiceError> {
     let considered = consider(ctx, by, ask_for).await?;
     let faults = considered.faults(ask_for);
     if !faults.is_empty() {
@@ -270,6 +279,9 @@ async fn attempt(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Option<Asked>, 
             event::append(&mut tx, &[event(Fact::RequestSubmitted(submitted)), event(opened)]).await?;
             stand_in::ask_delegates(&mut tx, &row, 1, now).await?;
         }
+    }
+    if let Some(keep) = keep {
+        keep.within(&mut tx, new.id.0).await?;
     }
     commit::commit(tx).await?;
     if status == RequestStatus::Approved {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::store::db::Tx;
 use crate::store::idempotency;
 
 use super::ctx::Ctx;
@@ -64,6 +65,28 @@ pub async fn settle(ctx: &Ctx, claim: &Claim, status: u16, body: &str) -> Result
         return Ok(idempotency::release(&ctx.db, claim.owner, &claim.key, claim.at).await?);
     }
     Ok(idempotency::finish(&ctx.db, claim.owner, &claim.key, claim.at, status, body).await?)
+}
+
+/// An answer of below 400, to be kept with the act itself: neither is without the other.
+#[derive(Clone, Debug)]
+pub struct Keep<'a> {
+    /// The call that is answered.
+    pub claim: &'a Claim,
+    /// The HTTP status.
+    pub status: u16,
+    /// What stands before the id of what was made.
+    pub before_id: &'static str,
+}
+
+impl Keep<'_> {
+    /// Keeps the answer that names `id`, in the transaction of the act.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn within(&self, tx: &mut Tx, id: Uuid) -> Result<(), ServiceError> {
+        let body = format!("{}{id}", self.before_id);
+        Ok(idempotency::finish_within(tx, self.claim.owner, &self.claim.key, self.claim.at, self.status, &body).await?)
+    }
 }
 
 /// SHA-256 over the parts, each with its length, so that no two lists of parts look alike.

@@ -88,11 +88,10 @@ pub struct Answering {
 pub async fn of_answering(db: &Db, id: RequestId, by: PersonId) -> Result<Option<Answering>, StoreError> {
     let mut pooled = db.pool.acquire().await?;
     let connection = pooled.acquire().await?;
-    let Some(request) = request::read(&mut *connection, id).await? else { return Ok(None) };
+    let Some((request, asked)) = request::read(&mut *connection, id, by).await? else { return Ok(None) };
     let people = person::read(&mut *connection, &[request.beneficiary_id, by.0]).await?;
     let role: Option<RoleRow> =
         sqlx::query_as(concat!(catalog::roles!(columns), catalog::roles!(rest))).bind(request.role_id).fetch_optional(&mut *connection).await?;
-    let asked = request::was_asked(&mut *connection, id, by).await?;
     let (inputs, governing): (String, Vec<Uuid>) =
         sqlx::query_as(concat!("select q.inputs, ", policy::governing!(), " from request q join role r on r.id = q.role_id where q.id = $1"))
             .bind(id.0)

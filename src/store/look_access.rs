@@ -70,10 +70,8 @@ pub struct MineRow {
     pub emergency: bool,
     /// Whether another lease extends it.
     pub extended: bool,
-    /// How many live leases there are in all.
-    pub live_total: i64,
-    /// How many open requests there are in all.
-    pub open_total: i64,
+    /// How many live leases or open requests there are in all; 0 for a row of the long parts.
+    pub total: i64,
 }
 
 /// How much of each part is wanted, and where the two long ones begin.
@@ -99,32 +97,46 @@ pub struct Wanted {
 /// When the database fails.
 pub async fn mine(db: &Db, person: Uuid, wanted: &Wanted) -> Result<Vec<MineRow>, StoreError> {
     Ok(sqlx::query_as(
-        "with mine as (
-           (select 'live' as part, g.request_id, g.id as grant_id, row_number() over (order by g.ends_at nulls last, g.id) as place from access_grant g
+        // Each part reads its own table; only what all of them show is looked up for all.
+        "select m.part, m.request_id, m.role_id, a.name as application, o.name as role, o.risk, b.display_name as beneficiary, m.status, m.created_at, m.duration_s, m.step_no, m.steps,
+           m.waits_for, m.waits_since, m.extension, m.extension_last_percent, m.extension_most, m.extension_no, m.no_extension, m.grant_id, m.grant_status, m.grant_s,
+           m.starts_at, m.ends_at, m.verified_at, m.ended_at, m.end_reason, m.last_error, m.emergency, m.extended, m.total
+         from (
+           (select 'live' as part, row_number() over (order by g.ends_at nulls last, g.id) as place, count(*) over () as total, g.request_id, g.role_id, g.application_id, g.beneficiary_id,
+              r.status, r.created_at, r.duration_s, r.step_no, r.steps, '{}'::text[] as waits_for, null::timestamptz as waits_since,
+              v.extension, v.extension_last_percent, v.extension_most, g.extension_no, g.no_extension, g.id as grant_id, g.status as grant_status,
+              g.duration_s as grant_s, g.starts_at, g.ends_at, g.verified_at, g.ended_at, g.end_reason, g.last_error, r.emergency_reason is not null as emergency,
+              exists (select 1 from access_grant e where e.extension_of = g.id and e.status not in ('ended', 'failed')) as extended
+            from access_grant g join request r on r.id = g.request_id left join access_policy_version v on v.id = r.policy_version_id
             where g.beneficiary_id = $1 and g.status not in ('ended', 'failed') order by place limit $2)
            union all
-           (select 'open', r.id, null, row_number() over (order by r.id desc) from request r
-            where (r.beneficiary_id = $1 or r.requester_id = $1) and r.status in ('submitted', 'pending', 'needs_info') order by r.id desc limit $3)
+           (select 'open', row_number() over (order by r.id desc) as place, count(*) over (), r.id, r.role_id, r.application_id, r.beneficiary_id,
+              r.status, r.created_at, r.duration_s, r.step_no, r.steps, coalesce(w.names, '{}'), w.since,
+              null, null, null, null, null, null, null,
+              null, null, null, null, null, null, null, r.emergency_reason is not null,
+              false
+            from request r left join lateral (
+              select (array_agg(distinct n.display_name))[1:4] as names, min(s.assigned_at) as since
+              from assignment s join person n on n.id = s.person_id where s.request_id = r.id and s.step_no = r.step_no and s.open
+            ) w on true
+            where (r.beneficiary_id = $1 or r.requester_id = $1) and r.status in ('submitted', 'pending', 'needs_info') order by place limit $3)
            union all
-           (select 'ended', x.request_id, x.id, row_number() over (order by x.id desc) from (select g.id, g.request_id from access_grant g
-            where g.beneficiary_id = $1 and g.status in ('ended', 'failed') and ($5::uuid is null or g.id < $5) order by g.id desc limit $4) x)
+           (select 'ended', row_number() over (order by x.id desc), 0, x.request_id, x.role_id, x.application_id, x.beneficiary_id,
+              r.status, r.created_at, r.duration_s, r.step_no, r.steps, '{}', null,
+              null, null, null, x.extension_no, x.no_extension, x.id, x.status,
+              x.duration_s, x.starts_at, x.ends_at, x.verified_at, x.ended_at, x.end_reason, x.last_error, r.emergency_reason is not null,
+              false
+            from (select * from access_grant g where g.beneficiary_id = $1 and g.status in ('ended', 'failed') and ($5::uuid is null or g.id < $5) order by g.id desc limit $4) x
+            join request r on r.id = x.request_id)
            union all
-           (select 'closed', x.id, null, row_number() over (order by x.id desc) from (select r.id from request r
-            where (r.beneficiary_id = $1 or r.requester_id = $1) and r.status in ('denied', 'withdrawn', 'timed_out', 'refused') and ($7::uuid is null or r.id < $7) order by r.id desc limit $6) x)
-         )
-         select m.part, r.id as request_id, r.role_id, a.name as application, o.name as role, o.risk, b.display_name as beneficiary,
-           r.status, r.created_at, r.duration_s, r.step_no, r.steps, coalesce(w.names, '{}') as waits_for, w.since as waits_since, v.extension, v.extension_last_percent, v.extension_most,
-           g.extension_no, g.no_extension, g.id as grant_id,
-           g.status as grant_status, g.duration_s as grant_s, g.starts_at, g.ends_at, g.verified_at, g.ended_at, g.end_reason, g.last_error, r.emergency_reason is not null as emergency,
-           m.part = 'live' and exists (select 1 from access_grant e where e.extension_of = g.id and e.status not in ('ended', 'failed')) as extended,
-           (select count(*) from access_grant l where l.beneficiary_id = $1 and l.status not in ('ended', 'failed')) as live_total,
-           (select count(*) from request l where (l.beneficiary_id = $1 or l.requester_id = $1) and l.status in ('submitted', 'pending', 'needs_info')) as open_total
-         from mine m join request r on r.id = m.request_id join person b on b.id = r.beneficiary_id join role o on o.id = r.role_id join application a on a.id = r.application_id
-         left join access_policy_version v on m.part = 'live' and v.id = r.policy_version_id left join access_grant g on g.id = m.grant_id
-         left join lateral (
-           select (array_agg(distinct n.display_name))[1:4] as names, min(s.assigned_at) as since
-           from assignment s join person n on n.id = s.person_id where m.part = 'open' and s.request_id = r.id and s.step_no = r.step_no and s.open
-         ) w on true
+           (select 'closed', row_number() over (order by x.id desc), 0, x.id, x.role_id, x.application_id, x.beneficiary_id,
+              x.status, x.created_at, x.duration_s, x.step_no, x.steps, '{}', null,
+              null, null, null, null, null, null, null,
+              null, null, null, null, null, null, null, x.emergency_reason is not null,
+              false
+            from (select * from request r where (r.beneficiary_id = $1 or r.requester_id = $1) and r.status in ('denied', 'withdrawn', 'timed_out', 'refused')
+                  and ($7::uuid is null or r.id < $7) order by r.id desc limit $6) x)
+         ) m join role o on o.id = m.role_id join application a on a.id = m.application_id join person b on b.id = m.beneficiary_id
          order by m.part, m.place",
     )
     .bind(person)

@@ -65,8 +65,9 @@ pub struct ChoiceRow {
 /// When the database fails.
 pub async fn applications(db: &Db, owner: Option<Uuid>) -> Result<Vec<ChoiceRow>, StoreError> {
     Ok(sqlx::query_as(
-        "select id, name from application a where $1::uuid is null or owner_id = $1 or exists (select 1 from role r where r.application_id = a.id and r.owner_id = $1)
-         order by name, id limit 500",
+        "select a.id, a.name from application a, (select $1::uuid as owner offset 0) who
+         where who.owner is null or a.owner_id = who.owner or exists (select 1 from role r where r.application_id = a.id and r.owner_id = who.owner)
+         order by a.name, a.id limit 500",
     )
     .bind(owner)
     .fetch_all(&db.pool)

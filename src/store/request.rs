@@ -254,13 +254,14 @@ pub struct RequestRow {
     pub created_at: DateTime<Utc>,
 }
 
-/// The columns of [`RequestRow`], with the rest of the statement.
+/// The columns of [`RequestRow`], with further ones, and the rest of the statement.
 macro_rules! requests {
-    ($rest:literal) => {
+    ($more:literal, $rest:literal) => {
         concat!(
             "select id, requester_id, beneficiary_id, role_id, application_id, status, step_no, policy_version_id, ask_digest, duration_s, granted_s, wanted_start, extension_of, emergency_reason, ",
-            "decision, distinct_people, step_left_s, step_due_at, remind_at, escalated, nudged_at, created_at ",
-            "from request ",
+            "decision, distinct_people, step_left_s, step_due_at, remind_at, escalated, nudged_at, created_at",
+            $more,
+            " from request ",
             $rest
         )
     };
@@ -271,15 +272,28 @@ macro_rules! requests {
 /// # Errors
 /// When the database fails.
 pub async fn by_id(db: &Db, id: RequestId) -> Result<Option<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where id = $1")).bind(id.0).fetch_optional(&db.pool).await?)
+    Ok(sqlx::query_as(requests!("", "where id = $1")).bind(id.0).fetch_optional(&db.pool).await?)
 }
 
-/// The request, unlocked, on a connection that is at hand.
+#[derive(FromRow)]
+struct AskedRow {
+    #[sqlx(flatten)]
+    request: RequestRow,
+    asked: bool,
+}
+
+/// The request, unlocked, and whether `person` was asked at any step of it, on a connection that is at hand.
 ///
 /// # Errors
 /// When the database fails.
-pub(super) async fn read(connection: &mut PgConnection, id: RequestId) -> Result<Option<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where id = $1")).bind(id.0).fetch_optional(connection).await?)
+pub(super) async fn read(connection: &mut PgConnection, id: RequestId, person: PersonId) -> Result<Option<(RequestRow, bool)>, StoreError> {
+    let found: Option<AskedRow> =
+        sqlx::query_as(requests!(", exists (select 1 from assignment where request_id = $1 and person_id = $2) as asked", "where id = $1"))
+            .bind(id.0)
+            .bind(person.0)
+            .fetch_optional(connection)
+            .await?;
+    Ok(found.map(|row| (row.request, row.asked)))
 }
 
 /// The request, locked until the transaction ends.
@@ -287,19 +301,7 @@ pub(super) async fn read(connection: &mut PgConnection, id: RequestId) -> Result
 /// # Errors
 /// When the database fails.
 pub async fn lock(tx: &mut Tx, id: RequestId) -> Result<Option<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where id = $1 for update")).bind(id.0).fetch_optional(&mut **tx).await?)
-}
-
-/// Whether `person` was asked at any step of the request.
-///
-/// # Errors
-/// When the database fails.
-pub async fn was_asked(connection: &mut PgConnection, id: RequestId, person: PersonId) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar("select exists (select 1 from assignment where request_id = $1 and person_id = $2)")
-        .bind(id.0)
-        .bind(person.0)
-        .fetch_one(connection)
-        .await?)
+    Ok(sqlx::query_as(requests!("", "where id = $1 for update")).bind(id.0).fetch_optional(&mut **tx).await?)
 }
 
 /// Keeps the shortest duration chosen so far.
@@ -349,7 +351,7 @@ pub async fn viewed(tx: &mut Tx, id: RequestId, person: PersonId, now: DateTime<
 /// # Errors
 /// When the database fails.
 pub async fn lock_open_of(tx: &mut Tx, person: PersonId) -> Result<Vec<RequestRow>, StoreError> {
-    Ok(sqlx::query_as(requests!("where beneficiary_id = $1 and status in ('submitted', 'pending', 'needs_info') for update"))
+    Ok(sqlx::query_as(requests!("", "where beneficiary_id = $1 and status in ('submitted', 'pending', 'needs_info') for update"))
         .bind(person.0)
         .fetch_all(&mut **tx)
         .await?)
@@ -361,6 +363,7 @@ pub async fn lock_open_of(tx: &mut Tx, person: PersonId) -> Result<Vec<RequestRo
 /// When the database fails.
 pub async fn lock_unconfirmed(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<RequestRow>, StoreError> {
     Ok(sqlx::query_as(requests!(
+        "",
         "where status = 'submitted' and created_at + make_interval(secs => coalesce(
            (select s.time_limit_s from request_step s where s.request_id = request.id and s.step_no = 1), 14 * 86400)) <= $1
          order by created_at limit $2 for update skip locked"

@@ -50,11 +50,12 @@ pub async fn home(ctx: &Ctx, by: &By) -> Result<Home, ServiceError> {
         seen::person_if_known(ctx, by.person)
     )?;
     let now = ctx.clock.now();
+    let total_of = |part: &str| mine.iter().find(|row| row.part == part).map_or(0, |row| row.total);
     let mut home = Home {
         access: vec![],
-        access_total: mine.first().map_or(0, |row| row.live_total),
+        access_total: total_of("live"),
         requests: vec![],
-        requests_total: mine.first().map_or(0, |row| row.open_total),
+        requests_total: total_of("open"),
         suggested: vec![],
         by_peers: true,
         told,

@@ -122,6 +122,23 @@ const PAGE: usize = 25;
 /// Requests of a page that shows many.
 const MANY: usize = 200;
 
+/// The roles of `rows`, by application and name; none to choose from when only one request waits.
+fn roles_among(rows: &[WaitingRow]) -> Vec<WaitingRole> {
+    if rows.len() < 2 {
+        return vec![];
+    }
+    let role = |row: &WaitingRow| WaitingRole {
+        role_id: row.role_id,
+        role: row.role.clone(),
+        application_id: row.application_id,
+        application: row.application.clone(),
+    };
+    let mut roles: Vec<WaitingRole> = rows.iter().map(role).collect();
+    roles.sort_by(|a, b| (&a.application, a.application_id, &a.role, a.role_id).cmp(&(&b.application, b.application_id, &b.role, b.role_id)));
+    roles.dedup_by_key(|role| role.role_id);
+    roles
+}
+
 /// What waits for `by`, narrowed, after a cursor. `total` is how many wait in all.
 ///
 /// # Errors
@@ -142,10 +159,13 @@ pub async fn queue(ctx: &Ctx, by: &By, filter: QueueFilter, total: i64, after: O
         (true, after) => From::Due(after.map(due_of).transpose()?),
     };
     let size = filter.page();
+    // What is all on this page says itself which roles there are to choose from.
+    let whole = !filter.any() && after.is_none() && total <= size as i64;
     let (mut found, roles) = tokio::try_join!(look_queue::waiting(&ctx.db, by.person.0, &narrowed, from, size as i64 + 1), async {
-        // Nothing to choose from when there is one request.
-        if total > 1 { look_queue::roles(&ctx.db, by.person.0).await } else { Ok(vec![]) }
+        // Nor is there anything to choose from when there is one request.
+        if whole || total < 2 { Ok(vec![]) } else { look_queue::roles(&ctx.db, by.person.0).await }
     })?;
+    let roles = if whole { roles_among(&found) } else { roles };
     let more = found.len() > size;
     found.truncate(size);
     let next = found.last().filter(|_| more).map(|last| if filter.by_due { due_cursor(last) } else { Cursor::after(last.request_id) });

@@ -15,10 +15,10 @@ use crate::domain::id::{PersonId, RequestId, RoleId};
 use crate::domain::policy::{FieldFault, FieldKind};
 use crate::domain::refusal::Refusal;
 use crate::domain::request::RequestStatus;
-use crate::service::ask::{AskFor, ask};
+use crate::service::ask::{AskFor, ask_once};
 use crate::service::ctx::By;
 use crate::service::error::ServiceError;
-use crate::service::idempotency::{self, Claim, Turn};
+use crate::service::idempotency::{self, Claim, Keep, Turn};
 use crate::service::look::ask::{Ask, Fault, Form, Outlook, Wanted, form, open_request};
 use crate::service::preview::preview;
 use crate::service::sign_in::Viewer;
@@ -29,6 +29,9 @@ use crate::web::form::{Asked, Id, Sent, failed, slowly};
 use crate::web::guard::SignedIn;
 use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Flash, Frame, Moment as _, Words as _};
+
+/// Where a request is, before its id.
+const PLACE: &str = "/requests/";
 
 /// The form for one role.
 #[derive(Template)]
@@ -111,7 +114,8 @@ pub async fn post(State(app): State<App>, SignedIn(viewer): SignedIn, Sent(pairs
         Ok(claim) => claim,
         Err(place) => return Ok(Redirect::to(&place).into_response()),
     };
-    let outcome = ask(&app.ctx, &by, ask_for.clone()).await;
+    let keep = claim.as_ref().map(|claim| Keep { claim, status: 303, before_id: PLACE });
+    let outcome = ask_once(&app.ctx, &by, ask_for.clone(), keep.as_ref()).await;
     let (response, place) = match outcome {
         Ok(asked) => {
             let done = match asked.status {
@@ -121,13 +125,12 @@ pub async fn post(State(app): State<App>, SignedIn(viewer): SignedIn, Sent(pairs
                 RequestStatus::Approved => Done::ApprovedAtOnce,
                 _ => Done::Asked,
             };
-            let place = format!("/requests/{}", asked.id);
-            (done.then(&app, &place), Some(place))
+            return Ok(done.then(&app, &format!("{PLACE}{}", asked.id)));
         }
         Err(ServiceError::Refused(Refusal::AlreadyOpen)) if ask_for.beneficiary.is_none() => {
             match open_request(&app.ctx, &by, role, None).await.map_err(failed)? {
                 Some(RequestId(id)) => {
-                    let place = format!("/requests/{id}");
+                    let place = format!("{PLACE}{id}");
                     (Done::AlreadyOpen.then(&app, &place), Some(place))
                 }
                 None => (again(&app, &viewer, &ask_for, &sent, vec![], Some(Refusal::AlreadyOpen.into())).await, None),
