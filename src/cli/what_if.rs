@@ -34,7 +34,7 @@ impl Line {
             loop {
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 let (done, all) = progress.seen();
-                let percent = if all == 0 { 100 } else { done * 100 / all };
+                let percent = (done * 100).checked_div(all).unwrap_or(100);
                 eprint!("\r{what} {done} of {all} ({percent} %)");
                 let _ = std::io::stderr().flush();
             }

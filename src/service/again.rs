@@ -143,7 +143,10 @@ async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Re
     tokio::task::spawn_blocking(work).await.map_err(|error| ServiceError::Unavailable(format!("Deciding again stopped: {error}.")))
 }
 
-fn parse<S: Stored>(rows: Vec<S>) -> Result<Vec<(S, Result<Inputs, String>)>, ServiceError> {
+/// A stored request with what it was decided from, or why that cannot be read.
+type Read<S> = (S, Result<Inputs, String>);
+
+fn parse<S: Stored>(rows: Vec<S>) -> Result<Vec<Read<S>>, ServiceError> {
     let read = |text: &str| serde_json::from_str::<Inputs>(text).map_err(|error| format!("its inputs cannot be read: {error}"));
     Ok(rows
         .into_iter()

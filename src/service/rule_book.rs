@@ -55,6 +55,9 @@ pub struct Proposed {
     pub then: RuleBook,
 }
 
+/// A policy with its priority.
+type Prioritised = (i32, Arc<AccessPolicy>);
+
 impl RoleRules {
     /// Decides on `ask`, as it was at `now`.
     pub fn decide(&self, person: &PersonSnapshot, ask: &Ask, now: chrono::DateTime<chrono::Utc>) -> Decision {
@@ -102,7 +105,7 @@ impl RuleBook {
         let mut rules: Vec<Arc<SeparationRule>> =
             catalog.separation.iter().filter(|(latest, _)| !latest.retired).map(|(latest, _)| Arc::new(latest.body.clone())).collect();
         rules.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut bound: BTreeMap<(Option<Uuid>, Option<Uuid>), Vec<(i32, Arc<AccessPolicy>)>> = BTreeMap::new();
+        let mut bound: BTreeMap<(Option<Uuid>, Option<Uuid>), Vec<Prioritised>> = BTreeMap::new();
         for binding in &catalog.bindings {
             if let Some(policy) = policies.get(binding.policy.as_str()) {
                 bound.entry((binding.role_id, binding.application_id)).or_default().push((binding.priority, policy.clone()));

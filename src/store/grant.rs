@@ -287,7 +287,7 @@ pub async fn held_or_asked(db: &Db, person: PersonId, roles: &[Uuid]) -> Result<
 /// # Errors
 /// When the database fails.
 pub async fn held_or_asked_now(tx: &mut Tx, person: PersonId, roles: &[Uuid]) -> Result<Vec<RoleId>, StoreError> {
-    apart(&mut **tx, person, roles).await
+    apart(tx, person, roles).await
 }
 
 async fn apart(connection: &mut PgConnection, person: PersonId, roles: &[Uuid]) -> Result<Vec<RoleId>, StoreError> {

@@ -208,8 +208,11 @@ pub async fn overview(ctx: &Ctx, by: &By) -> Result<Overview, ServiceError> {
     Ok(Overview { attention, parts, numbers: figures(&numbers, now) })
 }
 
-/// What about the rules needs somebody: tone, sentence, what to do, since when, where to look.
-fn of_rules(rules: &Totals) -> Vec<(&'static str, String, &'static str, Option<DateTime<Utc>>, String)> {
+/// What needs somebody: tone, sentence, what to do, since when, where to look.
+type Need = (&'static str, String, &'static str, Option<DateTime<Utc>>, String);
+
+/// What about the rules needs somebody.
+fn of_rules(rules: &Totals) -> Vec<Need> {
     let mut needs = Vec::new();
     if let Some(policy) = rules.dead_example {
         let these = |count: i64, one: &str, many: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {many}") };

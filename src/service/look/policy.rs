@@ -232,7 +232,7 @@ fn summary(policy: &AccessPolicy) -> String {
         None => "approved at once".into(),
         Some(procedure) => {
             let step = |step: &crate::domain::policy::Step| {
-                let slots = step.slots.iter().map(|slot| steps::counted_slot(slot));
+                let slots = step.slots.iter().map(steps::counted_slot);
                 slots.collect::<Vec<_>>().join(" and ")
             };
             format!("asks {}", procedure.steps.iter().map(step).collect::<Vec<_>>().join(", then "))

@@ -124,7 +124,7 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
     if !filter.q.is_empty() {
         slowly(&app, &app.limits.search, &by)?;
     }
-    let after = search.after.as_deref().map(line).unwrap_or_default();
+    let after = search.after.clone().unwrap_or_default();
     let cursor = Some(Cursor(after.clone())).filter(|_| !after.is_empty());
     let queue = queue::queue(&app.ctx, &by, filter, viewer.queue_count, cursor.as_ref()).await.map_err(failed)?;
     Ok(told.page(&app, &QueuePage { frame: Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), "queue") }, queue, after }))
