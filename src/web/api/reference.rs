@@ -89,6 +89,9 @@ fn kind(schema: &Value) -> String {
     }
     match &schema["type"] {
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        // Something of its own, or nothing.
+        Value::Null if schema["oneOf"].is_array() => "object or null".into(),
+        Value::Null if schema["$ref"].is_string() => "object".into(),
         other => text(other),
     }
 }
