@@ -288,7 +288,7 @@ mod tests {
         assert!(page.posts_to("/requests"));
         assert_eq!(page.one("input[name=duration][checked]").attr("value"), Some("14400"));
         let outlook = page.text(".outlook");
-        for part in ["Production data, short, version 3", "Dana Ruiz", "2 of Members of DBAs", "and 2 more", "Directory group"] {
+        for part in ["Production data, short, version 3", "Dana Ruiz", "Members of DBAs", "and 2 more", "you are added to group"] {
             assert!(outlook.contains(part), "{part} in {outlook}");
         }
         assert_eq!(page.one("input[name=key]").attr("value"), Some(id(77).to_string().as_str()));

@@ -233,7 +233,7 @@ mod tests {
     fn the_card_asks_in_the_right_order_and_sends_what_it_showed() {
         let page = page("request-card", Says::Plain, As::Approver, with_card(Says::Plain));
         let card = page.text(".card");
-        let order = ["Refund run", "You are asked because", "Changed since", "Department", "Approve for 4 hours", "Approve for less", "Deny"];
+        let order = ["Refund run", "You are asked because", "Department", "Changed since", "Approve for 4 hours", "Approve for less", "Deny"];
         let found: Vec<usize> = order.iter().filter_map(|part| card.find(part)).collect();
         assert!(found.len() == order.len() && found.is_sorted(), "{found:?} in {card}");
         assert_eq!(page.all(".card form").len(), 3);
