@@ -147,7 +147,7 @@ document.addEventListener("keydown", (event) => {
     picked();
   }
   // Of many the key only leads to the button or the comment: a second key answers.
-  else if (event.key === "a" && row) (many ? together.focus() : row.querySelector("[data-approve]").click());
+  else if (event.key === "a" && row) (many ? together.focus() : row.querySelector("[data-approve]")?.click());
   else if (event.key === "d" && row) (many ? document.getElementById("together-comment").focus() : row.querySelector("[data-deny]").click());
   else return;
   event.preventDefault();

@@ -20,13 +20,15 @@ pub enum File {
     Grants,
     /// The log itself.
     Events,
+    /// Every change of the rules.
+    PolicyChanges,
     /// What separation rules were run against.
     Sod,
 }
 
 impl File {
     /// Every file, in the order of the bundle.
-    pub const ALL: [File; 5] = [Self::Requests, Self::Approvals, Self::Grants, Self::Events, Self::Sod];
+    pub const ALL: [File; 6] = [Self::Requests, Self::Approvals, Self::Grants, Self::Events, Self::PolicyChanges, Self::Sod];
 
     /// The word in URLs and on the command line.
     pub fn word(self) -> &'static str {
@@ -35,6 +37,7 @@ impl File {
             Self::Approvals => "approvals",
             Self::Grants => "grants",
             Self::Events => "events",
+            Self::PolicyChanges => "policy_changes",
             Self::Sod => "sod",
         }
     }
@@ -57,6 +60,7 @@ impl File {
             Self::Approvals => "For every request made in the period, a row for each person who was asked, and what they said.",
             Self::Grants => "Every access approved in the period: when it began, how it was given, when and why it ended.",
             Self::Events => "Every event of the period, in order, as the log holds it.",
+            Self::PolicyChanges => "Every change of the rules proposed or applied in the period: who made it, who approved it, what it changed.",
             Self::Sod => {
                 "Every separation of duties that was run against in the period: what was blocked, what an exception allowed, what was found held together."
             }
@@ -70,6 +74,7 @@ impl File {
             Self::Approvals => &APPROVALS,
             Self::Grants => &GRANTS,
             Self::Events => &EVENTS,
+            Self::PolicyChanges => &POLICY_CHANGES,
             Self::Sod => &SOD,
         }
     }
@@ -200,6 +205,25 @@ const EVENTS: [Column; 18] = [
     LAST,
 ];
 
+/// `policy_changes.csv`: a row for each policy version that a change made, and one for a change that made none.
+const POLICY_CHANGES: [Column; 15] = [
+    ("change_id", "The change."),
+    ("policy", "Key of the policy; empty when the change made no version of one, or is not in force."),
+    ("version_from", "Its version before; empty: none was in force."),
+    ("version_to", "Its version since; empty: none is in force."),
+    ("author", "The person who made it; empty: the operator at the command line."),
+    ("approver", "The person who approved it; empty when nobody had to, or has."),
+    ("submitted_at", "When it was proposed, or applied at once, UTC."),
+    ("approved_at", "When it was approved, UTC."),
+    ("effective_at", "When it takes effect, or took, UTC."),
+    ("diff_json", "JSON: each change of the whole set as a line."),
+    ("whatif_summary", "JSON: how many stored requests would have come out otherwise, by what becomes of them."),
+    ("digest", "SHA-256 of the whole set as TOML."),
+    ("status", "proposed, approved, applied, rejected, withdrawn or failed."),
+    FIRST,
+    LAST,
+];
+
 /// `sod.csv`.
 const SOD: [Column; 10] = [
     ("rule", "Key and version of the separation rule."),
@@ -231,6 +255,7 @@ mod tests {
         insta::assert_snapshot!(header(File::Grants), @"grant_id, request_id, beneficiary_id, beneficiary_email, application, role_id, role, target, provisioning_method, approved_at, provisioning_started_at, granted_at, verified_at, approval_before_grant, starts_at, ends_at, status, ended_at, end_verified_at, end_reason, ended_by, revoke_latency_s, extension_of, attempts, last_error, confirmed, confirmed_at, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Sod), @"rule, set_a, set_b, request_id, found_at, outcome, approver, exception_until, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Events), @"event_id, occurred_at, kind, actor_kind, actor_id, actor_name, acting_for, token_id, channel, request_id, grant_id, person_id, role_id, application_id, policy_version_id, data, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::PolicyChanges), @"change_id, policy, version_from, version_to, author, approver, submitted_at, approved_at, effective_at, diff_json, whatif_summary, digest, status, event_seq_first, event_seq_last");
     }
 
     #[test]

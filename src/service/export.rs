@@ -123,6 +123,10 @@ impl Download {
 /// begins; [`ServiceError::Unavailable`] when too many are under way.
 pub async fn export(ctx: &Ctx, by: &By, taking: &Taking) -> Result<Download, ServiceError> {
     let reach = export::reach(&ctx.db, narrow(taking), Some(by.person.0)).await?;
+    // A change of the rules is about everything at once.
+    if taking.file == File::PolicyChanges && !by.reads_everything() {
+        return Err(ServiceError::Missing);
+    }
     let theirs = by.reads_everything() || reach.owned || taking.person == Some(by.person);
     if !theirs || !reach.known {
         return Err(ServiceError::Missing);
@@ -159,6 +163,7 @@ async fn start(ctx: &Ctx, actor: Actor, channel: Channel, taking: &Taking) -> Re
         File::Approvals => Population::Approvals,
         File::Grants => Population::Grants,
         File::Events => Population::Events,
+        File::PolicyChanges => Population::PolicyChanges,
         File::Sod => Population::SeparationOfDuties,
     };
     let rows = export::stream(&ctx.db, population, narrow(taking)).await.map_err(|error: StoreError| ServiceError::from(error))?;

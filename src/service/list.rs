@@ -3,13 +3,14 @@
 use uuid::Uuid;
 
 use crate::domain::id::{ApplicationId, GrantId, RequestId, RoleId};
-use crate::store::{list_event, list_grant, list_request, list_role, request};
+use crate::store::{list_event, list_grant, list_request, list_role, question, request};
 
 // What these lists are narrowed by and made of, for the floor above, which does not know the store.
 pub use crate::store::list_event::{EventFilter, EventListed};
 pub use crate::store::list_grant::{GrantFilter, GrantListed};
 pub use crate::store::list_request::{AskedListed, RequestFilter, RequestListed};
 pub use crate::store::list_role::RoleListed;
+pub use crate::store::question::QuestionRow;
 
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
@@ -71,6 +72,8 @@ pub struct RequestInFull {
     pub request: RequestListed,
     /// Who was asked, and what they said.
     pub asked: Vec<AskedListed>,
+    /// What approvers asked, and what was answered, oldest first.
+    pub questions: Vec<QuestionRow>,
     /// Every rule looked at, JSON.
     pub trace: String,
     /// Values of the policy's own fields, JSON.
@@ -83,8 +86,13 @@ pub struct RequestInFull {
 /// [`ServiceError::Missing`] when there is none that they may see.
 pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<RequestInFull, ServiceError> {
     let request = list_request::by_id(&ctx.db, eyes(by), id.0).await?.ok_or(ServiceError::Missing)?;
-    let (asked, trace, texts) = tokio::try_join!(list_request::asked(&ctx.db, id.0), list_request::trace(&ctx.db, id.0), request::texts(&ctx.db, id))?;
-    Ok(RequestInFull { request, asked, trace: trace.unwrap_or_default(), fields: texts.and_then(|texts| texts.fields) })
+    let (asked, questions, trace, texts) = tokio::try_join!(
+        list_request::asked(&ctx.db, id.0),
+        question::of_request(&ctx.db, id.0),
+        list_request::trace(&ctx.db, id.0),
+        request::texts(&ctx.db, id)
+    )?;
+    Ok(RequestInFull { request, asked, questions, trace: trace.unwrap_or_default(), fields: texts.and_then(|texts| texts.fields) })
 }
 
 /// Grants that `by` may see, newest first.

@@ -108,7 +108,9 @@ async fn report(
             continue;
         }
         let person = people.iter().find(|p| p.reference == *reference).map(|p| PersonId(p.id));
-        drift::open(&mut tx, new_id(), directory, group, reference, person, kind, now).await?;
+        if !drift::open(&mut tx, new_id(), directory, group, reference, person, kind, now).await? {
+            continue;
+        }
         let fact = Fact::DriftFound { drift: (*kind).into(), directory: directory.into(), group: group.into(), person: reference.clone() };
         events.push(by_system(Subject { person, ..Subject::default() }, fact));
     }

@@ -323,3 +323,36 @@ fn holds(all: &[&[Slot]], some: &[&[Slot]]) -> bool {
     let mut rest = all.iter();
     all.len() > some.len() && some.iter().all(|step| rest.any(|other| other == step))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::policy::ApproverSource;
+
+    #[test]
+    fn steps_are_added_only_where_those_there_were_stay_in_their_order() {
+        let slot = |source| vec![Slot { approvals: 1, sources: vec![source] }];
+        let (manager, owner, above) = (slot(ApproverSource::Manager), slot(ApproverSource::RoleOwner), slot(ApproverSource::ManagersManager));
+        let (m, o, a) = (manager.as_slice(), owner.as_slice(), above.as_slice());
+        assert!(holds(&[m, o], &[m]) && holds(&[m, a, o], &[m, o]) && holds(&[m], &[]));
+        assert!(!holds(&[m], &[m]), "the same is not more");
+        assert!(!holds(&[o, m], &[m, o]) && !holds(&[o, m, a], &[m, o]), "another order asks otherwise");
+        assert!(!holds(&[m, m], &[m, o]));
+    }
+
+    #[test]
+    fn every_turn_has_a_word_of_its_own() {
+        let words: std::collections::BTreeSet<&str> = Turn::ALL
+            .iter()
+            .map(|(turn, word, _)| {
+                assert_eq!(turn.word(), *word);
+                *word
+            })
+            .collect();
+        assert_eq!(words.len(), Turn::ALL.len());
+        let mut counts = Counts::default();
+        [Turn::Refused, Turn::Unchanged, Turn::Refused].into_iter().for_each(|turn| counts.add(turn));
+        assert_eq!((counts.of(Turn::Refused), counts.of(Turn::Allowed), counts.all()), (2, 0, 3));
+        assert_eq!(serde_json::to_string(&counts).unwrap(), r#"{"refused":2,"unchanged":1}"#);
+    }
+}

@@ -211,6 +211,22 @@ pub async fn end(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<(), StoreE
     Ok(())
 }
 
+/// The delegations in force at `now` of `people`, of several of one person the one that began last.
+///
+/// # Errors
+/// When the database fails.
+pub async fn in_force(db: &Db, people: &[Uuid], now: DateTime<Utc>) -> Result<Vec<DelegationRow>, StoreError> {
+    Ok(sqlx::query_as(delegations!(
+        "where d.person_id = any($1) and d.starts_at <= $2 and d.ends_at > $2 and d.ended_at is null and q.status = 'active' and not exists (
+           select 1 from delegation l where l.person_id = d.person_id and l.starts_at <= $2 and l.ends_at > $2 and l.ended_at is null
+             and (l.starts_at, l.delegate_id) > (d.starts_at, d.delegate_id))"
+    ))
+    .bind(people)
+    .bind(now)
+    .fetch_all(&db.pool)
+    .await?)
+}
+
 /// The delegations of `person` and those in which they stand in: what is or will be in force at `now` first, then the past, each
 /// newest first; at most `limit`.
 ///

@@ -36,7 +36,7 @@ pub async fn lock_open(tx: &mut Tx, directory: &str, group: &str) -> Result<Vec<
     .await?)
 }
 
-/// Writes a drift that was not open before.
+/// Writes a drift that was not open before. Returns whether it did; not when another sweep was faster.
 ///
 /// # Errors
 /// When the database fails.
@@ -50,8 +50,8 @@ pub async fn open(
     person: Option<PersonId>,
     kind: &str,
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    sqlx::query("insert into drift (id, directory, group_reference, person_reference, person_id, kind, detected_at) values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing")
+) -> Result<bool, StoreError> {
+    let done = sqlx::query("insert into drift (id, directory, group_reference, person_reference, person_id, kind, detected_at) values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing")
         .bind(id)
         .bind(directory)
         .bind(group)
@@ -61,7 +61,7 @@ pub async fn open(
         .bind(now)
         .execute(&mut **tx)
         .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Ends a drift.

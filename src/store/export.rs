@@ -30,6 +30,8 @@ pub enum Population {
     Grants,
     /// Events by the time they occurred.
     Events,
+    /// Changes of the rules by the time they were made.
+    PolicyChanges,
     /// What separation rules were run against, by the time it was found.
     SeparationOfDuties,
 }
@@ -71,6 +73,7 @@ impl Population {
             Self::Approvals => APPROVALS,
             Self::Grants => GRANTS,
             Self::Events => EVENTS,
+            Self::PolicyChanges => POLICY_CHANGES,
             Self::SeparationOfDuties => SEPARATION,
         }
     }
@@ -359,6 +362,28 @@ where e.occurred_at >= $1 and e.occurred_at < $2
   and ($3::uuid is null or e.application_id = $3) and ($4::uuid is null or e.role_id = $4) and ($5::uuid is null or e.person_id = $5 or e.actor_id = $5)
 order by e.occurred_at, e.id"#;
 
+const POLICY_CHANGES: &str = r#"
+select c.id as change_id, v.policy_key as policy, v.version_from, v.version_to, c.author_id as author,
+  case when c.status in ('approved', 'applied', 'failed') then c.approver_id end as approver,
+  to_char(c.submitted_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as submitted_at,
+  case when c.status in ('approved', 'applied', 'failed') then to_char(c.decided_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end as approved_at,
+  to_char(c.effective_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as effective_at,
+  to_json(c.changes)::text as diff_json,
+  (c.whatif::json -> 'counts')::text as whatif_summary,
+  c.digest, c.status, e.first as event_seq_first, e.last as event_seq_last
+from policy_change c
+left join policy_change_version v on v.change_id = c.id
+left join lateral (select min(e.id) as first, max(e.id) as last from audit_event e
+  where e.kind in ('policy_change.proposed', 'policy_change.approved', 'policy_change.rejected', 'policy_change.failed', 'catalog.applied')
+    and e.data ->> 'change' = c.id::text) e on true
+where c.submitted_at >= $1 and c.submitted_at < $2
+  and ($3::uuid is null or v.policy_key in (select p.key from policy_binding b join access_policy p on p.id = b.policy_id
+    where b.application_id = $3 or b.role_id in (select r.id from role r where r.application_id = $3) or (b.role_id is null and b.application_id is null)))
+  and ($4::uuid is null or v.policy_key in (select p.key from policy_binding b join access_policy p on p.id = b.policy_id
+    where b.role_id = $4 or b.application_id = (select r.application_id from role r where r.id = $4) or (b.role_id is null and b.application_id is null)))
+  and ($5::uuid is null or c.author_id = $5 or c.approver_id = $5)
+order by c.submitted_at, c.id, v.policy_key"#;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,7 +397,9 @@ mod tests {
             "a >= (timestamptz 'epoch' + -1 * interval '1 microsecond') and a < timestamptz 'infinity' and b = uuid '00000000-0000-0000-0000-000000000007' \
              and c = null::uuid or null::uuid is null"
         );
-        for population in [Population::Requests, Population::Approvals, Population::Grants, Population::Events, Population::SeparationOfDuties] {
+        for population in
+            [Population::Requests, Population::Approvals, Population::Grants, Population::Events, Population::PolicyChanges, Population::SeparationOfDuties]
+        {
             assert!(!written_in(population.statement(), narrow).contains('$'));
         }
     }

@@ -186,6 +186,12 @@ pub struct AskedListed {
     pub person_id: Option<Uuid>,
     /// Their name.
     pub person: Option<String>,
+    /// `self`, `delegate`, `escalation`, `reassigned` or `fallback`.
+    pub acting_as: Option<String>,
+    /// Of a delegate: who is away; of whoever a place was handed on to: whose it was.
+    pub acting_for: Option<Uuid>,
+    /// When they could no longer answer.
+    pub ended_at: Option<DateTime<Utc>>,
     /// When they first opened the request.
     pub first_viewed_at: Option<DateTime<Utc>>,
     /// `approve` or `deny`.
@@ -204,7 +210,7 @@ pub struct AskedListed {
 /// When the database fails.
 pub async fn asked(db: &Db, id: Uuid) -> Result<Vec<AskedListed>, StoreError> {
     Ok(sqlx::query_as(
-        "select t.step_no, t.name as step, t.opened_at, t.done_at, s.slot_no, s.approvals, s.source_label as source, w.person_id, n.display_name as person, w.first_viewed_at,
+        "select t.step_no, t.name as step, t.opened_at, t.done_at, s.slot_no, s.approvals, s.source_label as source, w.person_id, n.display_name as person, w.acting_as, w.acting_for, w.ended_at, w.first_viewed_at,
            d.verdict, d.comment, d.granted_s, d.decided_at
          from request_step t join request_slot s on s.request_id = t.request_id and s.step_no = t.step_no
          left join assignment w on w.request_id = s.request_id and w.step_no = s.step_no and w.slot_no = s.slot_no

@@ -81,10 +81,22 @@ pub enum Done {
     Declined,
     /// Access may be extended after all.
     Undeclined,
+    /// A change of the rules waits for a second person.
+    ChangeProposed,
+    /// A change of the rules is in force.
+    ChangeApplied,
+    /// The rules were so already.
+    ChangeNothing,
+    /// A change of the rules was approved.
+    ChangeApproved,
+    /// A change of the rules was turned down.
+    ChangeRejected,
+    /// A change of the rules was taken back.
+    ChangeWithdrawn,
 }
 
 impl Done {
-    const ALL: [(Done, &'static str, &'static str, &'static str); 30] = [
+    const ALL: [(Done, &'static str, &'static str, &'static str); 36] = [
         (Self::Asked, "asked", "good", "Your request is on its way. This page shows who has it, and since when."),
         (Self::ApprovedAtOnce, "approved-at-once", "good", "Approved at once by the policy. The access is being given now."),
         (Self::Refused, "refused", "warn", "The rules do not let you have this, so nobody was asked. The reason is below."),
@@ -115,6 +127,12 @@ impl Done {
         (Self::Declined, "declined", "good", "This access ends when its time is up; more time is not asked for."),
         (Self::Undeclined, "undeclined", "good", "Taken back: more time may be asked for again."),
         (Self::TryDue, "try-due", "good", "It is tried now. Load this page again to see what the directory says."),
+        (Self::ChangeProposed, "change-proposed", "good", "Proposed. Nothing is changed until another administrator approves it."),
+        (Self::ChangeApplied, "change-applied", "good", "Applied. The rules are so from now on."),
+        (Self::ChangeNothing, "change-nothing", "info", "The rules are so already; nothing was changed."),
+        (Self::ChangeApproved, "change-approved", "good", "Approved. This page shows when it takes effect."),
+        (Self::ChangeRejected, "change-rejected", "good", "Rejected. Nothing of it was done."),
+        (Self::ChangeWithdrawn, "change-withdrawn", "good", "Withdrawn. Nothing of it was done."),
     ];
 
     fn word(self) -> &'static str {

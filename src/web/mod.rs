@@ -28,6 +28,7 @@ pub mod rate_limit;
 pub mod request_log;
 pub mod router;
 pub mod state;
+pub mod upload;
 pub mod urls;
 pub mod view;
 pub mod wire;

@@ -341,6 +341,31 @@ impl Words for str {
     }
 }
 
+/// The state of a change of the rules in words.
+pub fn change_state(status: &str) -> &'static str {
+    match status {
+        "proposed" => "Waits for approval",
+        "approved" => "Approved, takes effect later",
+        "applied" => "In force since",
+        "rejected" => "Rejected",
+        "withdrawn" => "Withdrawn",
+        _ => "Failed",
+    }
+}
+
+/// The same as a badge.
+pub fn change_badge(status: &str) -> Html {
+    let (label, tone) = match status {
+        "proposed" => ("Waits for approval", "info"),
+        "approved" => ("Approved", "info"),
+        "applied" => ("Applied", "good"),
+        "rejected" => ("Rejected", "bad"),
+        "withdrawn" => ("Withdrawn", "quiet"),
+        _ => ("Failed", "bad"),
+    };
+    Html(format!("<span class=\"badge {tone}\">{label}</span>"))
+}
+
 /// Label and tone of the words the database keeps.
 fn word(key: &str) -> Option<(&'static str, &'static str)> {
     Some(match key {

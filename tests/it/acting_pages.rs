@@ -28,6 +28,7 @@ async fn a_question_goes_to_home_and_its_answer_lets_the_request_go_on() {
     assert!(queue.main().contains("Waits for the answer to a question"));
 
     let home = bo.get("/").await.fine();
+    assert!(home.main().contains("Waits for your answer to a question"), "{}", home.main());
     assert!(home.one(".told").contains("Mara Voss asks about the request for Laboratory: Bench"), "{}", home.main());
     assert_eq!(home.attr(".told a", "href"), place);
     let page = bo.get(&place).await.fine();
@@ -84,6 +85,9 @@ async fn the_delegation_page_makes_and_ends_and_the_queue_says_for_whom() {
     assert!(made.flash().contains("Done") && made.main().contains("Noor Rahman stands in for you In force"), "{}", made.main());
     assert!(noor.get("/delegation").await.fine().main().contains("You stand in for Mara Voss"));
 
+    let mut bo = Desk::of(&world, "bo.lind").await;
+    let form = bo.get(&format!("/roles/{}/ask", world.role("lab", "bench").await)).await.fine();
+    assert!(form.main().contains("Noor Rahman stands in"), "who asks sees who is away: {}", form.main());
     let id = world.asks_lab("bench").await;
     let queue = noor.get("/queue").await.fine();
     assert!(queue.main().contains("you stand in for Mara Voss, who is away"), "{}", queue.main());
@@ -95,7 +99,6 @@ async fn the_delegation_page_makes_and_ends_and_the_queue_says_for_whom() {
     let ended = mara.submit(&page, "form[action$='/end']", &[]).await;
     assert!(ended.flash().contains("Ended") && ended.count("form[action$='/end']") == 0, "{}", ended.main());
     assert!(noor.get("/queue").await.fine().main().contains("Nothing waits for you"));
-    // A decision as a stand-in shows for whom.
     world.answer("mara.voss", id, YES).await.unwrap();
 }
 
@@ -160,6 +163,10 @@ async fn the_same_acts_go_over_the_api() {
     assert!(nudged.json()["again_at"].as_str().is_some(), "{:?}", nudged.json());
     let handed = site.post(&mara, &format!("/api/v1/requests/{id}/reassign"), json!({"to": colleague, "reason": "Busy."})).await;
     assert_eq!(handed.status, StatusCode::OK, "{:?}", handed.json());
+    let whole = site.get(&bo, &format!("/api/v1/requests/{id}")).await.json();
+    assert_eq!((whole["questions"][0]["question"].as_str(), whole["questions"][0]["answer"].as_str()), (Some("Which rows?"), Some("Those of 4711.")));
+    let seats: Vec<_> = whole["asked"].as_array().unwrap().iter().map(|seat| (seat["acting_as"].as_str().unwrap(), seat["ended_at"].is_string())).collect();
+    assert_eq!(seats, [("self", true), ("reassigned", false)], "{whole}");
     let approved = site.post(&noor, &format!("/api/v1/requests/{id}/approve"), json!({})).await;
     assert_eq!(approved.json()["status"], "approved", "{:?}", approved.json());
 

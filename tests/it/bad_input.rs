@@ -99,6 +99,14 @@ async fn whatever_the_request_form_is_sent_it_answers_with_a_sentence_and_writes
         ("a ticket with a formula".into(), with("ticket", "=cmd|' /C calc'!A0")),
         ("a lease of somebody else".into(), with("extend", &not_mine)),
         ("a lease that is none".into(), with("extend", "nonsense")),
+        ("for somebody else".into(), with("for", &town.world.person("mei.tanaka").await.to_string())),
+        ("for nobody that there is".into(), with("for", &Uuid::now_v7().to_string())),
+        ("for nonsense".into(), with("for", "nonsense")),
+        ("for two".into(), raw(&format!("role={role}&for={role}&for={other_role}&duration=3600&justification=x"))),
+        ("a field that no policy has".into(), with("field_colour", "red")),
+        ("a field with a hostile name".into(), with("field_<b>\0", "red")),
+        ("a field twice".into(), raw(&format!("role={role}&duration=3600&ticket=OV-1&justification={WHY}&field_a=1&field_a=2").replace(' ', "+"))),
+        ("an emergency that was not confirmed".into(), with("emergency", "now")),
     ];
     for (what, text) in hostile() {
         cases.push((format!("reason: {what}"), with("justification", &text)));
@@ -410,6 +418,24 @@ async fn whatever_the_api_is_sent_it_answers_with_a_problem_and_writes_nothing()
         ("a start after time".into(), with("starts_at", "9999-12-31T23:59:59Z".into())),
         ("a lease that is none".into(), with("extension_of", Uuid::now_v7().to_string().into())),
         ("for somebody else".into(), with("beneficiary", Uuid::now_v7().to_string().into())),
+        ("for a colleague".into(), with("beneficiary", town.world.person("mei.tanaka").await.to_string().into())),
+        ("for nobody that there is".into(), with("beneficiary", "nonsense".into())),
+        ("for two".into(), with("beneficiary", json!([Uuid::now_v7(), Uuid::now_v7()]))),
+        ("fields that are none".into(), with("fields", json!([]))),
+        ("a field of fields".into(), with("fields", json!({"a": {"b": "c"}}))),
+        ("a field that no policy has".into(), with("fields", json!({"a": "b"}))),
+        ("a field with a hostile name".into(), with("fields", json!({"<script>\u{0}": "b"}))),
+        ("a field with an endless name".into(), with("fields", json!({"x".repeat(5_000): "b"}))),
+        ("a field with a NUL".into(), with("fields", json!({"a": "b\u{0}"}))),
+        ("a thousand fields".into(), with("fields", Value::Object((0..1_000).map(|n| (format!("f{n}"), "x".into())).collect()))),
+        ("a field twice".into(), raw(&format!("{{\"role\":\"{role}\",\"duration_s\":3600,\"fields\":{{}},\"fields\":{{}}}}"))),
+        ("an emergency without a path".into(), with("emergency", json!({"reason": "It is on fire, and nobody is there.", "confirm": 1}))),
+        ("an emergency nobody confirmed".into(), with("emergency", json!({"reason": "It is on fire, and nobody is there."}))),
+        ("an emergency that is a word".into(), with("emergency", "now".into())),
+        ("an emergency with more in it".into(), with("emergency", json!({"reason": "x", "confirm": true, "approved": true}))),
+        ("an emergency of 1 MB".into(), with("emergency", json!({"reason": "x".repeat(1 << 20), "confirm": true}))),
+        ("whose place it takes".into(), with("supersedes", Uuid::now_v7().to_string().into())),
+        ("who asks".into(), with("requester", town.world.person("mara.voss").await.to_string().into())),
     ];
     cases.extend(hostile().into_iter().map(|(what, text)| (format!("reason: {what}"), with("justification", text.into()))));
     let before = rows(&town.world).await;

@@ -229,6 +229,14 @@ impl Browser {
         .await;
     }
 
+    /// Clicks each of what a CSS selector finds.
+    pub async fn click_each(&self, selector: &str) {
+        self.shows(selector).await;
+        for element in self.client.find_all(Locator::Css(selector)).await.unwrap() {
+            element.click().await.unwrap();
+        }
+    }
+
     /// The field with this label, as soon as it is there.
     async fn field(&self, label: &str) -> Element {
         let find = async || {

@@ -56,6 +56,7 @@ async fn the_columns_of_the_statements_are_the_columns_of_the_contract() {
         (File::Approvals, Population::Approvals),
         (File::Grants, Population::Grants),
         (File::Events, Population::Events),
+        (File::PolicyChanges, Population::PolicyChanges),
     ] {
         let statement = world.root.prepare(SqlStr::from_static(population.statement())).await.unwrap();
         let names: Vec<_> = statement.columns().iter().map(|column| column.name().to_owned()).collect();

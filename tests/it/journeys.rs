@@ -8,22 +8,22 @@ use sqlx::PgPool;
 use crate::browser::Browser;
 use crate::server::{Server, eventually};
 
-const WHY: &str = "The nightly totals are wrong and I have to see the rows of order 4711.";
+pub const WHY: &str = "The nightly totals are wrong and I have to see the rows of order 4711.";
 
 /// A demo that runs, as `script/server` starts it.
-struct Demo {
-    server: Server,
+pub struct Demo {
+    pub server: Server,
     directory: String,
     root: PgPool,
 }
 
 impl Demo {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let (server, directory, root) = Server::demo().await;
         Self { server, directory, root }
     }
 
-    async fn browser(&self, name: &str) -> Browser {
+    pub async fn browser(&self, name: &str) -> Browser {
         let browser = Browser::open(&self.server.url).await;
         browser.sign_in(name).await;
         browser
@@ -43,7 +43,7 @@ impl Demo {
     }
 
     /// Waits until somebody is a member, or is none any more.
-    async fn member(&self, group: &str, name: &str, is: bool) {
+    pub async fn member(&self, group: &str, name: &str, is: bool) {
         eventually(&format!("{name} in {group}: {is}"), || async { (self.members(group).await.iter().any(|member| member == name) == is).then_some(()) }).await;
     }
 
@@ -54,7 +54,7 @@ impl Demo {
 }
 
 /// No script broke, nothing was missing, and no policy had to step in.
-async fn is_quiet(browser: &Browser) {
+pub async fn is_quiet(browser: &Browser) {
     let complaints = browser.complaints().await;
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
@@ -350,6 +350,8 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     let mara = demo.browser("Mara Voss").await;
     look(&mara, "/", "home-approver").await;
     look(&mara, "/queue", "queue").await;
+    look(&mara, "/queue/history", "history-empty").await;
+    mara.go("/queue").await;
     mara.click_in(".qrow-act", "Deny").await;
     mara.shows("details.ask[open] textarea:focus").await;
     look(&mara, "", "queue-deny").await;

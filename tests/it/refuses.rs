@@ -350,6 +350,48 @@ fn hostile(past: &Past) -> Vec<Hostile> {
             + &event("grant.created", past.over),
         "access_grant_request_id_key",
     );
+    // Asked for at once, for others, and what is owed for it.
+    let urgent = |text: String| {
+        text.replacen("step_no, closed_at)", "step_no, closed_at, emergency_reason)", 1).replacen(" from role r where", ", 'on fire' from role r where", 1)
+    };
+    add(
+        "an emergency where the policy has no path for it",
+        urgent(request(id, past, past.asks, "auto_approved", "approved", "3600"))
+            + &event("request.auto_approved", id)
+            + &grant(id, &last, &own, "3600", HOUR_LATER),
+        "grant_after_decision",
+    );
+    add(
+        "an emergency that owes nobody a review",
+        urgent(request(id, past, past.at_once, "auto_approved", "approved", "3600"))
+            + &event("request.auto_approved", id)
+            + &grant(id, &last, &own, "3600", HOUR_LATER)
+            + &event("grant.created", id),
+        "emergency_owes_review",
+    );
+    add(
+        "a second emergency while a review is owed",
+        format!(
+            "insert into emergency_review (request_id, beneficiary_id, due_at) values ('{done}', '{0}', clock()), ('{open}', '{0}', clock());",
+            past.requester
+        ),
+        "emergency_review_owed",
+    );
+    add(
+        "access for somebody else where the policy lets nobody ask for others",
+        request(id, past, past.at_once, "auto_approved", "approved", "3600").replacen(
+            &format!("'{}', '{}'", past.requester, past.requester),
+            &format!("'{}', '{}'", past.colleague, past.requester),
+            1,
+        ) + &event("request.auto_approved", id)
+            + &grant(id, &last, &own, "3600", HOUR_LATER),
+        "grant_confirmed",
+    );
+    add(
+        "a confirmation that is not the beneficiary's",
+        format!("update request set confirmed_at = clock() where id = '{open}';") + &event("request.confirmed", open),
+        "no_change_without_event",
+    );
     add("a request that nobody wrote down", request(id, past, past.at_once, "auto_approved", "approved", "3600"), "no_change_without_event");
 
     add(

@@ -7,6 +7,8 @@ use countersign::domain::approval::Answer;
 use countersign::domain::event::{Actor, Channel};
 use countersign::domain::id::RequestId;
 use countersign::service::api_token::{self, NewToken};
+use countersign::service::change::submit::{Outcome, submit};
+use countersign::service::ctx::{Changing, Ctx};
 use countersign::service::delegate::{Away, delegate};
 use countersign::service::told;
 use reqwest::Method;
@@ -85,6 +87,18 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("GET /admin",                            [DOOR, 404, 404, 404, 404, 200, 200]),
     ("GET /admin/policies",                   [DOOR, 404, 404, 404, 404, 200, 200]),
     ("GET /admin/policies/{id}",              [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /admin/changes",                    [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /admin/changes/{id}",               [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /admin/changes/{id}/requests",      [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /admin/changes/{id}/catalog.toml",  [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("POST /admin/changes/{id}/approve",      [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("POST /admin/changes/{id}/reject",       [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("POST /admin/changes/{id}/withdraw",     [DOOR, 404, 404, 404, 404, 404, 422]),
+    ("GET /admin/rules",                      [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("POST /admin/rules",                     [DOOR, 404, 404, 404, 404, 404, 200]),
+    ("GET /admin/rules/catalog.toml",         [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /admin/matrix",                     [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /admin/matrix/matrix.csv",          [DOOR, 404, 404, 404, 404, 200, 200]),
     ("GET /admin/provisioning",               [DOOR, 404, 404, 404, 404, 200, 200]),
     ("POST /admin/provisioning/run",          [DOOR, 404, 404, 404, 404, 404, DONE]),
     ("POST /admin/provisioning/{id}/retry",   [DOOR, 404, 404, 404, 404, 404, DONE]),
@@ -188,6 +202,8 @@ struct Things {
     notice: Uuid,
     /// Somebody who can stand in.
     colleague: Uuid,
+    /// A proposed change of the rules.
+    change: Uuid,
 }
 
 impl Things {
@@ -228,7 +244,13 @@ impl Street {
         tx.commit().await.unwrap();
         let notice = told::unseen(ctx, &by, 1).await.unwrap()[0].id;
         let colleague = colleague.0;
+        // Proposed by nobody who comes here, and never the same twice.
+        let careful = Changing { require_second_person: true, ..ctx.changing.clone() };
+        let text = crate::world::catalog().replace("maximum = \"30d\"", &format!("maximum = \"{}d\"", 30 + self.workers));
+        let submitted = submit(&Ctx { changing: careful, ..ctx.clone() }, (&text, "catalog.toml"), (Actor::System, Channel::Cli)).await.unwrap();
+        let Outcome::Proposed(change) = submitted.outcome else { panic!("{submitted:?}") };
         Things {
+            change,
             delegation,
             notice,
             colleague,
@@ -266,6 +288,7 @@ impl Street {
 fn place(path: &str, things: &Things) -> String {
     let id = match path {
         path if path.starts_with("/roles/") || path.contains("/catalog/") => things.role,
+        path if path.contains("/changes/") || path.contains("/policy-changes/") => things.change,
         path if path.contains("/requests/") => things.pending,
         path if path.contains("/grants/") => things.grant,
         path if path.contains("/sessions/") => things.session,

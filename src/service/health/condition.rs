@@ -71,3 +71,68 @@ pub fn masked(bits: &[u64], mask: &Mask, out: &mut Vec<u64>) {
     out.clear();
     out.extend(mask.iter().map(|(word, keep)| bits.get(*word).copied().unwrap_or_default() & keep));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::catalog::{Risk, Role};
+    use crate::domain::samples::{any_person, any_policies, ask, at, bo, someone, when};
+    use crate::service::health::ask::paths;
+    use crate::service::rule_book::RoleRules;
+
+    fn rules(policies: Vec<AccessPolicy>) -> RoleRules {
+        let role = Role {
+            id: ask().role,
+            application: Uuid::from_u128(8).into(),
+            application_name: "Orders".into(),
+            application_owner: someone(8),
+            name: "Read".into(),
+            owner: someone(9),
+            risk: Risk::Low,
+            directory: "main".into(),
+            group_reference: "g".into(),
+        };
+        RoleRules { role, key: "orders/read".into(), policies: policies.into_iter().map(Arc::new).collect(), separation: vec![] }
+    }
+
+    proptest! {
+        #[test]
+        fn people_for_whom_every_condition_comes_out_alike_take_the_same_paths(policies in any_policies(), people in prop::collection::vec(any_person(), 2..12)) {
+            let rules = rules(policies);
+            let mut conditions = Conditions::default();
+            let mask = conditions.mask(rules.policies.iter().flat_map(|policy| of_policy(policy)));
+            let seen: Vec<(Vec<u64>, _)> = people.iter().map(|person| {
+                let mut key = Vec::new();
+                masked(&conditions.bits(person), &mask, &mut key);
+                (key, paths(&rules, person, at(0)))
+            }).collect();
+            for (key, taken) in &seen {
+                for (other, also) in &seen {
+                    prop_assert!(key != other || taken == also, "{taken:?} and {also:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_condition_is_one_wherever_it_stands_and_only_what_is_looked_at_counts() {
+        use crate::domain::condition::Operator;
+        let (data, title) = (when("department", Operator::Is, &["Data"]), when("title", Operator::Is, &["Boss"]));
+        let mut conditions = Conditions::default();
+        let both = conditions.mask([&data, &title, &data].into_iter());
+        let one = conditions.mask([&data].into_iter());
+        assert_eq!((both, one.clone()), (vec![(0, 0b1111)], vec![(0, 0b11)]));
+        // Bo is of Data, and the directory says nothing of his title.
+        assert_eq!(conditions.bits(&bo()), [0b1001]);
+        let mut key = Vec::new();
+        masked(&conditions.bits(&bo()), &one, &mut key);
+        assert_eq!(key, [0b01]);
+        let many: Vec<Condition> = (0..40).map(|n| when("department", Operator::Is, &[&format!("D{n}")])).collect();
+        assert_eq!(conditions.mask(many.iter()).len(), 2, "past 32 they take another word");
+    }
+}

@@ -214,3 +214,44 @@ fn is_single(seat: &Seat, crowd: &Crowd, asker: u32) -> bool {
     }
     only.is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat(approvals: usize, sources: Vec<Source>) -> Seat {
+        Seat { step: 0, approvals, sources, escalation: vec![] }
+    }
+
+    fn steps(seats: Vec<Seat>, distinct_people: bool) -> Steps {
+        let seats_in_all = seats.iter().map(|seat| seat.approvals).sum();
+        let steps = seats.iter().map(|seat| seat.step + 1).max().unwrap_or(0);
+        Steps { seats, steps, seats_in_all, distinct_people, general: None, involved: HashSet::new() }
+    }
+
+    #[test]
+    fn who_is_needed_twice_is_found_and_who_asks_never_counts() {
+        let crowd = Crowd::default();
+        let these = |people: &[u32]| vec![Source::These(people.to_vec())];
+        let second = |people: &[u32]| Seat { step: 1, ..seat(1, these(people)) };
+        let at = |steps: &Steps, asker| steps.look(&crowd, asker);
+        assert_eq!(at(&steps(vec![seat(1, these(&[1]))], true), 9), [(0, Kind::SinglePerson)]);
+        assert_eq!(at(&steps(vec![seat(1, these(&[1]))], true), 1), [(0, Kind::OnlyTheAsker)]);
+        assert_eq!(at(&steps(vec![seat(1, these(&[]))], true), 1), [(0, Kind::Nobody)]);
+        assert_eq!(at(&steps(vec![seat(2, these(&[1, 2]))], true), 2), [(0, Kind::OnlyTheAsker)]);
+        assert_eq!(at(&steps(vec![seat(2, these(&[1, 2]))], true), 9), [], "two of two, and neither alone");
+        let twice = vec![seat(1, these(&[1])), second(&[1])];
+        assert_eq!(at(&steps(twice.clone(), true), 9), [(1, Kind::Nobody)], "one person counts once");
+        assert_eq!(at(&steps(twice, false), 9), [(0, Kind::SinglePerson), (1, Kind::SinglePerson)]);
+        let both = vec![seat(1, these(&[1, 2])), second(&[1, 2])];
+        assert_eq!(at(&steps(both.clone(), true), 9), []);
+        assert_eq!(at(&steps(both, true), 2), [(1, Kind::OnlyTheAsker)], "one is left, and needed twice");
+        // The next source stands in, also for a seat that hangs on one person; and so does whom the step escalates to.
+        let fallback = vec![Source::These(vec![1]), Source::These(vec![2])];
+        assert_eq!(at(&steps(vec![seat(1, fallback.clone())], true), 1), [(0, Kind::SinglePerson)]);
+        assert_eq!(at(&steps(vec![seat(1, fallback)], true), 9), []);
+        let escalates = Seat { escalation: these(&[3]), ..seat(1, these(&[1])) };
+        assert_eq!(at(&steps(vec![escalates], true), 9), []);
+        assert_eq!(*steps(vec![seat(1, vec![Source::Manager])], true).look(&crowd, 0), [(0, Kind::Nobody)], "nobody manages them");
+    }
+}

@@ -62,6 +62,9 @@ pub async fn access(ctx: &Ctx, by: &By, ended: Option<&Cursor>, closed: Option<&
 /// A request in a list of one's own.
 pub fn request_row(row: MineRow) -> RequestRow {
     let waits_for = (row.part == "open").then(|| {
+        if row.status == "needs_info" {
+            return "your answer to a question".to_owned();
+        }
         if row.status == "submitted" {
             return format!("{} to confirm it", row.beneficiary);
         }

@@ -12,6 +12,7 @@ use crate::service::ask::{AskFor, Considered, extendable};
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::service::preview::preview;
+use crate::store::delegation;
 use crate::store::look_request;
 use crate::store::look_role::{self, AboutRow, ShelfRow};
 
@@ -346,6 +347,8 @@ async fn open(ctx: &Ctx, considered: &Considered, about: &AboutRow, suggestion: 
     if let Some(length) = suggested {
         suggestion.duration = length.to_string();
     }
+    let asked: Vec<_> = considered.steps.iter().flat_map(|step| &step.slots).flat_map(|slot| slot.asked.iter().map(|person| person.id)).collect();
+    let away = delegation::in_force(&ctx.db, &asked, considered.now).await?;
     let other = considered.requester.id != considered.beneficiary.id;
     let whose = other.then(|| considered.beneficiary.display_name.clone());
     let because: Vec<&str> = policy.applies_to.iter().map(|condition| condition.attribute.as_str()).collect();
@@ -374,7 +377,7 @@ async fn open(ctx: &Ctx, considered: &Considered, about: &AboutRow, suggestion: 
         }
         .into(),
         ticket_says: policy.ticket.pattern.as_ref().map(|pattern| pattern.says.clone()),
-        steps: steps::of_resolved(&considered.steps, &usual, whose.as_deref()),
+        steps: steps::of_resolved(&considered.steps, &usual, whose.as_deref(), &away),
         method: about.method.clone(),
         target: super::role::target(about.group_name.as_deref().or(about.group_reference.as_deref()), about.directory.as_deref()),
         usual_grant_s: usual.iter().find(|row| row.step_no == 0).map(|row| row.median_s),

@@ -202,7 +202,7 @@ fn who(name: Option<String>) -> String {
 }
 
 /// "department is Data", for a list of what must fit.
-fn fits(condition: &Condition) -> String {
+pub(super) fn fits(condition: &Condition) -> String {
     let name = condition.attribute.replace('_', " ");
     let values = condition.values.join(" or ");
     steps::capital(&match condition.operator {

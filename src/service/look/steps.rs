@@ -2,7 +2,9 @@
 
 use crate::domain::policy::{AccessPolicy, ApprovalProcedure, ApproverSource, Slot};
 use crate::service::resolve::ResolvedStep;
+use crate::store::delegation::DelegationRow;
 use crate::store::look_role::UsualRow;
+use crate::store::person::PersonRow;
 
 use super::shared::{PlannedApprover, PlannedSlot, PlannedStep};
 
@@ -29,7 +31,12 @@ pub fn of_procedure(procedure: &ApprovalProcedure) -> Vec<PlannedStep> {
 }
 
 /// The steps with the people who would be asked; `whose` is whom it is for, when somebody else asks.
-pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow], whose: Option<&str>) -> Vec<PlannedStep> {
+/// `away` are the delegations in force of those who would be asked.
+pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow], whose: Option<&str>, away: &[DelegationRow]) -> Vec<PlannedStep> {
+    let note = |person: &PersonRow| match away.iter().find(|row| row.person_id == person.id) {
+        Some(row) => Some(format!("away until {}, {} stands in", row.ends_at.format("%-d %b"), row.delegate)),
+        None => person.title.clone(),
+    };
     let yours = |source: &ApproverSource, approvals: u32| match (whose, source) {
         (Some(name), ApproverSource::Manager) => format!("{name}'s manager"),
         (Some(name), ApproverSource::ManagersManager) => format!("the manager of {name}'s manager"),
@@ -49,7 +56,7 @@ pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow], whose: Option<&st
                         true => format!("{} (stands in: there is nobody else to ask)", capital(&yours(&slot.source, slot.approvals))),
                         false => capital(&yours(&slot.source, slot.approvals)),
                     },
-                    people: slot.asked.iter().take(NAMED).map(|p| PlannedApprover { name: p.display_name.clone(), note: p.title.clone() }).collect(),
+                    people: slot.asked.iter().take(NAMED).map(|p| PlannedApprover { name: p.display_name.clone(), note: note(p) }).collect(),
                     more: slot.asked.len().saturating_sub(NAMED) as i64,
                 })
                 .collect(),

@@ -51,7 +51,7 @@ fn operation(document: &Value, path: &str, method: &str, described: &Value) -> O
             place: "body".into(),
             kind: kind(follow(document, schema)),
             required: required.contains(&name.as_str()),
-            about: text(&schema["description"]),
+            about: about(document, schema),
         });
     }
     let answers = described["responses"].as_object().into_iter().flatten();
@@ -94,6 +94,12 @@ fn kind(schema: &Value) -> String {
         Value::Null if schema["$ref"].is_string() => "object".into(),
         other => text(other),
     }
+}
+
+/// What is said of it: at the field, or else where its kind is described.
+fn about(document: &Value, schema: &Value) -> String {
+    let described = std::iter::once(schema).chain(schema["oneOf"].as_array().into_iter().flatten()).map(|part| [part, follow(document, part)]);
+    described.flatten().find_map(|part| part["description"].as_str()).unwrap_or_default().into()
 }
 
 fn text(value: &Value) -> String {

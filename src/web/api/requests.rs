@@ -13,7 +13,7 @@ use crate::domain::approval::Answer;
 use crate::domain::request::RequestStatus;
 use crate::service::answer::answer;
 use crate::service::ask::ask;
-use crate::service::list::{self, AskedListed, RequestFilter, RequestInFull, RequestListed};
+use crate::service::list::{self, AskedListed, QuestionRow, RequestFilter, RequestInFull, RequestListed};
 use crate::service::look;
 use crate::service::withdraw::withdraw as take_back;
 use crate::web::api::asking::{NewRequest, asked_for};
@@ -153,6 +153,8 @@ pub struct RequestDetail {
     pub request: RequestOut,
     /// Who was, or will be, asked; a row per person and slot.
     pub asked: Vec<AskedOut>,
+    /// What approvers asked, and what was answered, oldest first.
+    pub questions: Vec<QuestionOut>,
     /// Every rule the policy looked at, with what was seen, where and when.
     #[schema(value_type = Vec<Object>)]
     pub trace: Value,
@@ -162,6 +164,33 @@ pub struct RequestDetail {
     /// What is beside deciding.
     #[serde(flatten)]
     pub beside: BesideOut,
+}
+
+/// A question of an approver.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AskedQuestion)]
+pub struct QuestionOut {
+    /// The step that waited for it.
+    pub step: i32,
+    /// Who asked.
+    pub asked_by: String,
+    /// What.
+    pub question: String,
+    /// When.
+    pub asked_at: DateTime<Utc>,
+    /// Who answered.
+    pub answered_by: Option<String>,
+    /// What.
+    pub answer: Option<String>,
+    /// When.
+    pub answered_at: Option<DateTime<Utc>>,
+}
+
+impl From<QuestionRow> for QuestionOut {
+    fn from(row: QuestionRow) -> Self {
+        let QuestionRow { step_no, asked_by, question, asked_at, answered_by, answer, answered_at } = row;
+        Self { step: step_no, asked_by, question, asked_at, answered_by, answer, answered_at }
+    }
 }
 
 /// A person asked at a slot of a step.
@@ -186,6 +215,12 @@ pub struct AskedOut {
     pub person_id: Option<Uuid>,
     /// Their name.
     pub person: Option<String>,
+    /// How they came to be asked: `self`, `delegate`, `escalation`, `reassigned` or `fallback`.
+    pub acting_as: Option<String>,
+    /// Of a delegate: who is away. Of whoever a place was handed on to: whose it was.
+    pub acting_for_id: Option<Uuid>,
+    /// When they could no longer answer: handed on, left, or their standing in was over.
+    pub ended_at: Option<DateTime<Utc>>,
     /// When they first opened the request.
     pub first_viewed_at: Option<DateTime<Utc>>,
     /// `approve` or `deny`.
@@ -210,6 +245,9 @@ impl From<AskedListed> for AskedOut {
             source: row.source,
             person_id: row.person_id,
             person: row.person,
+            acting_as: row.acting_as,
+            acting_for_id: row.acting_for,
+            ended_at: row.ended_at,
             first_viewed_at: row.first_viewed_at,
             decision: row.verdict,
             comment: row.comment,
@@ -282,11 +320,18 @@ pub async fn list(State(app): State<App>, caller: May<RequestsRead>, Query(mut q
 #[utoipa::path(get, path = "/api/v1/requests/{request}", tag = "Requests", params(("request" = Uuid, Path, description = "The request.")), security(("token" = ["requests:read"])),
     responses((status = 200, description = "The request, who was asked, and every rule looked at.", body = RequestDetail), (status = "4XX", description = "A problem.", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn get(State(app): State<App>, caller: May<RequestsRead>, Id(id): Id) -> Result<Json<RequestDetail>, Problem> {
-    let RequestInFull { request, asked, trace, fields } = list::request(&app.ctx, &caller.by, id.into()).await?;
+    let RequestInFull { request, asked, questions, trace, fields } = list::request(&app.ctx, &caller.by, id.into()).await?;
     let beside = look::beside::of_request(&app.ctx, &caller.by, id.into()).await?.into();
     let trace = serde_json::from_str(&trace).unwrap_or_default();
     let fields = fields.and_then(|fields| serde_json::from_str(&fields).ok()).unwrap_or_else(|| Value::Object(Default::default()));
-    Ok(Json(RequestDetail { request: request.into(), asked: asked.into_iter().map(Into::into).collect(), trace, fields, beside }))
+    Ok(Json(RequestDetail {
+        request: request.into(),
+        asked: asked.into_iter().map(Into::into).collect(),
+        questions: questions.into_iter().map(Into::into).collect(),
+        trace,
+        fields,
+        beside,
+    }))
 }
 
 /// What an approver says.
