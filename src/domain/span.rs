@@ -40,7 +40,9 @@ impl Seconds {
         let mut rest = self.0;
         let mut text = String::new();
         for (unit, _, size) in UNITS {
-            if rest >= size {
+            // As above the words: `30d` reads better than `4w2d`.
+            let is_whole = unit != "w" || self.0 % size == 0;
+            if is_whole && rest >= size {
                 text.push_str(&format!("{}{unit}", rest / size));
                 rest %= size;
             }
@@ -99,6 +101,7 @@ mod tests {
             assert_eq!(parsed.to_string(), said);
             assert_eq!(Seconds::parse(&parsed.short()), Some(parsed));
         }
+        assert_eq!(["30d", "14d", "90m"].map(|text| Seconds::parse(text).unwrap().short()), ["30d", "2w", "1h30m"]);
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub fn router(app: &App) -> Router {
         .route("/admin/policies/{id}", get(pages::policy::get))
         .route("/admin/changes", get(pages::changes::get))
         .route("/admin/changes/{id}", get(pages::change::get))
-        .route("/admin/changes/{id}/requests", get(pages::change::requests))
+        .route("/admin/changes/{id}/requests", get(pages::change_requests::get))
         .route("/admin/changes/{id}/catalog.toml", get(pages::change::file))
         .route("/admin/changes/{id}/approve", post(pages::change::approve))
         .route("/admin/changes/{id}/reject", post(pages::change::reject))

@@ -1,4 +1,4 @@
-//! Asking and what is beside it, on pages and over the API.
+//! Asking and what is beside it, on pages and API.
 
 use axum::http::StatusCode;
 use countersign::domain::approval::Answer;

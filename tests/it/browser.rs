@@ -233,6 +233,9 @@ impl Browser {
     pub async fn click_each(&self, selector: &str) {
         self.shows(selector).await;
         for element in self.client.find_all(Locator::Css(selector)).await.unwrap() {
+            // The driver takes what lies under a bar at the bottom for seen; a person would scroll.
+            let shown = serde_json::to_value(&element).unwrap();
+            self.client.execute("arguments[0].scrollIntoView({ block: 'center' })", vec![shown]).await.unwrap();
             element.click().await.unwrap();
         }
     }

@@ -1,4 +1,4 @@
-//! Who may do what in which state, asked of the API.
+//! Who may do what in which state, over HTTP.
 
 use countersign::domain::approval::Answer;
 use countersign::domain::id::RequestId;

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,8 @@ pub fn database_url(name: &str) -> String {
 
 /// An empty database of its own.
 pub async fn fresh_database() -> String {
-    let name = format!("cs_served_{}_{}", std::process::id(), free_port());
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("cs_served_{}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), free_port());
     let mut maintenance = PgConnection::connect_with(&superuser()).await.unwrap();
     maintenance.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await.unwrap();
     maintenance.close().await.unwrap();

@@ -1,4 +1,4 @@
-//! Shows what a whole set would change, then saves exactly that.
+//! Shows what a set would change, then saves exactly that.
 
 use crate::evidence::canonical;
 use crate::service::catalog_export;

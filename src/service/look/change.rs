@@ -143,6 +143,17 @@ impl DiffLine {
     }
 }
 
+/// A line without its details: "New: role orders-db/reader  Read-only".
+fn in_short(line: &str) -> String {
+    let line = DiffLine::of(line);
+    let mark = match line.mark {
+        "new" => "New",
+        "retired" => "Retired",
+        _ => "Changed",
+    };
+    format!("{mark}: {}", line.title)
+}
+
 impl Weighed {
     /// How many requests were decided again.
     pub fn all(&self) -> u64 {
@@ -178,7 +189,7 @@ pub async fn changes(ctx: &Ctx, by: &By, status: &str, after: Option<&Cursor>) -
         author: named(row.author),
         source: row.source,
         changes: row.changes,
-        first: row.first.unwrap_or_default(),
+        first: row.first.as_deref().map(in_short).unwrap_or_default(),
         status: row.status,
         submitted_at: row.submitted_at,
         effective_at: row.effective_at,
@@ -220,7 +231,7 @@ pub async fn change(ctx: &Ctx, by: &By, id: Uuid) -> Result<Change, ServiceError
             author: named(row.author),
             source: row.source,
             changes: i32::try_from(row.changes.len()).unwrap_or(i32::MAX),
-            first: row.changes.into_iter().next().unwrap_or_default(),
+            first: row.changes.first().map(|line| in_short(line)).unwrap_or_default(),
             status: row.status,
             submitted_at: row.submitted_at,
             effective_at: row.effective_at,

@@ -1,9 +1,10 @@
-//! The access matrix: every role by who may ask, who approves, for how long.
+//! The access matrix: every role, who may ask, who approves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use crate::domain::condition::Condition;
 use crate::domain::policy::{AccessPolicy, Effect, Step};
 use crate::evidence::csv::{Mode, record};
 use crate::service::ctx::{By, Ctx};
@@ -11,8 +12,8 @@ use crate::service::error::ServiceError;
 use crate::service::rule_book::{self, RoleRules};
 use crate::store::person;
 
-use super::policy::fits;
-use super::{steps, why};
+use super::policy::{fits, holds};
+use super::steps;
 
 /// How many rows a page has.
 const PAGE: usize = 200;
@@ -168,10 +169,11 @@ fn of_role(rules: &RoleRules, owner: Option<&String>) -> Vec<MatrixRow> {
 }
 
 fn of_policy(role: &MatrixRow, policy: &AccessPolicy) -> MatrixRow {
+    let all_of = |conditions: &[Condition]| steps::capital(&conditions.iter().map(holds).collect::<Vec<_>>().join(", and "));
     let who = policy.profile.rules.iter().map(|rule| match (rule.effect, rule.conditions.is_empty()) {
-        (Effect::Allow, true) => "Everybody.".to_owned(),
-        (Effect::Allow, false) => rule.conditions.iter().map(|condition| why::of_another(&condition.sentence())).collect::<Vec<_>>().join(" and "),
-        (Effect::Deny, _) => format!("Never: {}", rule.conditions.iter().map(|condition| condition.kept_out_sentence()).collect::<Vec<_>>().join(" and ")),
+        (Effect::Allow, true) => "Everybody".to_owned(),
+        (Effect::Allow, false) => all_of(&rule.conditions),
+        (Effect::Deny, _) => format!("Never: {}", all_of(&rule.conditions)),
     });
     MatrixRow {
         policy: policy.name.clone(),
@@ -187,8 +189,8 @@ fn of_policy(role: &MatrixRow, policy: &AccessPolicy) -> MatrixRow {
 
 fn step(step: &Step) -> String {
     let slots = step.slots.iter().map(steps::counted_slot).collect::<Vec<_>>().join(" and ");
-    let sometimes = if step.when.is_always() { "" } else { " (only sometimes)" };
-    format!("{}: {slots}{sometimes}", step.name)
+    let when = if step.when.is_always() { String::new() } else { format!(" ({})", step.when.sentence()) };
+    format!("{}: {slots}{when}", step.name)
 }
 
 #[cfg(test)]

@@ -203,9 +203,14 @@ fn who(name: Option<String>) -> String {
 
 /// "department is Data", for a list of what must fit.
 pub(super) fn fits(condition: &Condition) -> String {
+    steps::capital(&holds(condition))
+}
+
+/// The same within a sentence: `department is Data or IT`.
+pub(super) fn holds(condition: &Condition) -> String {
     let name = condition.attribute.replace('_', " ");
     let values = condition.values.join(" or ");
-    steps::capital(&match condition.operator {
+    match condition.operator {
         Operator::Is | Operator::In => format!("{name} is {values}"),
         Operator::IsNot | Operator::NotIn => format!("{name} is other than {values}"),
         Operator::Contains => format!("{name} contains {values}"),
@@ -215,7 +220,7 @@ pub(super) fn fits(condition: &Condition) -> String {
         Operator::MemberOf => format!("member of {values}"),
         Operator::NotMemberOf => format!("not a member of {values}"),
         Operator::ReportsTo => format!("reports to {values}"),
-    })
+    }
 }
 
 fn rule(rule: &Rule) -> ProfileRule {

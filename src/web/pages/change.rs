@@ -1,18 +1,17 @@
-//! One change of the rules: what it does, and the decision.
+//! One change of the rules, and the decision on it.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Deserialize;
-use uuid::Uuid;
 
 use crate::domain::event::Channel;
 use crate::service::change::decide;
-use crate::service::look::change::{self, Change, Moved};
+use crate::service::look::change::{self, Change};
 use crate::web::error::{self, Failure};
-use crate::web::flash::{Done, Told, page_of};
-use crate::web::form::{Asked, Id, Sent, failed, slowly};
+use crate::web::flash::{Done, Told};
+use crate::web::form::{Id, Sent, failed, slowly};
 use crate::web::guard::{Administrator, Auditor};
 use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
@@ -39,31 +38,9 @@ impl ChangePage {
     }
 }
 
-fn many(number: u64) -> String {
+/// A number with its thousands.
+pub fn many(number: u64) -> String {
     i64::try_from(number).unwrap_or(i64::MAX).count()
-}
-
-/// The requests that would come out otherwise.
-#[derive(Template)]
-#[template(path = "pages/change_requests.html")]
-pub struct MovedPage {
-    /// What is around it.
-    pub frame: Frame,
-    /// What it shows.
-    pub moved: Moved,
-}
-
-impl MovedPage {
-    /// How many more there are, with their thousands.
-    pub fn left_out(&self) -> String {
-        many(self.moved.left_out)
-    }
-
-    /// The address of the page that begins after `position`.
-    pub fn turn(&self, position: &i32) -> String {
-        let role = self.moved.role.map(|role| format!("&role={role}")).unwrap_or_default();
-        format!("/admin/changes/{}/requests?turn={}{role}&after={position}", self.moved.id, self.moved.turn)
-    }
 }
 
 /// `GET /admin/changes/{id}`
@@ -71,23 +48,6 @@ pub async fn get(State(app): State<App>, Auditor(viewer): Auditor, told: Told, I
     let change = change::change(&app.ctx, &viewer.by(Channel::Web), id).await.map_err(failed)?;
     let frame = Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), "changes") };
     Ok(told.page(&app, &ChangePage { frame, change }))
-}
-
-/// What the list of requests is narrowed to.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Search {
-    turn: String,
-    role: String,
-    after: String,
-}
-
-/// `GET /admin/changes/{id}/requests`
-pub async fn requests(State(app): State<App>, Auditor(viewer): Auditor, Id(id): Id, Asked(search): Asked<Search>) -> Result<Response, Response> {
-    let role = if search.role.is_empty() { None } else { Some(Uuid::try_parse(&search.role).map_err(|_| failed(Failure::missing()))?) };
-    let after = if search.after.is_empty() { 0 } else { search.after.parse().map_err(|_| failed(Failure::missing()))? };
-    let moved = change::moved(&app.ctx, &viewer.by(Channel::Web), id, &search.turn, role, after).await.map_err(failed)?;
-    Ok(page_of(&MovedPage { frame: error::frame(&app, Some(&viewer), "changes"), moved }))
 }
 
 /// `GET /admin/changes/{id}/catalog.toml`: the whole set as it is to be.
@@ -149,7 +109,7 @@ fn moment(text: &str) -> Result<Option<DateTime<Utc>>, Failure> {
 mod tests {
     use super::*;
     use crate::service::change::weigh::{DeadEnd, Weighed, WeighedRole};
-    use crate::service::look::change::{CanChange, ChangeRow, ChangedVersion, DiffLine, MovedRow};
+    use crate::service::look::change::{CanChange, ChangeRow, ChangedVersion, DiffLine};
     use crate::web::proof::*;
 
     fn sample(says: Says) -> ChangePage {
@@ -217,29 +177,13 @@ mod tests {
         let mut page = sample(Says::Plain);
         (page.change.weighed, page.change.is_weighing, page.change.progress) = (None, true, Some((4_000, 100_000)));
         let shown = Rendered::of("change-running", &page);
-        assert!(shown.says("4,000 of 100,000"));
+        assert!(shown.says("4 000 of 100 000"));
         assert_eq!(shown.all("meta[http-equiv=refresh]").len(), 1);
     }
 
     #[test]
     fn hostile_text_stays_text_in_a_change() {
         assert!(Rendered::of("change-hostile", &sample(Says::Hostile)).all("img").is_empty());
-        let row = MovedRow {
-            position: 7,
-            request_id: id(5),
-            created_at: ago(500),
-            beneficiary: Says::Hostile.of("Bo Lind"),
-            application: Says::Hostile.of("Orders DB"),
-            role: Says::Hostile.of("reader"),
-            turn: "refused".into(),
-            was: Says::Hostile.of("needs_approval by standard v1"),
-            becomes: Says::Hostile.of("refused"),
-        };
-        let moved = Moved { id: id(1), turn: "refused".into(), role: Some(id(20)), rows: vec![row], next: Some(7), left_out: 3 };
-        let page = Rendered::of("change-requests", &MovedPage { frame: frame(Says::Hostile, As::Auditor, "changes"), moved });
-        assert!(page.all("img").is_empty());
-        let next = format!("/admin/changes/{}/requests?turn=refused&role={}&after=7", id(1), id(20));
-        assert_eq!(page.one(".pager a").attr("href"), Some(next.as_str()));
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub async fn post(State(app): State<App>, SignedIn(viewer): SignedIn, Sent(field
             let _ = out.send(row.render().unwrap_or_default());
         })
         .await;
-        let _ = out.send(format!("</ol>{}{foot}", sum.render().unwrap_or_default()));
+        let _ = out.send(format!("</ol></div>{}{foot}", sum.render().unwrap_or_default()));
     });
     let pieces = stream::unfold(written, |mut written| async { written.recv().await.map(|piece| (Ok::<_, std::convert::Infallible>(piece), written)) });
     let mut response = Body::from_stream(pieces).into_response();

@@ -99,7 +99,8 @@ mod tests {
         assert_eq!(page.all("table tbody tr").len(), 2);
         assert!(page.says("Owners: two of the DBAs") && page.says("No policy governs it"));
         assert_eq!(page.one(".pager a").attr("href"), Some("/admin/matrix?q=or%20%26%20der&after=200"));
-        assert_eq!(page.one("a[download]").attr("href"), Some("/admin/matrix/matrix.csv?q=or%20%26%20der&mode=raw"));
+        let files: Vec<_> = page.all("a[download]").iter().filter_map(|link| link.attr("href")).collect();
+        assert_eq!(files, ["raw", "safe"].map(|mode| format!("/admin/matrix/matrix.csv?q=or%20%26%20der&mode={mode}")));
     }
 
     #[test]

@@ -3,6 +3,7 @@ pub mod access;
 pub mod ask;
 pub mod catalog;
 pub mod change;
+pub mod change_requests;
 pub mod changes;
 pub mod decided;
 pub mod delegation;
