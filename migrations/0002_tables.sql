@@ -378,6 +378,7 @@ create index audit_event_by_person on countersign.audit_event (person_id, id) wh
 create index audit_event_by_actor on countersign.audit_event (actor_id, id) where actor_id is not null;
 create index audit_event_by_role on countersign.audit_event (role_id, id) where role_id is not null;
 create index audit_event_by_application on countersign.audit_event (application_id, id) where application_id is not null;
+create index audit_event_by_policy on countersign.audit_event (policy_version_id, id) where policy_version_id is not null;
 create index audit_event_by_kind on countersign.audit_event (kind, id);
 create index audit_event_by_transaction on countersign.audit_event (txid) where request_id is null;
 
@@ -526,7 +527,7 @@ create table countersign.delegation (
 create index delegation_by_person on countersign.delegation (person_id, ends_at);
 create index delegation_by_delegate on countersign.delegation (delegate_id, ends_at);
 
--- A question pauses the step until it is answered.
+-- A question pauses the step until it is answered, or has waited too long: then it has an end and no answer.
 create table countersign.request_question (
   id          uuid primary key,
   request_id  uuid not null references countersign.request,
@@ -537,7 +538,7 @@ create table countersign.request_question (
   answered_by uuid references countersign.person,
   answer      text check (answer <> ''),
   answered_at timestamptz,
-  check ((answered_at is null) = (answer is null))
+  check ((answered_by is null) = (answer is null) and (answer is null or answered_at is not null))
 );
 create unique index request_question_open on countersign.request_question (request_id) where answered_at is null;
 create index request_question_by_request on countersign.request_question (request_id, asked_at);
@@ -609,6 +610,7 @@ create table countersign.policy_change_version (
   version_to   int,
   primary key (change_id, policy_key)
 );
+create index policy_change_version_by_policy on countersign.policy_change_version (policy_key, version_to);
 
 -- The stored requests that would have come out otherwise under a proposed change, as its what-if found them, in order of time.
 create table countersign.policy_change_request (

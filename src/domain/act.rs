@@ -91,7 +91,7 @@ pub struct Acting {
 /// The review that an emergency owes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Review {
-    /// Who was skipped, and so may make it.
+    /// Who was skipped and has not left, and so may make it. When nobody is, whoever oversees the request stands in.
     pub reviewers: Vec<PersonId>,
     /// Whether it has been made.
     pub made: bool,
@@ -119,7 +119,7 @@ pub fn may(act: Act, request: &Acting, by: Doer, now: DateTime<Utc>) -> Result<(
         Act::Escalate => Err(Refusal::OnlyTheClock),
         Act::NoteSignOff => may_note_sign_off(&request.deciding, id, oversees),
         Act::Reevaluate => may_reevaluate(&request.deciding, id, oversees, request.changed),
-        Act::ReviewEmergency => may_review(&request.deciding, id, request.review.as_ref()),
+        Act::ReviewEmergency => may_review(&request.deciding, id, oversees, request.review.as_ref()),
     }
 }
 
@@ -245,19 +245,21 @@ pub fn may_reevaluate(request: &Deciding, by: PersonId, oversees: bool, changed:
     if changed { Ok(()) } else { Err(Refusal::NothingChanged) }
 }
 
-/// Whether `by` may review the emergency: who was skipped, never who asked, once. Of what was no emergency `review` is none.
+/// Whether `by` may review the emergency: who was skipped and has not left; when they all have, who `oversees` it, so that no debt stays
+/// for ever. Never who asked or got it, and once. Of what was no emergency `review` is none.
 ///
 /// # Errors
 /// Says why not.
-pub fn may_review(request: &Deciding, by: PersonId, review: Option<&Review>) -> Result<(), Refusal> {
+pub fn may_review(request: &Deciding, by: PersonId, oversees: bool, review: Option<&Review>) -> Result<(), Refusal> {
     if is_party(request, by) {
         return Err(Refusal::OwnRequest);
     }
-    match review {
-        None => Err(Refusal::NoReviewOwed),
-        Some(review) if !review.reviewers.contains(&by) => Err(Refusal::NotReviewer),
-        Some(review) if review.made => Err(Refusal::AlreadyReviewed),
-        Some(_) => Ok(()),
+    let Some(review) = review else { return Err(Refusal::NoReviewOwed) };
+    let left = review.reviewers.iter().all(|person| is_party(request, *person));
+    match review.made {
+        _ if !review.reviewers.contains(&by) && !(left && oversees) => Err(Refusal::NotReviewer),
+        true => Err(Refusal::AlreadyReviewed),
+        false => Ok(()),
     }
 }
 

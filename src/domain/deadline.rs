@@ -5,12 +5,15 @@ use chrono::{DateTime, Duration, Utc};
 use super::policy::{Escalation, Step};
 use super::span::Seconds;
 
+/// A question waits this long at a step without a limit of its own.
+pub const PATIENCE: Seconds = Seconds(7 * 86_400);
+
 /// A question and its answer: meanwhile the clock stands still. Without an answer yet: `until` is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// When the question was asked.
     pub from: DateTime<Utc>,
-    /// When it was answered.
+    /// When it was answered, or ended without an answer.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -44,6 +47,8 @@ pub enum What {
     Escalate,
     /// Who is asked and has not answered is reminded.
     Remind,
+    /// The open question ends without an answer: the step goes on with the time that was left.
+    GoOn,
 }
 
 /// What happens next, and when.
@@ -89,8 +94,24 @@ impl StepClock {
         self.moment(from, every.checked_mul(so_far + 1)?)
     }
 
-    /// What happens next; none: nothing, or nothing before a question is answered. The limit goes before a reminder of the same moment.
+    /// When the open question ends without an answer; none: no question is open. It waits as long as the step may: no question holds a
+    /// request for ever.
+    pub fn question_ends(&self) -> Option<DateTime<Utc>> {
+        let open = self.pauses.iter().filter(|pause| pause.until.is_none()).map(|pause| pause.from).max()?;
+        let limit = if self.escalated_at.is_some() { self.escalation_limit } else { self.time_limit };
+        open.checked_add_signed(Duration::try_seconds(limit.unwrap_or(PATIENCE).0)?)
+    }
+
+    /// When the worker looks at the step again besides at its limit: for the next reminder, or for the end of the open question.
+    pub fn looks_again(&self) -> Option<DateTime<Utc>> {
+        if self.is_paused() { self.question_ends() } else { self.reminder() }
+    }
+
+    /// What happens next; none: nothing. The limit goes before a reminder of the same moment.
     pub fn next(&self) -> Option<Due> {
+        if self.is_paused() {
+            return self.question_ends().map(|at| Due { at, what: What::GoOn });
+        }
         let reminder = self.reminder().map(|at| Due { at, what: What::Remind });
         match (self.limit(), reminder) {
             (Some(limit), Some(reminder)) if reminder.at < limit.at => Some(reminder),
@@ -193,6 +214,7 @@ mod tests {
                 match what {
                     What::Remind => clock.reminded_at = Some(at(now)),
                     What::Escalate => clock.escalated_at = Some(at(now)),
+                    What::GoOn => clock.pauses.iter_mut().for_each(|pause| pause.until = pause.until.or(Some(at(now)))),
                     What::TimeOut => return done,
                 }
             }
@@ -206,6 +228,22 @@ mod tests {
         assert_eq!(life(clock(), 60), [(1_800, Remind), (3_600, Remind), (5_400, Remind), (7_200, TimeOut)]);
         assert_eq!(life(StepClock { remind_every: None, ..clock() }, 60), [(7_200, TimeOut)]);
         assert_eq!(next(&StepClock { remind_every: None, time_limit: None, ..clock() }), None, "without a limit it waits");
+    }
+
+    #[test]
+    fn a_question_that_nobody_answers_ends_after_the_limit_of_its_step_and_the_time_left_goes_on() {
+        use What::*;
+        let quiet = StepClock { remind_every: None, ..clock() };
+        let asked = StepClock { pauses: vec![pause(600, None)], ..quiet.clone() };
+        assert_eq!(next(&asked), Some((7_800, GoOn)), "two hours, as the step has");
+        assert_eq!((asked.limit(), asked.left(at(7_000))), (None, Some(Seconds(6_600))), "meanwhile nothing runs out");
+        assert_eq!(life(asked.clone(), 60), [(7_800, GoOn), (14_400, TimeOut)]);
+        assert_eq!(asked.looks_again(), Some(at(7_800)));
+        let waits = StepClock { time_limit: None, ..asked.clone() };
+        assert_eq!(next(&waits), Some((600 + PATIENCE.0, GoOn)), "also where the step itself has no limit");
+        let escalated = StepClock { escalates: true, escalated_at: Some(at(300)), escalation_limit: Some(Seconds(60)), ..asked };
+        assert_eq!(next(&escalated), Some((660, GoOn)));
+        assert_eq!(quiet.question_ends(), None);
     }
 
     #[test]

@@ -234,6 +234,14 @@ pub enum Fact {
         /// What they wrote.
         answer: String,
     },
+    /// Nobody answered the question in time; the step goes on without an answer.
+    #[serde(rename = "request.question_lapsed")]
+    QuestionLapsed {
+        /// Counted from 1.
+        step_no: usize,
+        /// Until when the step may take now; none: it waits.
+        due_at: Option<DateTime<Utc>>,
+    },
     /// A sign-off given elsewhere was noted; it counts for nothing.
     #[serde(rename = "request.sign_off_noted")]
     SignOffNoted {

@@ -67,6 +67,7 @@ enum Entry {
     Denial { request: usize, by: usize, place: usize, step: usize },
     Question { request: usize, by: usize },
     Answer { request: usize, by: usize },
+    Unanswered { request: usize },
     Reminder { request: usize },
     Escalation { request: usize },
     Emergency { request: usize },
@@ -208,7 +209,7 @@ impl House {
         let deciding = &mut asked.deciding;
         let may = match act {
             Act::Withdraw { .. } => withdraw(deciding.status, deciding.requester, deciding.beneficiary, who),
-            Act::Review { .. } => may_review(deciding, who, asked.review.as_ref()),
+            Act::Review { .. } => may_review(deciding, who, false, asked.review.as_ref()),
             Act::AskQuestion { .. } => may_ask_question(deciding, who),
             Act::AnswerQuestion { .. } => may_answer_question(deciding, who),
             Act::Nudge { .. } => may_nudge(deciding, who, asked.nudged.map(at), now),
@@ -488,6 +489,11 @@ impl House {
                 }
                 self.log.push(Entry::Escalation { request });
             }
+            What::GoOn => {
+                asked.deciding.status = RequestStatus::Pending;
+                asked.clock.pauses.iter_mut().for_each(|pause| pause.until = pause.until.or(Some(now)));
+                self.log.push(Entry::Unanswered { request });
+            }
             What::TimeOut => self.close(request, RequestStatus::TimedOut),
         }
     }
@@ -596,6 +602,7 @@ fn random_lives_reach_what_the_promises_are_about() {
             match entry {
                 Entry::Approval { by, place, .. } if by != place => count("approvals in somebody's place", 1),
                 Entry::Answer { .. } => count("questions answered", 1),
+                Entry::Unanswered { .. } => count("questions that nobody answered", 1),
                 Entry::Reminder { .. } => count("reminders", 1),
                 Entry::Escalation { .. } => count("escalations", 1),
                 Entry::Emergency { .. } => count("emergencies", 1),

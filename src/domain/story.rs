@@ -34,6 +34,7 @@ impl Fact {
                 format!("asked others at step {step_no} instead of {}: {} asked", names(instead_of), verb(asked))
             }
             Self::QuestionAsked { step_no, question } => format!("asked a question at step {step_no}, which waits: {question}"),
+            Self::QuestionLapsed { step_no, .. } => format!("let the question rest that nobody answered in time; step {step_no} goes on"),
             Self::QuestionAnswered { step_no, answer } => format!("answered, and step {step_no} goes on: {answer}"),
             Self::SignOffNoted { given_by, reference, .. } => format!("noted a sign-off by {given_by}, which counts for nothing here: {reference}"),
             Self::ApprovalReassigned { step_no, to, reason, .. } => format!("handed step {step_no} to {}{}", to.name, because(reason.as_deref())),

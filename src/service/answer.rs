@@ -45,7 +45,7 @@ pub struct AnswerDone {
 /// directory does not answer. Nothing is written then.
 pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: Option<&str>, seen_step: Option<usize>) -> Result<AnswerDone, ServiceError> {
     let comment = tidy(comment, "comment")?;
-    let Answering { request: found, role, people, asked, inputs, governing } =
+    let Answering { request: found, role, people, asked, inputs, governing, separation } =
         grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
     // Before anything else, the directory included: nobody else is to learn, from answer or delay, that there is a request.
     let theirs = asked || by.reads_everything() || [found.requester_id, found.beneficiary_id].contains(&by.person.0);
@@ -82,7 +82,7 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
     let role = match given {
         Answer::Approve { .. } => {
             let right = still_right(role, &row, &policy, &beneficiary_now, now)?;
-            if changed::is_changed(&inputs, policy.id, &governing, &right)? {
+            if changed::is_changed(&inputs, policy.id, changed::Now { governing: &governing, separation: &separation }, &right)? {
                 return Err(Refusal::RulesChanged.into());
             }
             Some(right)

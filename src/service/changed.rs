@@ -1,14 +1,17 @@
 //! What is no longer so since a request was made.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::domain::catalog::Role;
 use crate::domain::condition::Condition;
-use crate::domain::id::PolicyVersionId;
+use crate::domain::id::{PolicyVersionId, RoleId};
 use crate::domain::policy::{AccessPolicy, ApprovalProcedure, Effect};
+use crate::domain::separation::SeparationRule;
 use crate::store::error::StoreError;
-use crate::store::person;
+use crate::store::{look_names, person};
 
 use super::consider::Cited;
 use super::ctx::Ctx;
@@ -37,6 +40,9 @@ impl Difference {
 struct Then {
     #[serde(default)]
     policies: Vec<Cited>,
+    /// None: it does not say.
+    #[serde(default)]
+    separation: Option<Vec<Cited>>,
     #[serde(default)]
     role: Option<Role>,
 }
@@ -61,16 +67,31 @@ impl Then {
         let now = until(governing.iter().map(|id| id.0).collect());
         now.is_some() && until(then.collect()) == now
     }
+
+    /// Whether the same versions of separation rules name the role.
+    fn kept_apart_alike(&self, separation: &[Uuid]) -> bool {
+        let Some(then) = &self.separation else { return true };
+        then.len() == separation.len() && then.iter().all(|cited| separation.contains(&cited.id))
+    }
 }
 
-/// Whether the policy that governed, the role or its target is other than when the request was made from `inputs` under the version
-/// `pinned`; `governing` are the versions that may govern the role now.
+/// The rules that hold for a role now.
+#[derive(Clone, Copy, Debug)]
+pub struct Now<'a> {
+    /// The policy versions that may govern it, in the order in which they are tried.
+    pub governing: &'a [PolicyVersionId],
+    /// The versions of the separation rules that name it.
+    pub separation: &'a [Uuid],
+}
+
+/// Whether the policy that governed, a separation rule that names the role, the role or its target is other than when the request was
+/// made from `inputs` under the version `pinned`.
 ///
 /// # Errors
 /// When `inputs` cannot be read.
-pub fn is_changed(inputs: &str, pinned: PolicyVersionId, governing: &[PolicyVersionId], role: &Role) -> Result<bool, ServiceError> {
+pub fn is_changed(inputs: &str, pinned: PolicyVersionId, now: Now<'_>, role: &Role) -> Result<bool, ServiceError> {
     let then = Then::of(inputs)?;
-    Ok(!then.governs_alike(pinned, governing) || then.role.as_ref().is_some_and(|old| old != role))
+    Ok(!then.governs_alike(pinned, now.governing) || !then.kept_apart_alike(now.separation) || then.role.as_ref().is_some_and(|old| old != role))
 }
 
 /// What changed, each with the sentences as they were and as they are.
@@ -81,7 +102,7 @@ pub async fn since(
     ctx: &Ctx,
     inputs: &str,
     pinned: PolicyVersionId,
-    governing: &[PolicyVersionId],
+    Now { governing, separation }: Now<'_>,
     role: Option<&Role>,
 ) -> Result<Vec<Difference>, ServiceError> {
     let then = Then::of(inputs)?;
@@ -111,7 +132,52 @@ pub async fn since(
             }
         }
     }
+    if !then.kept_apart_alike(separation) {
+        apart(ctx, then.separation.as_deref().unwrap_or_default(), separation, &mut found).await?;
+    }
     Ok(found)
+}
+
+/// The separation rules that came, changed or went.
+async fn apart(ctx: &Ctx, then: &[Cited], now: &[Uuid], found: &mut Vec<Difference>) -> Result<(), ServiceError> {
+    let ids: Vec<Uuid> = then.iter().map(|cited| cited.id).collect();
+    let (before, after) = (ctx.separation.versions(&ctx.db, &ids).await?, ctx.separation.versions(&ctx.db, now).await?);
+    let keys: BTreeSet<&str> = before.iter().chain(&after).map(|rule| rule.key.as_str()).collect();
+    for key in keys {
+        let (old, new) = (before.iter().find(|rule| rule.key == key), after.iter().find(|rule| rule.key == key));
+        if old.map(|rule| rule.id) == new.map(|rule| rule.id) {
+            continue;
+        }
+        let mut said = Vec::new();
+        for rule in [old, new] {
+            said.push(match rule {
+                Some(rule) => format!("version {}: {}", rule.version, kept_apart(ctx, rule).await?),
+                None => "none".to_owned(),
+            });
+        }
+        let name = new.or(old).map_or(key, |rule| rule.name.as_str());
+        found.push(difference(&format!("Separation rule {name}"), &said[0], &said[1]));
+    }
+    Ok(())
+}
+
+/// "Ledger clerk not together with Ledger approver; with approval by Auditors as an exception."
+///
+/// # Errors
+/// When the database fails.
+pub async fn kept_apart(ctx: &Ctx, rule: &SeparationRule) -> Result<String, ServiceError> {
+    let ids: Vec<Uuid> = rule.a.iter().chain(&rule.b).map(|role| role.0).collect();
+    let names = look_names::of_roles(&ctx.db, &ids).await?;
+    let side = |roles: &[RoleId]| {
+        let mut side: Vec<&str> = roles.iter().filter_map(|role| names.iter().find(|row| row.id == role.0)).map(|row| row.name.as_str()).collect();
+        side.sort_unstable();
+        side.join(" or ")
+    };
+    let exception = match &rule.procedure {
+        Some(procedure) => format!("as an exception {} decides too", procedure.name),
+        None => "no exception".into(),
+    };
+    Ok(format!("{} not together with {}; {exception}", side(&rule.a), side(&rule.b)))
 }
 
 fn difference(what: &str, before: &str, after: &str) -> Difference {
@@ -195,7 +261,7 @@ mod tests {
 
     #[test]
     fn only_what_was_tried_before_the_policy_that_governs_can_change_who_governs() {
-        let then = Then { policies: vec![cited(1), cited(2), cited(3)], role: None };
+        let then = Then { policies: vec![cited(1), cited(2), cited(3)], separation: None, role: None };
         let alike = |pinned: u128, now: &[u128]| {
             let now: Vec<PolicyVersionId> = now.iter().map(|n| PolicyVersionId(Uuid::from_u128(*n))).collect();
             then.governs_alike(PolicyVersionId(Uuid::from_u128(pinned)), &now)
@@ -206,5 +272,17 @@ mod tests {
         for now in [&[2, 3][..], &[9, 2, 3], &[1, 9], &[2, 1, 3], &[]] {
             assert!(!alike(2, now), "{now:?}");
         }
+    }
+
+    #[test]
+    fn a_separation_rule_that_came_changed_or_went_is_a_change() {
+        let then = |separation| Then { policies: vec![], separation, role: None };
+        let ids = |of: &[u128]| of.iter().map(|n| Uuid::from_u128(*n)).collect::<Vec<_>>();
+        let two = then(Some(vec![cited(1), cited(2)]));
+        assert!(two.kept_apart_alike(&ids(&[2, 1])));
+        for now in [&[1][..], &[1, 2, 3], &[1, 3], &[]] {
+            assert!(!two.kept_apart_alike(&ids(now)), "{now:?}");
+        }
+        assert!(!then(Some(vec![])).kept_apart_alike(&ids(&[1])) && then(None).kept_apart_alike(&ids(&[1])));
     }
 }

@@ -27,7 +27,7 @@ const BATCH: i64 = 200;
 /// [`ServiceError::Missing`] for a request that is not theirs to see; a refusal when it is not for them, waits for no confirmation, or
 /// would no longer come out as it did; [`ServiceError::Unavailable`] when the directory does not answer. Nothing is written then.
 pub async fn confirm(ctx: &Ctx, by: &By, id: RequestId) -> Result<AnswerDone, ServiceError> {
-    let Answering { request: found, role, people, inputs, governing, .. } =
+    let Answering { request: found, role, people, inputs, governing, separation, .. } =
         grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
     let sees = by.reads_everything() || [found.requester_id, found.beneficiary_id].contains(&by.person.0);
     if !sees {
@@ -43,7 +43,7 @@ pub async fn confirm(ctx: &Ctx, by: &By, id: RequestId) -> Result<AnswerDone, Se
     }
     let now = ctx.clock.now();
     let role = still_right(role, &found, &policy, &today, now).map_err(no_longer)?;
-    if changed::is_changed(&inputs, policy.id, &governing, &role)? {
+    if changed::is_changed(&inputs, policy.id, changed::Now { governing: &governing, separation: &separation }, &role)? {
         return Err(no_longer(Refusal::RulesChanged.into()));
     }
     let at_once = found.decision == Outcome::AutoApproved.word();

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::act::{Review, may_review};
 use crate::domain::event::{Event, Fact};
 use crate::domain::id::{PersonId, RequestId};
 use crate::domain::refusal::Refusal;
@@ -10,6 +11,7 @@ use crate::store::person::PersonRow;
 use crate::store::request::RequestRow;
 use crate::store::{emergency, event, notice, person, request};
 
+use super::answer::deciding;
 use super::ask::tidy;
 use super::commit;
 use super::ctx::{By, Ctx};
@@ -46,7 +48,8 @@ pub async fn owe(
     Ok(())
 }
 
-/// Takes the review of `by`: whether the emergency was justified. Beneficiary and requester never review.
+/// Takes the review of `by`: whether the emergency was justified. Who was skipped reviews; when they have all left, an owner of role or
+/// application, or an administrator. Beneficiary and requester never do.
 ///
 /// # Errors
 /// [`ServiceError::Missing`] when the request is none that `by` may review and they do not read everything; a refusal when it was
@@ -56,17 +59,15 @@ pub async fn review(ctx: &Ctx, by: &By, id: RequestId, justified: bool, comment:
     let mut tx = ctx.db.begin().await?;
     let row = request::lock(&mut tx, id).await?.ok_or(ServiceError::Missing)?;
     let owed = emergency::lock(&mut tx, id).await?.ok_or(ServiceError::Missing)?;
-    let theirs = [row.requester_id, row.beneficiary_id].contains(&by.person.0);
-    if !owed.reviewers.contains(&by.person.0) || theirs {
-        return Err(match theirs {
-            true => Refusal::OwnRequest.into(),
-            false if by.reads_everything() => Refusal::NotAsked.into(),
-            false => ServiceError::Missing,
-        });
-    }
-    if owed.reviewed_at.is_some() {
-        return Err(Refusal::AlreadyReviewed.into());
-    }
+    let policy = row.policy_version_id.ok_or(ServiceError::Missing)?;
+    let policy = ctx.policies.version(&ctx.db, policy.into()).await?;
+    let oversees = by.is_administrator || owed.owners.contains(&by.person.0);
+    let debt = Review { reviewers: owed.reviewers.iter().copied().map(PersonId).collect(), made: owed.reviewed_at.is_some() };
+    may_review(&deciding(&row, &[], &policy), by.person, oversees, Some(&debt)).map_err(|refusal| match refusal {
+        // Somebody who has nothing to do with it is not told that there is a request.
+        Refusal::NotReviewer if !by.reads_everything() && !oversees => ServiceError::Missing,
+        other => other.into(),
+    })?;
     if !justified && comment.is_none() {
         return Err(Refusal::ReasonRequired.into());
     }
@@ -102,6 +103,10 @@ pub async fn overdue(ctx: &Ctx) -> Result<usize, ServiceError> {
         event::append(&mut tx, &[commit::by_system(commit::about(&row), Fact::EmergencyReviewOverdue { due_at: owed.due_at })]).await?;
         emergency::told(&mut tx, id, now).await?;
         let mut people: Vec<PersonId> = owed.reviewers.iter().map(|person| PersonId(*person)).chain(administrators.iter().copied()).collect();
+        // All who were skipped have left: the owners stand in.
+        if owed.reviewers.is_empty() {
+            people.extend(owed.owners.iter().map(|person| PersonId(*person)));
+        }
         people.sort_unstable();
         people.dedup();
         people.retain(|person| person.0 != owed.beneficiary_id);

@@ -1,5 +1,7 @@
 //! A request, for who takes part or oversees it.
 
+use uuid::Uuid;
+
 use crate::domain::approval::Deciding;
 use crate::domain::catalog::Role;
 use crate::domain::id::{PolicyVersionId, RequestId};
@@ -29,6 +31,8 @@ pub struct Overseen {
     pub pinned: PolicyVersionId,
     /// What may govern its role now, in the order in which it is tried.
     pub governing: Vec<PolicyVersionId>,
+    /// The versions of the separation rules that name its role now.
+    pub separation: Vec<Uuid>,
 }
 
 /// The request as `by` stands to it.
@@ -40,7 +44,8 @@ pub async fn look(ctx: &Ctx, by: &By, id: RequestId) -> Result<Overseen, Service
     if !look_request::may_see(&ctx.db, eyes, id.0).await? {
         return Err(ServiceError::Missing);
     }
-    let Answering { request: row, role, inputs, governing, .. } = grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
+    let Answering { request: row, role, inputs, governing, separation, .. } =
+        grounds::of_answering(&ctx.db, id, by.person).await?.ok_or(ServiceError::Missing)?;
     let pinned: PolicyVersionId = row.policy_version_id.ok_or(ServiceError::Refused(Refusal::Closed("refused")))?.into();
     let policy = ctx.policies.version(&ctx.db, pinned).await?;
     let mut tx = ctx.db.begin().await?;
@@ -49,5 +54,5 @@ pub async fn look(ctx: &Ctx, by: &By, id: RequestId) -> Result<Overseen, Service
     let owns = role.as_ref().is_some_and(|(role, _)| role.owner == by.person || role.application_owner == by.person);
     let deciding = deciding(&row, &steps, &policy);
     let role = role.filter(|(_, retired)| !retired).map(|(role, _)| role);
-    Ok(Overseen { row, deciding, oversees: owns || by.is_administrator, role, inputs, pinned, governing })
+    Ok(Overseen { row, deciding, oversees: owns || by.is_administrator, role, inputs, pinned, governing, separation })
 }

@@ -15,8 +15,8 @@ use super::open_request::{self, OpenRequest, needed};
 /// How much of a text goes into a notice, in characters.
 const SHOWN: usize = 200;
 
-/// Asks requester and beneficiary something. The step waits, with what is left of its time, until one of them answers. `seen_step` is
-/// the step that `by` was shown.
+/// Asks requester and beneficiary something. The step waits, with what is left of its time, until one of them answers, or the question
+/// has waited as long as the step may. `seen_step` is the step that `by` was shown.
 ///
 /// # Errors
 /// A fault of `question`; a refusal of [`may_ask_question`]; [`Refusal::MovedOn`]; otherwise as [`open_request::take`].
@@ -30,6 +30,10 @@ pub async fn ask(ctx: &Ctx, by: &By, id: RequestId, text: &str, seen_step: Optio
     let left = step_clock::of(&mut tx, id).await?.and_then(|clock| clock.left(now)).map(|left| left.0);
     let step_no = row.step_no.unwrap_or_default();
     question::ask(&mut tx, new_id(), id, step_no, by.person, &text, left, now).await?;
+    // Read back with the question in it, which has an end of its own.
+    if let Some(at) = step_clock::of(&mut tx, id).await?.and_then(|clock| clock.looks_again()) {
+        step_clock::look_at(&mut tx, id, at).await?;
+    }
     let fact = Fact::QuestionAsked { step_no: deciding.step_no, question: text.clone() };
     event::append(&mut tx, &[Event { actor: by.actor(), channel: by.channel, subject: commit::about(&row), fact }]).await?;
     let called = step_clock::called(&mut tx, id).await?;

@@ -26,8 +26,8 @@ use super::overseen::{self, Overseen};
 /// [`ServiceError::Missing`] when it is not theirs to see; a refusal of [`may_reevaluate`]; otherwise as [`ask`], and then the old request
 /// stays as it was.
 pub async fn again(ctx: &Ctx, by: &By, id: RequestId) -> Result<Asked, ServiceError> {
-    let Overseen { row, deciding, oversees, role, inputs, pinned, governing } = overseen::look(ctx, by, id).await?;
-    let changes = changed::since(ctx, &inputs, pinned, &governing, role.as_ref()).await?;
+    let Overseen { row, deciding, oversees, role, inputs, pinned, governing, separation } = overseen::look(ctx, by, id).await?;
+    let changes = changed::since(ctx, &inputs, pinned, changed::Now { governing: &governing, separation: &separation }, role.as_ref()).await?;
     may_reevaluate(&deciding, by.person, oversees, !changes.is_empty())?;
     let texts = request::texts(&ctx.db, id).await?.ok_or(ServiceError::Missing)?;
     let fields = texts.fields.as_deref().map(serde_json::from_str).transpose().map_err(StoreError::from)?.unwrap_or_default();

@@ -340,6 +340,10 @@ pub struct Viewer {
     pub is_approver: bool,
     /// Requests that wait for them.
     pub queue_count: i64,
+    /// Reviews of emergencies that they owe, because they were skipped.
+    pub reviews: i64,
+    /// What they were told and have not put aside.
+    pub notices: i64,
     /// When they last proved who they are, for acts that want that fresh.
     pub auth_time: Option<DateTime<Utc>>,
     /// When the session ends in any case.
@@ -385,6 +389,8 @@ pub async fn who(ctx: &Ctx, rules: &Rules, cookie: &str) -> Result<Option<Viewer
         is_auditor: held.is_auditor,
         is_approver: held.is_approver,
         queue_count: held.queue_count,
+        reviews: held.reviews,
+        notices: held.notices,
         auth_time: held.auth_time,
         expires_at: held.expires_at,
     }))

@@ -18,7 +18,7 @@ use crate::store::person::PersonRow;
 use crate::store::request::{self, RequestRow};
 use crate::store::step::{self, StepRow};
 use crate::store::step_clock::{self, Called};
-use crate::store::{catalog, delegation, event, notice, person};
+use crate::store::{catalog, delegation, event, notice, person, question};
 
 use super::answer::deciding;
 use super::commit::{self, about, by_system};
@@ -56,6 +56,8 @@ struct Plan {
     /// New seats because it waited too long, or because nobody else is left: slot from 0, and who.
     escalation: Vec<(usize, Vec<Named>)>,
     remind: bool,
+    /// The open question ends without an answer.
+    goes_on: bool,
     end: Option<End>,
 }
 
@@ -103,7 +105,7 @@ async fn plan(ctx: &Ctx, open: &Open) -> Result<Option<Plan>, ServiceError> {
     let policy = ctx.policies.version(&ctx.db, version.into()).await?;
     let mut after = without_the_gone(deciding(&open.row, &open.steps, &policy), &open.gone);
     let paused = open.row.status != RequestStatus::Pending.word();
-    let due = due(&open.clock, open.now).map(|due| due.what).filter(|_| !paused);
+    let due = due(&open.clock, open.now).map(|due| due.what).filter(|what| paused == (*what == What::GoOn));
     let mut plan = Plan::default();
     if due == Some(What::TimeOut) {
         plan.end = Some(End::TimedOut);
@@ -121,6 +123,7 @@ async fn plan(ctx: &Ctx, open: &Open) -> Result<Option<Plan>, ServiceError> {
         (_, _, Some(_)) => Some(End::Nobody),
         _ => None,
     };
+    plan.goes_on = due == Some(What::GoOn) && plan.end.is_none();
     plan.remind = due == Some(What::Remind) && plan.end.is_none() && plan.escalation.is_empty();
     Ok(Some(plan))
 }
@@ -221,6 +224,18 @@ async fn write(tx: &mut Tx, open: Open, plan: Plan) -> Result<(), ServiceError> 
     if plan.end.is_none() && !(plan.fallback.is_empty() && plan.escalation.is_empty()) {
         stand_in::ask_delegates(tx, &row, step_no, now).await?;
     }
+    if plan.goes_on
+        && let Some(asker) = question::lapse(tx, id, now).await?
+    {
+        clock.pauses.iter_mut().for_each(|pause| pause.until = pause.until.or(Some(now)));
+        let due_at = clock.limit().map(|due| due.at);
+        question::go_on(tx, id, due_at, clock.reminder()).await?;
+        let told = format!("Nobody answered the question about {} for {} in time. It can be decided without an answer.", called.role, called.beneficiary);
+        notice::tell(tx, &[PersonId(asker)], "unanswered", Some(id), &told, now).await?;
+        let told = format!("The question about the request for {} was not answered in time; it goes on without an answer.", called.role);
+        notice::tell(tx, &parties(row.requester_id.into(), row.beneficiary_id.into()), "unanswered", Some(id), &told, now).await?;
+        facts.push(Fact::QuestionLapsed { step_no: no, due_at });
+    }
     if plan.remind {
         let people = step::open_people(tx, id).await?;
         let people = person::names(tx, &people).await?;
@@ -232,7 +247,7 @@ async fn write(tx: &mut Tx, open: Open, plan: Plan) -> Result<(), ServiceError> 
         None if facts.is_empty() => {}
         None => {
             let left = clock.is_paused().then(|| clock.left(now)).flatten().map(|left| left.0);
-            step_clock::set(tx, id, (clock.limit().map(|due| due.at), clock.reminder()), left, clock.escalated_at.is_some()).await?;
+            step_clock::set(tx, id, (clock.limit().map(|due| due.at), clock.looks_again()), left, clock.escalated_at.is_some()).await?;
         }
         Some(end) => {
             let (status, fact, told) = match end {

@@ -142,7 +142,7 @@ pub const RULES: [Rule; 19] = [
              count(*) filter (where kind = 'request.step_opened') as steps, count(*) filter (where kind = 'approval.given') as given,
              count(*) filter (where kind = 'approval.denied') as denied,
              count(*) filter (where kind = 'request.auto_approved') as auto, count(*) filter (where kind = 'request.confirmed') as confirmed,
-             count(*) filter (where kind = 'request.question_asked') - count(*) filter (where kind = 'request.question_answered') as waits
+             count(*) filter (where kind = 'request.question_asked') - count(*) filter (where kind in ('request.question_answered', 'request.question_lapsed')) as waits
            from audit_event where request_id is not null group by request_id),
          decided as (
            select request_id, count(*) filter (where verdict = 'approve') as given, count(*) filter (where verdict = 'deny') as denied from approval group by request_id),

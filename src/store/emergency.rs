@@ -20,8 +20,25 @@ pub struct ReviewRow {
     pub due_at: DateTime<Utc>,
     /// When it was made.
     pub reviewed_at: Option<DateTime<Utc>>,
-    /// Who may make it.
+    /// Who was skipped and has not left, and so may make it; never who asked or had access.
     pub reviewers: Vec<Uuid>,
+    /// The owners of the role and its application, who stand in when there are none.
+    pub owners: Vec<Uuid>,
+}
+
+/// The columns of a [`ReviewRow`] of the review `v`.
+macro_rules! review {
+    ($rest:literal) => {
+        concat!(
+            "select v.request_id, v.beneficiary_id, v.due_at, v.reviewed_at,
+               array(select w.person_id from emergency_reviewer w join person p on p.id = w.person_id and p.status = 'active' join request r on r.id = w.request_id
+                 where w.request_id = v.request_id and w.person_id not in (r.beneficiary_id, r.requester_id) order by w.person_id) as reviewers,
+               array(select distinct x.id from request r join role o on o.id = r.role_id join application a on a.id = o.application_id
+                 cross join lateral (values (o.owner_id), (a.owner_id)) x (id) where r.id = v.request_id and x.id not in (r.beneficiary_id, r.requester_id)) as owners
+             from emergency_review v ",
+            $rest
+        )
+    };
 }
 
 /// Whether a review of an emergency of `person` is owed.
@@ -70,14 +87,7 @@ pub async fn owe(tx: &mut Tx, request: RequestId, beneficiary: PersonId, due_at:
 /// # Errors
 /// When the database fails.
 pub async fn lock(tx: &mut Tx, request: RequestId) -> Result<Option<ReviewRow>, StoreError> {
-    Ok(sqlx::query_as(
-        "select v.request_id, v.beneficiary_id, v.due_at, v.reviewed_at,
-           array(select person_id from emergency_reviewer r where r.request_id = v.request_id order by person_id) as reviewers
-         from emergency_review v where v.request_id = $1 for update of v",
-    )
-    .bind(request.0)
-    .fetch_optional(&mut **tx)
-    .await?)
+    Ok(sqlx::query_as(review!("where v.request_id = $1 for update of v")).bind(request.0).fetch_optional(&mut **tx).await?)
 }
 
 /// Whether some review is overdue at `now` of which nobody was told.
@@ -96,11 +106,9 @@ pub async fn any_overdue(db: &Db, now: DateTime<Utc>) -> Result<bool, StoreError
 /// # Errors
 /// When the database fails.
 pub async fn lock_overdue(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<ReviewRow>, StoreError> {
-    Ok(sqlx::query_as(
-        "select v.request_id, v.beneficiary_id, v.due_at, v.reviewed_at,
-           array(select person_id from emergency_reviewer r where r.request_id = v.request_id order by person_id) as reviewers
-         from emergency_review v where v.reviewed_at is null and v.overdue_told_at is null and v.due_at <= $1 order by v.due_at limit $2 for update of v skip locked",
-    )
+    Ok(sqlx::query_as(review!(
+        "where v.reviewed_at is null and v.overdue_told_at is null and v.due_at <= $1 order by v.due_at limit $2 for update of v skip locked"
+    ))
     .bind(now)
     .bind(limit)
     .fetch_all(&mut **tx)
@@ -145,9 +153,11 @@ pub struct ReviewLook {
     pub verdict: Option<String>,
     /// What they wrote.
     pub comment: Option<String>,
-    /// Who may make it, by name.
+    /// Who may make it, by name: who was skipped and has not left; when they all have, the owners of role and application.
     pub reviewers: Vec<String>,
-    /// Whether the viewer is one of them.
+    /// Whether all who were skipped have left, so that somebody stands in.
+    pub stood_in: bool,
+    /// Whether the viewer was skipped.
     pub by_viewer: bool,
 }
 
@@ -158,9 +168,15 @@ pub struct ReviewLook {
 pub async fn look(db: &Db, viewer: PersonId, request: RequestId) -> Result<Option<ReviewLook>, StoreError> {
     Ok(sqlx::query_as(
         "select v.due_at, v.reviewed_at, (select display_name from person where id = v.reviewed_by) as reviewed_by, v.verdict, v.comment,
-           array(select p.display_name from emergency_reviewer r join person p on p.id = r.person_id where r.request_id = v.request_id order by p.display_name, p.id limit 20) as reviewers,
-           exists (select 1 from emergency_reviewer r where r.request_id = v.request_id and r.person_id = $2) as by_viewer
-         from emergency_review v where v.request_id = $1",
+           case when l.stood_in then array(select p.display_name from person p where p.id in (o.owner_id, a.owner_id) and p.id not in (r.beneficiary_id, r.requester_id)
+               and p.status = 'active' order by p.display_name, p.id)
+             else array(select p.display_name from emergency_reviewer w join person p on p.id = w.person_id
+               where w.request_id = v.request_id and (v.reviewed_at is not null or p.status = 'active') order by p.display_name, p.id limit 20) end as reviewers,
+           l.stood_in, exists (select 1 from emergency_reviewer w where w.request_id = v.request_id and w.person_id = $2) as by_viewer
+         from emergency_review v join request r on r.id = v.request_id join role o on o.id = r.role_id join application a on a.id = o.application_id
+         cross join lateral (select v.reviewed_at is null and not exists (select 1 from emergency_reviewer w join person p on p.id = w.person_id and p.status = 'active'
+           where w.request_id = v.request_id and w.person_id not in (r.beneficiary_id, r.requester_id)) as stood_in) l
+         where v.request_id = $1",
     )
     .bind(request.0)
     .bind(viewer.0)
@@ -168,17 +184,84 @@ pub async fn look(db: &Db, viewer: PersonId, request: RequestId) -> Result<Optio
     .await?)
 }
 
-/// Names of those who may make the review that `person` owes, and by when; none when none is owed.
+/// The review that stands between `person` and a further emergency.
+#[derive(Clone, Debug, FromRow)]
+pub struct DebtRow {
+    /// The emergency.
+    pub request_id: Uuid,
+    /// The application's name.
+    pub application: String,
+    /// The role's name.
+    pub role: String,
+    /// By when it is owed.
+    pub due_at: DateTime<Utc>,
+    /// Who may make it, by name, at most five: as [`ReviewLook::reviewers`].
+    pub reviewers: Vec<String>,
+}
+
+/// The review of an emergency of `person` that is owed; none when none is.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn owed_to(db: &Db, person: PersonId) -> Result<Option<(DateTime<Utc>, Vec<String>)>, StoreError> {
+pub async fn owed_to(db: &Db, person: PersonId) -> Result<Option<DebtRow>, StoreError> {
     Ok(sqlx::query_as(
-        "select v.due_at, array(select p.display_name from emergency_reviewer r join person p on p.id = r.person_id
-           where r.request_id = v.request_id and p.status = 'active' order by p.display_name, p.id limit 5)
-         from emergency_review v where v.beneficiary_id = $1 and v.reviewed_at is null",
+        "select v.request_id, a.name as application, o.name as role, v.due_at,
+           coalesce(nullif(array(select p.display_name from emergency_reviewer w join person p on p.id = w.person_id
+               where w.request_id = v.request_id and p.id not in (r.beneficiary_id, r.requester_id) and p.status = 'active' order by p.display_name, p.id limit 5), '{}'),
+             array(select p.display_name from person p where p.id in (o.owner_id, a.owner_id) and p.id not in (r.beneficiary_id, r.requester_id)
+               and p.status = 'active' order by p.display_name, p.id)) as reviewers
+         from emergency_review v join request r on r.id = v.request_id join role o on o.id = r.role_id join application a on a.id = o.application_id
+         where v.beneficiary_id = $1 and v.reviewed_at is null",
     )
     .bind(person.0)
     .fetch_optional(&db.pool)
+    .await?)
+}
+
+/// A review that somebody may make now.
+#[derive(Clone, Debug, FromRow)]
+pub struct OwedRow {
+    /// The emergency.
+    pub request_id: Uuid,
+    /// The role.
+    pub role_id: Uuid,
+    /// Its name.
+    pub role: String,
+    /// Its risk.
+    pub risk: String,
+    /// The application's name.
+    pub application: String,
+    /// Who took access.
+    pub beneficiary: String,
+    /// Why it could not wait.
+    pub reason: String,
+    /// When it was taken.
+    pub created_at: DateTime<Utc>,
+    /// By when the review is owed.
+    pub due_at: DateTime<Utc>,
+    /// Whether the viewer stands in for people who have all left.
+    pub stands_in: bool,
+}
+
+/// The reviews that `person` may make, what is due first first, at most `limit`: of emergencies for which they were skipped and, when all
+/// who were have left, of those for which they stand in as an owner, or as one who `administers`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn owed_by(db: &Db, person: PersonId, administers: bool, limit: i64) -> Result<Vec<OwedRow>, StoreError> {
+    Ok(sqlx::query_as(
+        "select v.request_id, r.role_id, o.name as role, o.risk, a.name as application, b.display_name as beneficiary, r.emergency_reason as reason, r.created_at, v.due_at, not l.skipped as stands_in
+         from emergency_review v join request r on r.id = v.request_id join role o on o.id = r.role_id join application a on a.id = o.application_id
+         join person b on b.id = r.beneficiary_id
+         cross join lateral (select exists (select 1 from emergency_reviewer w where w.request_id = v.request_id and w.person_id = $1) as skipped) l
+         where v.reviewed_at is null and $1 not in (r.beneficiary_id, r.requester_id)
+           and (l.skipped or ($2 or $1 in (o.owner_id, a.owner_id)) and not exists (select 1 from emergency_reviewer w join person p on p.id = w.person_id and p.status = 'active'
+             where w.request_id = v.request_id and w.person_id not in (r.beneficiary_id, r.requester_id)))
+         order by v.due_at, v.request_id limit $3",
+    )
+    .bind(person.0)
+    .bind(administers)
+    .bind(limit)
+    .fetch_all(&db.pool)
     .await?)
 }

@@ -79,6 +79,8 @@ pub struct Answering {
     pub inputs: String,
     /// What may govern its role now, in the order in which it is tried.
     pub governing: Vec<PolicyVersionId>,
+    /// The latest versions of the separation rules that name its role.
+    pub separation: Vec<Uuid>,
 }
 
 /// What `by` answering the request starts from; none when there is no such request.
@@ -92,11 +94,16 @@ pub async fn of_answering(db: &Db, id: RequestId, by: PersonId) -> Result<Option
     let people = person::read(&mut *connection, &[request.beneficiary_id, by.0]).await?;
     let role: Option<RoleRow> =
         sqlx::query_as(concat!(catalog::roles!(columns), catalog::roles!(rest))).bind(request.role_id).fetch_optional(&mut *connection).await?;
-    let (inputs, governing): (String, Vec<Uuid>) =
-        sqlx::query_as(concat!("select q.inputs, ", policy::governing!(), " from request q join role r on r.id = q.role_id where q.id = $1"))
-            .bind(id.0)
-            .fetch_one(&mut *connection)
-            .await?;
+    let (inputs, governing, separation): (String, Vec<Uuid>, Vec<Uuid>) = sqlx::query_as(concat!(
+        "select q.inputs, ",
+        policy::governing!(),
+        ", ",
+        separation::naming!(),
+        " from request q join role r on r.id = q.role_id where q.id = $1"
+    ))
+    .bind(id.0)
+    .fetch_one(&mut *connection)
+    .await?;
     let governing = governing.into_iter().map(PolicyVersionId).collect();
-    Ok(Some(Answering { request, role: role.map(RoleRow::role).transpose()?, people, asked, inputs, governing }))
+    Ok(Some(Answering { request, role: role.map(RoleRow::role).transpose()?, people, asked, inputs, governing, separation }))
 }

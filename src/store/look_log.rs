@@ -36,6 +36,8 @@ pub struct Lanes {
     pub requests: Vec<Uuid>,
     /// Of these kinds.
     pub kinds: Vec<String>,
+    /// Governed by these policy versions.
+    pub versions: Vec<Uuid>,
     /// The whole log, one lane.
     pub everything: bool,
 }
@@ -48,6 +50,7 @@ impl Lanes {
             + self.applications.len()
             + self.requests.len()
             + self.kinds.len()
+            + self.versions.len()
             + usize::from(self.everything)
     }
 }
@@ -89,6 +92,8 @@ pub struct Narrow {
     pub application: Option<Uuid>,
     /// Of this role.
     pub role: Option<Uuid>,
+    /// Governed by this policy version.
+    pub version: Option<Uuid>,
     /// About any of these.
     pub about: Option<About>,
     /// Seen with these eyes; none see everything.
@@ -103,6 +108,7 @@ impl Narrow {
             && self.kinds.is_none()
             && self.application.is_none()
             && self.role.is_none()
+            && self.version.is_none()
             && self.about.is_none()
             && self.eyes.is_none()
     }
@@ -146,6 +152,8 @@ pub struct LogRow {
     pub application: Option<String>,
     /// Name of the role.
     pub role: Option<String>,
+    /// Whether it is about a request that was made as an emergency.
+    pub emergency: bool,
     /// The payload.
     pub data: Value,
 }
@@ -235,6 +243,8 @@ pub async fn page(db: &Db, candidates: &[Lanes], narrow: &Narrow, turn: Turn, li
         .bind(narrow.eyes.as_ref().map(|eyes| eyes.person))
         .bind(&eyes.roles)
         .bind(&eyes.applications)
+        .bind(narrow.version)
+        .bind(&lanes.versions)
         .fetch_all(&db.pool)
         .await?;
     // A single lane that filled the page was not cut off; of several, one may have been while another filled it.
@@ -251,6 +261,7 @@ pub async fn page(db: &Db, candidates: &[Lanes], narrow: &Narrow, turn: Turn, li
             .bind(upper)
             .bind(lower)
             .bind(read)
+            .bind(&lanes.versions)
             .fetch_one(&db.pool)
             .await?;
     }
@@ -299,6 +310,7 @@ async fn shortest<'a>(db: &Db, candidates: &'a [Lanes], upper: i64, lower: i64) 
             .bind(upper)
             .bind(lower)
             .bind(PROBE)
+            .bind(&lanes.versions)
             .fetch_one(&db.pool)
             .await?;
         if best.is_none_or(|(least, _)| held < least) {

@@ -8,6 +8,7 @@ macro_rules! held {
         "($12::timestamptz is null or occurred_at >= $12) and ($13::timestamptz is null or occurred_at < $13) and ($14::text[] is null or kind = any($14))
            and ($15::uuid is null or application_id = $15) and ($16::uuid is null or role_id = $16)
            and (not $17 or person_id = any($18) or actor_id = any($18) or role_id = any($19) or application_id = any($20) or request_id = any($21))
+           and ($25::uuid is null or policy_version_id = $25)
            and ($22::uuid is null or person_id = $22 or actor_id = $22 or role_id = any($23) or application_id = any($24))"
     };
 }
@@ -39,7 +40,7 @@ macro_rules! lane {
 
 /// All lanes, put together by `union`.
 macro_rules! lanes {
-    ($union:literal, $head:expr, $tail:expr, $order:literal) => {
+    ($union:literal, $head:expr, $tail:expr, $order:literal, $versions:literal) => {
         concat!(
             lane!("$1::uuid[]", "person_id", $head, $tail, $order),
             $union,
@@ -52,6 +53,8 @@ macro_rules! lanes {
             lane!("$5::uuid[]", "request_id", $head, $tail, $order),
             $union,
             lane!("$6::text[]", "kind", $head, $tail, $order),
+            $union,
+            lane!($versions, "policy_version_id", $head, $tail, $order),
             $union,
             "select x.id from (",
             $head,
@@ -75,9 +78,9 @@ macro_rules! named {
             $limit,
             ")
              select e.id, e.occurred_at, e.kind, e.actor_kind, e.actor_name, other.display_name as acting_for, t.name as token, e.channel, e.request_id,
-               p.display_name as person, a.name as application, r.name as role, e.data
+               p.display_name as person, a.name as application, r.name as role, coalesce(q.emergency_reason is not null, false) as emergency, e.data
              from found join audit_event e on e.id = found.id left join person p on p.id = e.person_id left join person other on other.id = e.acting_for
-             left join api_token t on t.id = e.token_id left join application a on a.id = e.application_id left join role r on r.id = e.role_id order by e.id",
+             left join api_token t on t.id = e.token_id left join application a on a.id = e.application_id left join role r on r.id = e.role_id left join request q on q.id = e.request_id order by e.id",
             $order
         )
     };
@@ -89,9 +92,10 @@ macro_rules! page {
         named!(
             lanes!(
                 " union ",
-                "select id from (select id, occurred_at, kind, person_id, actor_id, role_id, application_id, request_id",
+                "select id from (select id, occurred_at, kind, person_id, actor_id, role_id, application_id, request_id, policy_version_id",
                 concat!(" limit $10) e where ", held!(), " limit $11"),
-                $order
+                $order,
+                "$26::uuid[]"
             ),
             "$11",
             $order
@@ -109,12 +113,12 @@ macro_rules! whole {
 /// Where the lanes were cut off: the nearest row at which one of them stopped reading.
 macro_rules! edge {
     ($nearest:literal, $order:literal) => {
-        concat!("select ", $nearest, "(id) from (", lanes!(" union all ", "select id", " offset $10 - 1 limit 1", $order), ") y")
+        concat!("select ", $nearest, "(id) from (", lanes!(" union all ", "select id", " offset $10 - 1 limit 1", $order, "$11::uuid[]"), ") y")
     };
 }
 
 /// The page of older rows: $1 to $7 the lanes, $8 and $9 the ids between which to look, $10 rows to read in each lane, $11 rows to
-/// return, $12 on what they are held against.
+/// return, $12 to $25 what they are held against, $26 the lanes of policy versions.
 pub const OLDER: &str = page!(" desc");
 /// The page of newer rows.
 pub const NEWER: &str = page!(" asc");
@@ -122,9 +126,10 @@ pub const NEWER: &str = page!(" asc");
 pub const WHOLE_OLDER: &str = whole!(" desc");
 /// The page of newer rows of the whole log.
 pub const WHOLE_NEWER: &str = whole!(" asc");
-/// Where the lanes of a page of older rows were cut off: $1 to $10.
+/// Where the lanes of a page of older rows were cut off: $1 to $10, and $11 the lanes of policy versions.
 pub const OLDER_EDGE: &str = edge!("max", " desc");
 /// Where the lanes of a page of newer rows were cut off.
 pub const NEWER_EDGE: &str = edge!("min", " asc");
-/// How many rows the lanes hold, as far as $10.
-pub const COUNT: &str = concat!("select count(*) from (select id from (", lanes!(" union all ", "select id", " limit $10", " desc"), ") y limit $10) z");
+/// How many rows the lanes hold, as far as $10; $11 the lanes of policy versions.
+pub const COUNT: &str =
+    concat!("select count(*) from (select id from (", lanes!(" union all ", "select id", " limit $10", " desc", "$11::uuid[]"), ") y limit $10) z");

@@ -102,3 +102,16 @@ pub async fn owned(db: &Db, person: Uuid) -> Result<Eyes, StoreError> {
     .await?;
     Ok(Eyes { person, roles, applications })
 }
+
+/// These roles with the names of their applications ("Ledger clerk"), retired ones too, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_roles(db: &Db, ids: &[Uuid]) -> Result<Vec<ChoiceRow>, StoreError> {
+    Ok(sqlx::query_as(
+        "select r.id, a.name || ' ' || r.name as name from role r join application a on a.id = r.application_id where r.id = any($1) order by 2, 1",
+    )
+    .bind(ids)
+    .fetch_all(&db.pool)
+    .await?)
+}

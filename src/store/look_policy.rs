@@ -69,6 +69,10 @@ pub struct VersionListed {
     pub created_at: DateTime<Utc>,
     /// Who applied it, if it was somebody signed in.
     pub applied_by: Option<String>,
+    /// The change that made it, where one is on record.
+    pub change_id: Option<Uuid>,
+    /// Who approved that, where somebody else had to.
+    pub approved_by: Option<String>,
 }
 
 /// The versions of a policy, newest first.
@@ -77,7 +81,12 @@ pub struct VersionListed {
 /// When the database fails.
 pub async fn versions(db: &Db, policy: Uuid) -> Result<Vec<VersionListed>, StoreError> {
     Ok(sqlx::query_as(
-        "select v.id, v.version, v.created_at, p.display_name as applied_by from access_policy_version v left join person p on p.id = v.created_by
+        "select v.id, v.version, v.created_at, p.display_name as applied_by, c.id as change_id, c.approved_by
+         from access_policy_version v join access_policy k on k.id = v.policy_id left join person p on p.id = v.created_by
+         left join lateral (
+           select c.id, y.display_name as approved_by from policy_change_version w join policy_change c on c.id = w.change_id and c.status = 'applied'
+             left join person y on y.id = c.approver_id
+           where w.policy_key = k.key and w.version_to = v.version order by c.submitted_at, c.id limit 1) c on true
          where v.policy_id = $1 order by v.version desc limit 500",
     )
     .bind(policy)
@@ -109,6 +118,50 @@ pub async fn roles(db: &Db, policy: Uuid) -> Result<Vec<GovernedRole>, StoreErro
         ") g join role r on r.id = g.role_id join application a on a.id = r.application_id where g.policy_id = $1 order by 1, 2, 3 limit 500"
     ))
     .bind(policy)
+    .fetch_all(&db.pool)
+    .await?)
+}
+
+/// A request that a version governed.
+#[derive(Clone, Debug, FromRow)]
+pub struct UnderRow {
+    /// The request.
+    pub id: Uuid,
+    /// For whom.
+    pub beneficiary: String,
+    /// The role.
+    pub role_id: Uuid,
+    /// Its application's name.
+    pub application: String,
+    /// Its name.
+    pub role: String,
+    /// Its risk.
+    pub risk: String,
+    /// Where the request stands.
+    pub status: String,
+    /// Where the access that came of it stands.
+    pub delivery: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Seconds asked for; none: without end.
+    pub duration_s: Option<i64>,
+    /// Whether it was made as an emergency.
+    pub emergency: bool,
+}
+
+/// The newest requests that `version` governed, at most `limit`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn requests(db: &Db, version: Uuid, limit: i64) -> Result<Vec<UnderRow>, StoreError> {
+    Ok(sqlx::query_as(
+        "select r.id, b.display_name as beneficiary, r.role_id, a.name as application, o.name as role, o.risk, r.status,
+           (select g.status from access_grant g where g.request_id = r.id limit 1) as delivery, r.created_at, r.duration_s, r.emergency_reason is not null as emergency
+         from (select * from request where policy_version_id = $1 order by id desc limit $2) r
+         join person b on b.id = r.beneficiary_id join role o on o.id = r.role_id join application a on a.id = r.application_id order by r.id desc",
+    )
+    .bind(version)
+    .bind(limit)
     .fetch_all(&db.pool)
     .await?)
 }

@@ -59,6 +59,8 @@ pub struct FailingRow {
     pub next_at: Option<DateTime<Utc>>,
     /// The newest request that it comes from.
     pub request_id: Option<Uuid>,
+    /// Whether that was an emergency.
+    pub emergency: bool,
 }
 
 /// Memberships that keep failing: removals first, then the longest owed, at most `limit`.
@@ -69,9 +71,11 @@ pub async fn failing(db: &Db, limit: i64) -> Result<Vec<FailingRow>, StoreError>
     Ok(sqlx::query_as(
         "select t.id, t.wanted, p.display_name as person, t.directory,
            coalesce((select r.group_name from role r where r.directory = t.directory and r.group_reference = t.group_reference order by r.id limit 1), t.group_reference) as group_name,
-           t.owed_since, t.fails, t.last_error, t.next_at,
-           (select g.request_id from access_grant g where g.target_id = t.id order by g.id desc limit 1) as request_id
-         from target t join person p on p.id = t.person_id where t.next_at is not null and t.last_error is not null order by t.wanted, t.owed_since, t.id limit $1",
+           t.owed_since, t.fails, t.last_error, t.next_at, n.request_id, coalesce(n.emergency, false) as emergency
+         from target t join person p on p.id = t.person_id
+         left join lateral (select g.request_id, r.emergency_reason is not null as emergency from access_grant g join request r on r.id = g.request_id
+           where g.target_id = t.id order by g.id desc limit 1) n on true
+         where t.next_at is not null and t.last_error is not null order by t.wanted, t.owed_since, t.id limit $1",
     )
     .bind(limit)
     .fetch_all(&db.pool)

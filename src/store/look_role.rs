@@ -33,6 +33,8 @@ pub struct HasRow {
     pub extension_no: Option<i32>,
     /// Whether the holder said that it is not to be extended.
     pub no_extension: Option<bool>,
+    /// Whether it was taken, or asked for, as an emergency.
+    pub emergency: bool,
 }
 
 /// Every lease that has not ended, of one role the one that ends last first, and every open request of `viewer`.
@@ -41,10 +43,11 @@ pub struct HasRow {
 /// When the database fails.
 pub async fn has(db: &Db, viewer: Uuid) -> Result<Vec<HasRow>, StoreError> {
     Ok(sqlx::query_as(
-        "(select role_id, id as grant_id, status as grant_status, starts_at, ends_at, verified_at, null::uuid as request_id, null::timestamptz as asked_at, extension_no, no_extension from access_grant
+        "(select role_id, id as grant_id, status as grant_status, starts_at, ends_at, verified_at, null::uuid as request_id, null::timestamptz as asked_at, extension_no, no_extension,
+            exists (select 1 from request q where q.id = access_grant.request_id and q.emergency_reason is not null) as emergency from access_grant
           where beneficiary_id = $1 and status not in ('ended', 'failed') and status <> 'revoking' order by ends_at desc nulls first)
          union all
-         select role_id, null, null, null, null, null, id, created_at, null, null from request where beneficiary_id = $1 and status in ('submitted', 'pending', 'needs_info')",
+         select role_id, null, null, null, null, null, id, created_at, null, null, emergency_reason is not null from request where beneficiary_id = $1 and status in ('submitted', 'pending', 'needs_info')",
     )
     .bind(viewer)
     .fetch_all(&db.pool)

@@ -42,6 +42,8 @@ pub struct MovedRow {
     pub was: String,
     /// What the other rules say.
     pub becomes: String,
+    /// Whether it was made as an emergency.
+    pub emergency: bool,
 }
 
 /// Keeps what a what-if found, unless another has been kept before. Returns whether it was.
@@ -56,7 +58,7 @@ pub async fn keep(tx: &mut Tx, id: Uuid, summary: &str, moved: &[NewMoved<'_>]) 
     for (part, at) in moved.chunks(5_000).zip(0i32..) {
         sqlx::query(
             "insert into policy_change_request (change_id, position, request_id, role_id, turn, was, becomes)
-             select $1, $2 + m.n::int, m.request, m.role, m.turn, m.was, m.becomes
+             select $1, $2 + m.n::int, m.request, m.role, m.turn, m.was, m.becomes, q.emergency_reason is not null as emergency
              from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[]) with ordinality as m(request, role, turn, was, becomes, n)",
         )
         .bind(id)

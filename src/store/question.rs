@@ -72,7 +72,7 @@ pub struct QuestionRow {
     pub answered_by: Option<String>,
     /// What.
     pub answer: Option<String>,
-    /// When.
+    /// When, or when it ended without an answer.
     pub answered_at: Option<DateTime<Utc>>,
 }
 
@@ -88,6 +88,18 @@ pub async fn of_request(db: &Db, request: Uuid) -> Result<Vec<QuestionRow>, Stor
     .bind(request)
     .fetch_all(&db.pool)
     .await?)
+}
+
+/// Ends the open question without an answer and says who asked it. None when no question is open.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lapse(tx: &mut Tx, request: RequestId, now: DateTime<Utc>) -> Result<Option<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar("update request_question set answered_at = $2 where request_id = $1 and answered_at is null returning asked_by")
+        .bind(request.0)
+        .bind(now)
+        .fetch_optional(&mut **tx)
+        .await?)
 }
 
 /// Lets the clock of the open step go on.

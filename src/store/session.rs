@@ -139,6 +139,10 @@ pub struct Held {
     pub is_approver: bool,
     /// Requests that wait for them.
     pub queue_count: i64,
+    /// Reviews of emergencies that they owe.
+    pub reviews: i64,
+    /// What they were told and have not put aside.
+    pub notices: i64,
     /// When the session began.
     pub created_at: DateTime<Utc>,
     /// When it was last noted as used; at most a minute behind.
@@ -166,6 +170,8 @@ pub async fn held(
            p.groups && $3 and p.seen_at > $5 as is_administrator, p.groups && $4 and p.seen_at > $5 as is_auditor,
            exists (select 1 from assignment a where a.person_id = p.id) as is_approver,
            (select count(distinct a.request_id) from assignment a where a.person_id = p.id and a.open) as queue_count,
+           (select count(*) from emergency_reviewer w join emergency_review v on v.request_id = w.request_id where w.person_id = p.id and v.reviewed_at is null) as reviews,
+           (select count(*) from notice n where n.person_id = p.id and n.seen_at is null) as notices,
            s.created_at, s.seen_at, s.expires_at, s.auth_time
          from session s join person p on p.id = s.person_id
          where s.token_hash = $1 and s.expires_at > $2 and s.idle_until > $2 and p.status = 'active'",

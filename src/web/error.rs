@@ -307,6 +307,8 @@ pub fn frame(app: &App, viewer: Option<&Viewer>, place: &'static str) -> Frame {
         is_auditor: viewer.is_auditor,
         is_approver: viewer.is_approver,
         queue_count: viewer.queue_count,
+        reviews: viewer.reviews,
+        notices: viewer.notices,
         demo: app.demo,
     });
     Frame { viewer, place, flash: None, demo: app.demo, now: app.ctx.clock.now() }

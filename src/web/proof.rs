@@ -65,7 +65,17 @@ pub fn frame(says: Says, who: As, place: &'static str) -> Frame {
         As::Administrator => ("Ines Moreau", true, true, 0),
     };
     let is_auditor = matches!(who, As::Auditor);
-    let viewer = Viewer { name: says.of(name), person_id: id(1), is_administrator, is_auditor, is_approver, queue_count, demo: true };
+    let viewer = Viewer {
+        name: says.of(name),
+        person_id: id(1),
+        is_administrator,
+        is_auditor,
+        is_approver,
+        queue_count,
+        reviews: 0,
+        notices: if is_approver { 2 } else { 0 },
+        demo: true,
+    };
     Frame { viewer: Some(viewer), place, flash: None, demo: true, now: now() }
 }
 
@@ -100,6 +110,7 @@ pub fn steps(says: Says) -> Vec<PlannedStep> {
             limit_s: Some(86400),
             after_limit: Some("the request times out".into()),
             usual_s: Some(1500),
+            details: vec![],
         },
         PlannedStep {
             no: 2,
@@ -116,6 +127,7 @@ pub fn steps(says: Says) -> Vec<PlannedStep> {
             limit_s: Some(2 * 86400),
             after_limit: Some("the request times out".into()),
             usual_s: Some(3 * 3600),
+            details: vec![],
         },
     ]
 }
@@ -197,6 +209,7 @@ pub fn event(says: Says, n: u128, minutes: i64, kind: &str, actor: &str, sentenc
         person: Some(says.of("Bo Lind")),
         application: Some(says.of("Orders DB")),
         role: Some(says.of("read-only")),
+        emergency: false,
     }
 }
 

@@ -24,6 +24,10 @@ pub struct Viewer {
     pub is_approver: bool,
     /// How many requests wait for this person.
     pub queue_count: i64,
+    /// How many reviews of emergencies they owe.
+    pub reviews: i64,
+    /// How much they were told and have not put aside.
+    pub notices: i64,
     /// The installation is a demo.
     pub demo: bool,
 }
@@ -41,6 +45,13 @@ pub struct Frame {
     pub demo: bool,
     /// The time the page was made, for "3 hours ago".
     pub now: DateTime<Utc>,
+}
+
+impl Viewer {
+    /// How much stands in their queue: requests to answer and emergencies to review.
+    pub fn waiting(&self) -> i64 {
+        self.queue_count + self.reviews
+    }
 }
 
 impl Frame {
@@ -62,6 +73,11 @@ impl Frame {
     /// How many requests wait for the viewer.
     pub fn queue_count(&self) -> i64 {
         self.viewer.as_ref().map_or(0, |v| v.queue_count)
+    }
+
+    /// How many reviews of emergencies the viewer owes.
+    pub fn reviews(&self) -> i64 {
+        self.viewer.as_ref().map_or(0, |v| v.reviews)
     }
 
     /// Whether the viewer may change the installation.

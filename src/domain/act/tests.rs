@@ -269,6 +269,23 @@ fn a_review_is_made_once_and_by_who_was_skipped() {
 }
 
 #[test]
+fn when_everybody_who_was_skipped_has_left_whoever_oversees_the_request_reviews() {
+    let left = Acting { review: Some(Review { reviewers: vec![], made: false }), ..acting(RequestStatus::Approved) };
+    for overseer in [10, 11] {
+        assert_eq!(may(Act::ReviewEmergency, &left, doer(overseer), at(0)), Ok(()));
+    }
+    assert_eq!(may(Act::ReviewEmergency, &left, doer(9), at(0)), Err(Refusal::NotReviewer), "who left does not come back by the back door");
+    let mine = |person| Doer::Person { id: someone(person), oversees: true };
+    for party in [0, 1] {
+        assert_eq!(may(Act::ReviewEmergency, &left, mine(party), at(0)), Err(Refusal::OwnRequest), "an owner does not review their own either");
+    }
+    let own = Acting { review: Some(Review { reviewers: vec![someone(1)], made: false }), ..left.clone() };
+    assert_eq!(may(Act::ReviewEmergency, &own, doer(10), at(0)), Ok(()), "of whom only the one who took it is left, nobody is");
+    let made = Acting { review: Some(Review { reviewers: vec![], made: true }), ..left };
+    assert_eq!(may(Act::ReviewEmergency, &made, doer(10), at(0)), Err(Refusal::AlreadyReviewed));
+}
+
+#[test]
 fn a_place_is_handed_on_to_somebody_fresh_and_impartial_where_the_procedure_lets_it() {
     let request = acting(RequestStatus::Pending).deciding;
     let hand_on = |by, to| may_reassign(&request, someone(by), someone(to), true);

@@ -43,6 +43,7 @@ impl House {
                 }
                 Entry::Question { request, by } => assert!(!own(request, by) && !closed.contains_key(request) && questions.insert(*request)),
                 Entry::Answer { request, by } => assert!(own(request, by) && questions.remove(request), "an answer without a question, or of somebody else"),
+                Entry::Unanswered { request } => assert!(!closed.contains_key(request) && questions.remove(request), "a question that was not open ended"),
                 Entry::Reminder { request } | Entry::Escalation { request } => {
                     assert!(!closed.contains_key(request) && !questions.contains(request), "by the clock while it stood still");
                 }

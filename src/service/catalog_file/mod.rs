@@ -9,5 +9,6 @@ pub mod read;
 pub mod read_policy;
 pub mod read_procedure;
 pub mod resolve;
+pub mod since;
 pub mod words;
 pub mod write;

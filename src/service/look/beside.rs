@@ -142,16 +142,18 @@ pub(super) async fn beside(
     let is_viewer = row.beneficiary_id == by.person.0;
     let changed = match row.policy_version_id {
         Some(pinned) if open => {
-            let (role, governing) =
-                tokio::try_join!(catalog::role_even_retired(&ctx.db, RoleId(row.role_id)), ctx.policies.of_role(&ctx.db, RoleId(row.role_id)))?;
+            let id = RoleId(row.role_id);
+            let (role, governing, separation) =
+                tokio::try_join!(catalog::role_even_retired(&ctx.db, id), ctx.policies.of_role(&ctx.db, id), ctx.separation.of_role(&ctx.db, id))?;
+            let separation: Vec<Uuid> = separation.iter().map(|rule| rule.id).collect();
             let role = role.filter(|(_, retired)| !retired).map(|(role, _)| role);
             let governing: Vec<_> = governing.iter().map(|policy| policy.id).collect();
-            changed::since(ctx, &row.inputs, pinned.into(), &governing, role.as_ref()).await?
+            changed::since(ctx, &row.inputs, pinned.into(), changed::Now { governing: &governing, separation: &separation }, role.as_ref()).await?
         }
         _ => vec![],
     };
     let review = match &row.emergency_reason {
-        Some(reason) => Some(emergency_look(reason, emergency::look(&ctx.db, by.person, RequestId(row.id)).await?, row, owns, now)),
+        Some(reason) => Some(emergency_look(reason, emergency::look(&ctx.db, by.person, RequestId(row.id)).await?, row, (owns, oversees), now)),
         None => None,
     };
     let live = row.grant_status.as_deref().and_then(GrantStatus::parse).is_some_and(GrantStatus::is_live);
@@ -185,9 +187,15 @@ pub(super) async fn beside(
     })
 }
 
-fn emergency_look(reason: &str, review: Option<emergency::ReviewLook>, row: &WholeRow, owns: bool, now: DateTime<Utc>) -> (EmergencyLook, bool) {
+fn emergency_look(
+    reason: &str,
+    review: Option<emergency::ReviewLook>,
+    row: &WholeRow,
+    (owns, oversees): (bool, bool),
+    now: DateTime<Utc>,
+) -> (EmergencyLook, bool) {
     let live = row.grant_status.as_deref().and_then(GrantStatus::parse).is_some_and(GrantStatus::is_live);
-    let theirs = review.as_ref().is_some_and(|review| review.by_viewer);
+    let theirs = review.as_ref().is_some_and(|review| if review.stood_in { oversees } else { review.by_viewer });
     let due_at = review.as_ref().map(|review| review.due_at);
     let reviewed_at = review.as_ref().and_then(|review| review.reviewed_at);
     let verdict = review.as_ref().and_then(|review| review.verdict.clone());

@@ -306,6 +306,7 @@ fn events(row: &WholeRow) -> Vec<EventRow> {
             person: Some(row.beneficiary.clone()),
             application: Some(row.application.clone()),
             role: Some(row.role.clone()),
+            emergency: row.emergency_reason.is_some(),
         }
     };
     row.events.iter().map(row_of).collect()

@@ -97,10 +97,10 @@ pub async fn help(
         }
     }
     if decision.deciding_rule.ends_with(": emergency")
-        && let Some((due, reviewers)) = emergency::owed_to(&ctx.db, person).await?
+        && let Some(debt) = emergency::owed_to(&ctx.db, person).await?
     {
-        let due = due.format("%-d %b %Y, %H:%M UTC");
-        ask.push(whose(format!("The review of your earlier emergency is owed by {} by {due}.", reviewers.join(", "))));
+        let due = debt.due_at.format("%-d %b %Y, %H:%M UTC");
+        ask.push(whose(format!("The review of your earlier emergency is owed by {} by {due}.", debt.reviewers.join(", "))));
     }
     if let Some(about) = look_role::about(&ctx.db, role).await? {
         ask.push(match about.owner_id == person.0 {

@@ -4,12 +4,16 @@ use crate::domain::person::PersonSnapshot;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::service::told::{self, NoticeRow};
+use crate::store::emergency;
 use crate::store::look_access::{self, Wanted};
 use crate::store::look_role::ShelfRow;
 
 use super::access::{access_row, request_row};
 use super::shared::{AccessRow, RequestRow, RoleCard, Standing};
 use super::{seen, standing};
+
+// The review that is owed, as it is stored.
+pub use crate::store::emergency::DebtRow;
 
 /// Home: what I hold, what I wait for, what I might want.
 #[derive(Clone, Debug)]
@@ -28,6 +32,8 @@ pub struct Home {
     pub by_peers: bool,
     /// What I was told and have not put aside, newest first; at most eight.
     pub told: Vec<NoticeRow>,
+    /// The review that stands between me and a further emergency.
+    pub debt: Option<DebtRow>,
     /// What could not be said, and why.
     pub notice: Option<String>,
 }
@@ -44,9 +50,10 @@ const SUGGESTED: usize = 6;
 /// When the database fails.
 pub async fn home(ctx: &Ctx, by: &By) -> Result<Home, ServiceError> {
     let wanted = Wanted { live: ROWS, open: ROWS, ..Wanted::default() };
-    let (mine, told, (snapshot, notice)) = tokio::try_join!(
+    let (mine, told, debt, (snapshot, notice)) = tokio::try_join!(
         async { Ok(look_access::mine(&ctx.db, by.person.0, &wanted).await?) },
         told::unseen(ctx, by, ROWS),
+        async { Ok(emergency::owed_to(&ctx.db, by.person).await?) },
         seen::person_if_known(ctx, by.person)
     )?;
     let now = ctx.clock.now();
@@ -59,6 +66,7 @@ pub async fn home(ctx: &Ctx, by: &By) -> Result<Home, ServiceError> {
         suggested: vec![],
         by_peers: true,
         told,
+        debt,
         notice,
     };
     let mut known = Vec::new();

@@ -7,6 +7,7 @@ use crate::domain::event::Fact;
 use crate::domain::id::PersonId;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
+use crate::store::error::StoreError;
 use crate::store::look_log::{self, About, Lanes, LogRow, Narrow, Turn};
 use crate::store::look_names::{self, ChoiceRow, Meant};
 
@@ -40,6 +41,7 @@ pub const KINDS: [(&str, &str, &[&str]); 16] = [
             "request.fallback_asked",
             "request.question_asked",
             "request.question_answered",
+            "request.question_lapsed",
             "request.sign_off_noted",
         ],
     ),
@@ -89,6 +91,8 @@ pub struct LogFilter {
     pub application: Option<Uuid>,
     /// A role's id.
     pub role: Option<Uuid>,
+    /// The id of a policy's version: what it governed.
+    pub policy: Option<Uuid>,
     /// A kind, or the first part of one (`request`).
     pub kind: String,
     /// A person's name or address, a role, an application, or the id of any of these, of a request or of a grant.
@@ -117,6 +121,8 @@ impl LogFilter {
 pub struct Log {
     /// What it is narrowed to.
     pub filter: LogFilter,
+    /// The version that the filter names: name and number.
+    pub policy: Option<(String, i32)>,
     /// Applications to choose from.
     pub applications: Vec<Choice>,
     /// Roles of the chosen application to choose from.
@@ -152,7 +158,17 @@ pub async fn log(ctx: &Ctx, by: &By, filter: LogFilter, before: Option<&Cursor>,
     let eyes = if whole { None } else { Some(look_names::owned(&ctx.db, by.person.0).await?) };
     let kinds = kinds_of(&filter.kind);
     let (about, notice) = about(ctx, &filter.q).await?;
-    let narrow = Narrow { from: filter.begins(), to: filter.ends(), kinds, application: filter.application, role: filter.role, about, eyes };
+    let narrow =
+        Narrow { from: filter.begins(), to: filter.ends(), kinds, application: filter.application, role: filter.role, version: filter.policy, about, eyes };
+    let policy = match filter.policy {
+        // What governs what is nobody's but theirs who read everything.
+        Some(version) if whole => match ctx.policies.version(&ctx.db, version.into()).await {
+            Err(StoreError::Broken(_)) => return Err(ServiceError::Missing),
+            found => Some(found?),
+        },
+        Some(_) => return Err(ServiceError::Missing),
+        None => None,
+    };
     let page = look_log::page(&ctx.db, &candidates(&narrow), &narrow, turn, PAGE).await?;
     let owner = (!whole).then_some(by.person.0);
     let applications = look_names::applications(&ctx.db, owner).await?;
@@ -162,6 +178,7 @@ pub async fn log(ctx: &Ctx, by: &By, filter: LogFilter, before: Option<&Cursor>,
     };
     Ok(Log {
         filter,
+        policy: policy.map(|policy| (policy.name.clone(), policy.version)),
         applications: choices(applications),
         roles: choices(roles),
         kinds: kind_choices(),
@@ -265,6 +282,9 @@ fn candidates(narrow: &Narrow) -> Vec<Lanes> {
     if let Some(role) = narrow.role {
         candidates.push(Lanes { roles: vec![role], ..Lanes::default() });
     }
+    if let Some(version) = narrow.version {
+        candidates.push(Lanes { versions: vec![version], ..Lanes::default() });
+    }
     if let Some(eyes) = &narrow.eyes {
         candidates.push(Lanes {
             persons: vec![eyes.person],
@@ -309,6 +329,7 @@ fn event(row: LogRow) -> EventRow {
         person: row.person,
         application: row.application,
         role: row.role,
+        emergency: row.emergency,
     }
 }
 

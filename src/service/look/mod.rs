@@ -18,6 +18,7 @@ pub mod matrix;
 pub mod measures;
 pub mod overview;
 pub mod policy;
+pub mod policy_words;
 pub mod provisioning;
 pub mod queue;
 pub mod request;

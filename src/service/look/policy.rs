@@ -5,15 +5,21 @@ use uuid::Uuid;
 
 use crate::domain::condition::{Condition, Operator};
 use crate::domain::policy::{AccessPolicy, Effect, Rule};
+use crate::service::catalog_file::since::since;
+use crate::service::changed;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::store::{finding, look_policy};
 
-use super::shared::{Cursor, Listing, PlannedStep, PolicyName, RoleName};
+use super::change::DiffLine;
+use super::policy_words::PolicyWords;
+use super::shared::{Cursor, Listing, PolicyName, RequestRow, RoleName};
 use super::{steps, why};
 
 /// How many policies a page has.
 const PAGE: usize = 50;
+/// How many requests under a version are shown.
+const REQUESTS: i64 = 10;
 
 /// The policies in force.
 #[derive(Clone, Debug)]
@@ -52,28 +58,22 @@ pub struct Policy {
     pub digest: String,
     /// The roles that the policy can govern now.
     pub roles: Vec<RoleName>,
-    /// Name and version of the access profile.
-    pub profile: String,
-    /// Who may ask: the rules of the access profile.
-    pub rules: Vec<ProfileRule>,
-    /// For whom this policy is meant, when a role has several; each a sentence.
-    pub conditions: Vec<String>,
-    /// The shortest length.
-    pub min_s: i64,
-    /// What the form suggests.
-    pub recommended_s: Option<i64>,
-    /// The longest.
-    pub max_s: i64,
-    /// Whether access without end may be asked for.
-    pub indefinite: bool,
-    /// The lengths offered.
-    pub choices_s: Vec<i64>,
-    /// Name and version of the approval procedure, if anybody is asked.
-    pub procedure: Option<String>,
-    /// The steps; empty when approval is automatic.
-    pub steps: Vec<PlannedStep>,
-    /// Everything else it says, each a sentence.
-    pub notes: Vec<String>,
+    /// Everything that it says.
+    pub words: PolicyWords,
+    /// Separation rules that its roles are in, each a sentence.
+    pub apart: Vec<String>,
+    /// What it says other than the version before it; empty for the first.
+    pub since: Vec<DiffLine>,
+    /// The version before it.
+    pub previous: Option<i32>,
+    /// Who approved the change that made it.
+    pub approved_by: Option<String>,
+    /// The change that made it.
+    pub change: Option<Uuid>,
+    /// Id of this version, by which the log can be narrowed.
+    pub version_id: Uuid,
+    /// The newest requests under this version.
+    pub requests: Vec<RequestRow>,
     /// All versions, newest first.
     pub versions: Vec<VersionRow>,
     /// Whether its steps can be taken; none for a version that is not in force.
@@ -101,7 +101,7 @@ pub struct HealthRow {
 }
 
 /// A rule of an access profile.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileRule {
     /// `allow` or `deny`.
     pub effect: String,
@@ -118,6 +118,10 @@ pub struct VersionRow {
     pub applied_at: DateTime<Utc>,
     /// Who applied it.
     pub applied_by: String,
+    /// Who approved it, where somebody else had to.
+    pub approved_by: Option<String>,
+    /// The change that made it, where one is on record.
+    pub change: Option<Uuid>,
 }
 
 /// The policies in force by name, for auditors and administrators.
@@ -157,29 +161,55 @@ pub async fn policy(ctx: &Ctx, by: &By, id: Uuid, version: Option<i32>) -> Resul
     let shown = versions.iter().find(|row| version.is_none_or(|wanted| row.version == wanted)).ok_or(ServiceError::Missing)?;
     let body = ctx.policies.version(&ctx.db, shown.id.into()).await?;
     let roles = look_policy::roles(&ctx.db, id).await?;
-    let limits = &body.durations;
     let health = if shown.id == newest.id { Some(health(ctx, shown.id).await?) } else { None };
+    let before = versions.iter().find(|row| row.version < shown.version);
+    let since = match before {
+        Some(before) => since(&*ctx.policies.version(&ctx.db, before.id.into()).await?, &body),
+        None => vec![],
+    };
+    let requests = look_policy::requests(&ctx.db, shown.id, REQUESTS).await?;
+    let governed: Vec<Uuid> = roles.iter().map(|row| row.id).collect();
+    let mut apart = Vec::new();
+    for rule in ctx.separation.current(&ctx.db).await?.iter().filter(|rule| rule.a.iter().chain(&rule.b).any(|role| governed.contains(&role.0))) {
+        apart.push(format!("{}, version {}: {}.", rule.name, rule.version, changed::kept_apart(ctx, rule).await?));
+    }
     Ok(Policy {
         health,
         policy: PolicyName { id, name: body.name.clone(), version: body.version },
         in_force: shown.id == newest.id,
         applied_at: shown.created_at,
         applied_by: who(shown.applied_by.clone()),
+        approved_by: shown.approved_by.clone(),
+        change: shown.change_id,
+        version_id: shown.id,
         digest: body.digest.clone(),
         roles: roles.into_iter().map(|row| RoleName { id: row.id, application: row.application, role: row.role, risk: row.risk }).collect(),
-        profile: format!("{}, version {}", body.profile.name, body.profile.version),
-        rules: body.profile.rules.iter().map(rule).collect(),
-        conditions: body.applies_to.iter().map(fits).collect(),
-        min_s: limits.minimum.0,
-        recommended_s: limits.recommended.map(|length| length.0),
-        max_s: limits.maximum.0,
-        indefinite: limits.indefinite,
-        choices_s: limits.choices.iter().map(|length| length.0).collect(),
-        procedure: body.procedure.as_ref().map(|procedure| format!("{}, version {}", procedure.name, procedure.version)),
-        steps: body.procedure.as_ref().map(steps::of_procedure).unwrap_or_default(),
-        notes: notes(&body),
-        versions: versions.into_iter().map(|row| VersionRow { version: row.version, applied_at: row.created_at, applied_by: who(row.applied_by) }).collect(),
+        words: PolicyWords::of(&body),
+        apart,
+        since: since.into_iter().map(|part| DiffLine { mark: if part.is_new { "new" } else { "changed" }, title: part.title, details: part.lines }).collect(),
+        previous: before.map(|row| row.version),
+        requests: requests.into_iter().map(request).collect(),
+        versions: versions.into_iter().map(version_row).collect(),
     })
+}
+
+fn version_row(row: look_policy::VersionListed) -> VersionRow {
+    VersionRow { version: row.version, applied_at: row.created_at, applied_by: who(row.applied_by), approved_by: row.approved_by, change: row.change_id }
+}
+
+fn request(row: look_policy::UnderRow) -> RequestRow {
+    RequestRow {
+        id: row.id,
+        role: RoleName { id: row.role_id, application: row.application, role: row.role, risk: row.risk },
+        beneficiary: row.beneficiary,
+        status: row.status,
+        delivery: row.delivery,
+        requested_at: row.created_at,
+        requested_s: row.duration_s,
+        waits_for: None,
+        waits_since: None,
+        emergency: row.emergency,
+    }
 }
 
 async fn health(ctx: &Ctx, version: Uuid) -> Result<Health, ServiceError> {
@@ -223,7 +253,7 @@ pub(super) fn holds(condition: &Condition) -> String {
     }
 }
 
-fn rule(rule: &Rule) -> ProfileRule {
+pub(super) fn rule(rule: &Rule) -> ProfileRule {
     let (effect, sentences) = match rule.effect {
         Effect::Allow => ("allow", rule.conditions.iter().map(|condition| why::of_another(&condition.sentence())).collect()),
         Effect::Deny => ("deny", rule.conditions.iter().map(|condition| condition.kept_out_sentence()).collect()),
@@ -244,17 +274,4 @@ fn summary(policy: &AccessPolicy) -> String {
         }
     };
     format!("{}; {}.", steps::capital(&policy.duration_sentence()), decides)
-}
-
-/// What else the policy says.
-fn notes(policy: &AccessPolicy) -> Vec<String> {
-    let mut notes = Vec::new();
-    notes.extend(policy.notes());
-    if policy.procedure.is_some() {
-        notes.push(if policy.comment_to_deny { "A denial must give a reason." } else { "A denial need not give a reason." }.into());
-        if let Some(procedure) = &policy.procedure {
-            notes.push(if procedure.distinct_people { "One person counts once in a request." } else { "One person may decide at several steps." }.into());
-        }
-    }
-    notes
 }

@@ -58,6 +58,8 @@ pub struct FailingRow {
     pub next_try_at: Option<DateTime<Utc>>,
     /// The request it came from.
     pub request: Option<Uuid>,
+    /// Whether that was an emergency.
+    pub emergency: bool,
 }
 
 /// A group that roles are given by.
@@ -102,6 +104,8 @@ pub struct AttemptRow {
     pub detail: String,
     /// The request it came from.
     pub request: Option<Uuid>,
+    /// Whether that was an emergency.
+    pub emergency: bool,
 }
 
 /// What is owed to the directories and how it goes, for auditors and administrators. `after` goes on in the groups, `before` in the
@@ -151,6 +155,7 @@ fn failing_row(row: look_provisioning::FailingRow) -> FailingRow {
         last_error: row.last_error,
         next_try_at: row.next_at,
         request: row.request_id,
+        emergency: row.emergency,
     }
 }
 
@@ -183,7 +188,16 @@ fn attempt(row: LogRow) -> AttemptRow {
         (Some(application), Some(role)) => format!("{application}: {role}"),
         _ => String::new(),
     };
-    AttemptRow { at: row.occurred_at, action: action.into(), person: row.person.unwrap_or_default(), target, result, detail, request: row.request_id }
+    AttemptRow {
+        at: row.occurred_at,
+        action: action.into(),
+        person: row.person.unwrap_or_default(),
+        target,
+        result,
+        detail,
+        request: row.request_id,
+        emergency: row.emergency,
+    }
 }
 
 fn capital(text: &str) -> String {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
+use crate::store::emergency::{self, OwedRow};
 use crate::store::look_queue::{self, From, WaitingFilter, WaitingRole, WaitingRow};
 
 use super::catalog::words;
@@ -60,10 +61,33 @@ pub struct Queue {
     pub applications: Vec<Choice>,
     /// The roles to choose from, of the chosen application if one is.
     pub roles: Vec<Choice>,
+    /// Reviews of emergencies that the viewer may make, what is due first first; on the first page, narrowed or not.
+    pub reviews: Vec<OwedReview>,
     /// How many wait in all, narrowed or not.
     pub total: i64,
     /// The requests, longest waiting first.
     pub rows: Listing<QueueRow>,
+}
+
+/// A review of an emergency that is owed.
+#[derive(Clone, Debug)]
+pub struct OwedReview {
+    /// The emergency.
+    pub request: Uuid,
+    /// The role that was taken.
+    pub role: RoleName,
+    /// Who took it.
+    pub beneficiary: String,
+    /// Why it could not wait.
+    pub reason: String,
+    /// When it was taken.
+    pub taken_at: DateTime<Utc>,
+    /// By when the review is owed.
+    pub due_at: DateTime<Utc>,
+    /// Whether it is overdue.
+    pub overdue: bool,
+    /// Whether the viewer stands in for people who have all left.
+    pub stands_in: bool,
 }
 
 /// A request that waits for the viewer.
@@ -117,6 +141,8 @@ pub struct QueueRow {
     pub emergency: bool,
 }
 
+/// Most reviews of emergencies that are shown.
+const REVIEWS: i64 = 50;
 /// Requests of a page.
 const PAGE: usize = 25;
 /// Requests of a page that shows many.
@@ -144,6 +170,7 @@ fn roles_among(rows: &[WaitingRow]) -> Vec<WaitingRole> {
 /// # Errors
 /// [`ServiceError::Missing`] for a cursor that is none; when the database fails.
 pub async fn queue(ctx: &Ctx, by: &By, filter: QueueFilter, total: i64, after: Option<&Cursor>) -> Result<Queue, ServiceError> {
+    let now = ctx.clock.now();
     let id = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap_or(Uuid::nil()));
     let narrowed = WaitingFilter {
         words: words(&filter.q),
@@ -151,7 +178,7 @@ pub async fn queue(ctx: &Ctx, by: &By, filter: QueueFilter, total: i64, after: O
         role: id(&filter.role),
         risk: Some(filter.risk.clone()).filter(|risk| !risk.is_empty()),
         emergency: filter.emergency,
-        due_before: filter.soon.then(|| ctx.clock.now() + SOON),
+        due_before: filter.soon.then(|| now + SOON),
         standing_in: filter.standing_in,
     };
     let from = match (filter.by_due, after) {
@@ -161,10 +188,14 @@ pub async fn queue(ctx: &Ctx, by: &By, filter: QueueFilter, total: i64, after: O
     let size = filter.page();
     // What is all on this page says itself which roles there are to choose from.
     let whole = !filter.any() && after.is_none() && total <= size as i64;
-    let (mut found, roles) = tokio::try_join!(look_queue::waiting(&ctx.db, by.person.0, &narrowed, from, size as i64 + 1), async {
-        // Nor is there anything to choose from when there is one request.
-        if whole || total < 2 { Ok(vec![]) } else { look_queue::roles(&ctx.db, by.person.0).await }
-    })?;
+    let (mut found, roles, reviews) = tokio::try_join!(
+        look_queue::waiting(&ctx.db, by.person.0, &narrowed, from, size as i64 + 1),
+        async {
+            // Nor is there anything to choose from when there is one request.
+            if whole || total < 2 { Ok(vec![]) } else { look_queue::roles(&ctx.db, by.person.0).await }
+        },
+        async { if after.is_none() { emergency::owed_by(&ctx.db, by.person, by.is_administrator, REVIEWS).await } else { Ok(vec![]) } }
+    )?;
     let roles = if whole { roles_among(&found) } else { roles };
     let more = found.len() > size;
     found.truncate(size);
@@ -180,7 +211,27 @@ pub async fn queue(ctx: &Ctx, by: &By, filter: QueueFilter, total: i64, after: O
         let alike = groups.get(&group(&row)).copied().unwrap_or_default();
         row_of(row, held, alike)
     });
-    Ok(Queue { applications: applications(&roles), roles: roles_of(&roles, &filter.application), filter, total, rows: Listing { rows: rows.collect(), next } })
+    Ok(Queue {
+        applications: applications(&roles),
+        roles: roles_of(&roles, &filter.application),
+        filter,
+        total,
+        reviews: reviews.into_iter().map(|row| owed(row, now)).collect(),
+        rows: Listing { rows: rows.collect(), next },
+    })
+}
+
+fn owed(row: OwedRow, now: DateTime<Utc>) -> OwedReview {
+    OwedReview {
+        request: row.request_id,
+        role: RoleName { id: row.role_id, application: row.application, role: row.role, risk: row.risk },
+        beneficiary: row.beneficiary,
+        reason: row.reason,
+        taken_at: row.created_at,
+        due_at: row.due_at,
+        overdue: row.due_at <= now,
+        stands_in: row.stands_in,
+    }
 }
 
 fn row_of(row: WaitingRow, peers: Option<(i64, i64)>, alike: usize) -> QueueRow {

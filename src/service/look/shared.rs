@@ -107,6 +107,8 @@ pub enum Standing {
         until: Option<DateTime<Utc>>,
         /// Whether an extension may be asked for now.
         may_extend: bool,
+        /// Whether it was taken as an emergency.
+        emergency: bool,
     },
     /// Has asked and is waiting.
     Requested {
@@ -140,7 +142,7 @@ pub struct RoleCard {
 }
 
 /// A slot of a step that has not begun: who would be asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedSlot {
     /// How many approvals it needs.
     pub needed: i32,
@@ -153,7 +155,7 @@ pub struct PlannedSlot {
 }
 
 /// A person who would be asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedApprover {
     /// The name.
     pub name: String,
@@ -162,7 +164,7 @@ pub struct PlannedApprover {
 }
 
 /// A step that has not begun.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedStep {
     /// Its number, from 1.
     pub no: i32,
@@ -176,6 +178,8 @@ pub struct PlannedStep {
     pub after_limit: Option<String>,
     /// The usual wait (median of the last 90 days), when there is enough to say.
     pub usual_s: Option<i64>,
+    /// What else its procedure says of it, each a sentence.
+    pub details: Vec<String>,
 }
 
 /// A request in a list.
@@ -268,6 +272,8 @@ pub struct EventRow {
     pub application: Option<String>,
     /// The role it is about.
     pub role: Option<String>,
+    /// Whether it is about a request that was made as an emergency.
+    pub emergency: bool,
 }
 
 /// A choice in a filter's list.

@@ -110,7 +110,7 @@ fn standing(
         // The lease that ends last is the one that nothing extends. A request for the extension may be open.
         let extended = Extended { already: false, times: row.extension_no.unwrap_or_default().unsigned_abs(), declined: row.no_extension.unwrap_or_default() };
         let may_extend = open.is_none() && extend(&lease, governing.and_then(|p| p.extension.as_ref()), extended, now).is_ok();
-        return Standing::Holds { grant, until: row.ends_at, may_extend };
+        return Standing::Holds { grant, until: row.ends_at, may_extend, emergency: row.emergency };
     }
     if let Some((request, since)) = open.and_then(|row| row.request_id.zip(row.asked_at)) {
         return Standing::Requested { request, since };

@@ -1,6 +1,6 @@
 //! Steps that have not begun, in words.
 
-use crate::domain::policy::{AccessPolicy, ApprovalProcedure, ApproverSource, Slot};
+use crate::domain::policy::{AccessPolicy, ApprovalProcedure, ApproverSource, Slot, Step};
 use crate::service::resolve::ResolvedStep;
 use crate::store::delegation::DelegationRow;
 use crate::store::look_role::UsualRow;
@@ -26,8 +26,25 @@ pub fn of_procedure(procedure: &ApprovalProcedure) -> Vec<PlannedStep> {
             limit_s: step.time_limit.map(|limit| limit.0),
             after_limit: step.time_limit.map(|_| after_limit(step.escalation.as_ref().map_or(&[], |e| &e.sources))),
             usual_s: None,
+            details: details(step),
         })
         .collect()
+}
+
+/// What a step says besides whom it asks and for how long.
+fn details(step: &Step) -> Vec<String> {
+    let mut said = Vec::new();
+    if !step.when.is_always() {
+        said.push(format!("Only {}.", step.when.sentence()));
+    }
+    said.extend(step.remind_every.map(|every| format!("Who has not answered is reminded every {every}.")));
+    if let Some(escalation) = &step.escalation {
+        said.push(match escalation.time_limit {
+            Some(limit) => format!("When nobody answers {limit} after that, the request times out."),
+            None => "After that it waits.".into(),
+        });
+    }
+    said
 }
 
 /// The steps with the people who would be asked; `whose` is whom it is for, when somebody else asks.
@@ -63,6 +80,7 @@ pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow], whose: Option<&st
             limit_s: step.time_limit_s,
             after_limit: step.time_limit_s.map(|_| after_limit(&step.escalates_to)),
             usual_s: usual.iter().find(|row| row.step_no == no).map(|row| row.median_s),
+            details: vec![],
         })
         .collect()
 }

@@ -71,7 +71,7 @@ pub(super) fn steps(row: &WholeRow) -> Vec<StepRow> {
                 paused_s: (is_current && row.status == "needs_info").then_some(row.step_left_s),
                 escalated_at: of_step().filter(|a| a.acting_as.as_deref() == Some("escalation")).filter_map(|a| a.assigned_at).min(),
                 reminded_at: reminded(row, first.step_no),
-                remind_at: row.remind_at.filter(|_| is_current),
+                remind_at: row.remind_at.filter(|_| is_current && row.status != "needs_info"),
                 slots: vec![],
             });
         }

@@ -184,12 +184,15 @@ pub struct QuestionOut {
     pub answer: Option<String>,
     /// When.
     pub answered_at: Option<DateTime<Utc>>,
+    /// When it ended because nobody had answered it in time.
+    pub lapsed_at: Option<DateTime<Utc>>,
 }
 
 impl From<QuestionRow> for QuestionOut {
     fn from(row: QuestionRow) -> Self {
         let QuestionRow { step_no, asked_by, question, asked_at, answered_by, answer, answered_at } = row;
-        Self { step: step_no, asked_by, question, asked_at, answered_by, answer, answered_at }
+        let (answered_at, lapsed_at) = if answer.is_some() { (answered_at, None) } else { (None, answered_at) };
+        Self { step: step_no, asked_by, question, asked_at, answered_by, answer, answered_at, lapsed_at }
     }
 }
 

@@ -61,7 +61,7 @@ mod tests {
                 says,
                 role(says, 21, "Grafana", "editor", "low"),
                 "Change dashboards and alerts.",
-                Standing::Holds { grant: id(511), until: Some(ahead(18000)), may_extend: true },
+                Standing::Holds { grant: id(511), until: Some(ahead(18000)), may_extend: true, emergency: true },
             ),
             card(
                 says,
@@ -75,7 +75,12 @@ mod tests {
                 "Change schema and data. For the on-call database administrators.",
                 Standing::MayNot { reason: says.of("You must be in group DBAs. You are not; the owner, Cy Okafor, decides who is.") },
             ),
-            card(says, role(says, 24, "Wiki", "writer", "low"), "Write pages.", Standing::Holds { grant: id(513), until: None, may_extend: false }),
+            card(
+                says,
+                role(says, 24, "Wiki", "writer", "low"),
+                "Write pages.",
+                Standing::Holds { grant: id(513), until: None, may_extend: false, emergency: false },
+            ),
         ];
         CatalogPage {
             frame: frame(says, As::Employee, "catalog"),

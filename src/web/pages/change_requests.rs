@@ -74,10 +74,12 @@ mod tests {
             turn: "refused".into(),
             was: Says::Hostile.of("needs_approval by standard v1"),
             becomes: Says::Hostile.of("refused"),
+            emergency: true,
         };
         let moved = Moved { id: id(1), turn: "refused".into(), role: Some(id(20)), rows: vec![row], next: Some(7), left_out: 3 };
         let page = Rendered::of("change-requests", &MovedPage { frame: frame(Says::Hostile, As::Auditor, "changes"), moved });
         assert!(page.all("img").is_empty());
+        assert_eq!(page.text("tbody th .badge.bad"), "Emergency");
         let next = format!("/admin/changes/{}/requests?turn=refused&role={}&after=7", id(1), id(20));
         assert_eq!(page.one(".pager a").attr("href"), Some(next.as_str()));
     }

@@ -34,6 +34,7 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::look::home::DebtRow;
     use crate::web::proof::frame;
     use crate::web::proof::*;
 
@@ -59,6 +60,7 @@ mod tests {
                 ],
                 by_peers: true,
                 told: vec![],
+                debt: None,
                 notice: None,
             },
         }
@@ -86,8 +88,32 @@ mod tests {
     }
 
     #[test]
+    fn home_says_how_much_is_told_and_which_reviews_are_owed_either_way() {
+        let mut page = own(Says::Plain);
+        if let Some(viewer) = &mut page.frame.viewer {
+            (viewer.notices, viewer.reviews) = (2, 1);
+        }
+        let by = vec!["Dana Ruiz".to_owned(), "Arjun Mehta".to_owned()];
+        page.home.debt = Some(DebtRow { request_id: id(41), application: "Orders DB".into(), role: "read-only".into(), due_at: ahead(60), reviewers: by });
+        let shown = Rendered::of("home-debt", &page);
+        assert!(shown.text(".nav a[href='/']").contains("2 notices for you") && shown.text(".nav a[href='/queue']").contains("4 waiting for you"));
+        assert!(shown.text("#debt").contains("Dana Ruiz or Arjun Mehta") && shown.text("#debt").contains("no further emergency"));
+        assert!(shown.says("emergency waits for your review"));
+    }
+
+    #[test]
     fn an_empty_home_says_what_to_do() {
-        let home = Home { access: vec![], access_total: 0, requests: vec![], requests_total: 0, suggested: vec![], by_peers: true, told: vec![], notice: None };
+        let home = Home {
+            access: vec![],
+            access_total: 0,
+            requests: vec![],
+            requests_total: 0,
+            suggested: vec![],
+            by_peers: true,
+            told: vec![],
+            debt: None,
+            notice: None,
+        };
         let page = Rendered::of("home-empty", &HomePage { frame: frame(Says::Plain, As::Employee, "home"), home });
         assert_eq!(page.all(".empty").len(), 2);
         assert!(page.all(".nav a[href='/queue']").is_empty() && page.all(".nav a[href='/admin']").is_empty());

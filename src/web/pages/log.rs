@@ -38,6 +38,7 @@ pub struct Search {
     to: String,
     application: String,
     role: String,
+    policy: String,
     kind: String,
     q: String,
     before: Option<String>,
@@ -52,6 +53,7 @@ impl Search {
             to: day("to", &self.to)?,
             application: id("application", &self.application)?,
             role: id("role", &self.role)?,
+            policy: id("policy", &self.policy)?,
             kind: line(&self.kind),
             q: line(&self.q),
         };
@@ -86,6 +88,7 @@ impl LogPage {
             ("to", view::day(&filter.to)),
             ("application", id(&filter.application)),
             ("role", id(&filter.role)),
+            ("policy", id(&filter.policy)),
             ("kind", filter.kind.clone()),
             ("q", filter.q.clone()),
             (key, value.to_owned()),
@@ -174,6 +177,7 @@ mod tests {
                     q: says.of("lind & co"),
                     ..LogFilter::default()
                 },
+                policy: Some((says.of("Standard"), 3)),
                 applications: vec![choice("a1", "Orders DB")],
                 roles: vec![choice("r1", "read-only")],
                 kinds: vec![choice("request", "Requests: all"), choice("request.approved", "request.approved")],

@@ -44,12 +44,22 @@ pub async fn get(State(app): State<App>, Auditor(viewer): Auditor, Id(id): Id, A
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::look::change::DiffLine;
     use crate::service::look::policy::{Health, HealthRow, ProfileRule, VersionRow};
+    use crate::service::look::policy_words::PolicyWords;
     use crate::web::proof::{self, *};
 
     fn sample(says: Says) -> PolicyPage {
         let rule = |effect: &str, sentences: &[&str]| ProfileRule { effect: effect.into(), sentences: sentences.iter().map(|s| says.of(s)).collect() };
-        let version = |version, minutes| VersionRow { version, applied_at: ago(minutes), applied_by: says.of("Ines Moreau") };
+        let version = |version, minutes| VersionRow {
+            version,
+            applied_at: ago(minutes),
+            applied_by: says.of("Ines Moreau"),
+            approved_by: (version == 3).then(|| says.of("Wei Zhang")),
+            change: (version == 3).then(|| id(95)),
+        };
+        let mut urgent = ask_row(says, 15, role(says, 25, "Payments", "support", "critical"), "approved", None);
+        urgent.emergency = true;
         PolicyPage {
             frame: frame(says, As::Administrator, "policies"),
             policy: Policy {
@@ -63,20 +73,33 @@ mod tests {
                     role(says, 21, "Payments", "support", "critical"),
                     role(says, 22, "Warehouse", "analyst", "low"),
                 ],
-                rules: vec![
-                    rule("allow", &["Department is Data or Engineering", "There is a manager"]),
-                    rule("deny", &["Kept out: employment type contractor"]),
-                ],
-                profile: says.of("Builders, version 1"),
-                conditions: vec![],
-                min_s: 900,
-                recommended_s: Some(14400),
-                max_s: 28800,
-                indefinite: false,
-                choices_s: vec![3600, 14400, 28800],
-                procedure: Some(says.of("Manager, then owners, version 2")),
-                steps: steps(says),
-                notes: vec![says.of("A justification of at least 20 characters is required."), says.of("A ticket may be given.")],
+                words: PolicyWords {
+                    key: "standard".into(),
+                    rules: vec![
+                        rule("allow", &["Department is Data or Engineering", "There is a manager"]),
+                        rule("deny", &["Kept out: employment type contractor"]),
+                    ],
+                    profile: says.of("Builders, version 1"),
+                    conditions: vec![],
+                    min_s: 900,
+                    recommended_s: Some(14400),
+                    max_s: 28800,
+                    indefinite: false,
+                    choices_s: vec![3600, 14400, 28800],
+                    procedure: Some(says.of("Manager, then owners, version 2")),
+                    steps: steps(says),
+                    notes: vec![says.of("A justification of at least 20 characters is required."), says.of("A ticket may be given.")],
+                    fields: vec![says.of("Cost centre: a whole number from 100 to 999, required.")],
+                    extension: Some(says.of("More time, version 1")),
+                    extension_steps: steps(says),
+                },
+                apart: vec![says.of("Pay, version 1: Ledger clerk not together with Ledger approver; no exception.")],
+                since: vec![DiffLine { mark: "changed", title: says.of("policy standard v2 -> v3"), details: vec![says.of("maximum: 30 days -> 8 hours")] }],
+                previous: Some(2),
+                approved_by: Some(says.of("Wei Zhang")),
+                change: Some(id(95)),
+                version_id: id(96),
+                requests: vec![ask_row(says, 14, role(says, 24, "Warehouse", "analyst", "low"), "pending", None), urgent],
                 versions: vec![version(3, 9000), version(2, 90000), version(1, 190000)],
                 health: Some(Health {
                     checked_at: Some(ago(300)),
@@ -102,6 +125,11 @@ mod tests {
         let page = Rendered::of("policy", &sample(Says::Plain));
         assert!(page.text(".rulebox.deny").contains("Never"));
         assert_eq!(page.all("tbody tr").len(), 3);
+        assert!(page.text("#since").contains("since version 2") && page.text("#since").contains("maximum: 30 days -> 8 hours"));
+        assert_eq!(page.all(&format!("a[href='/admin/changes/{}']", id(95))).len(), 2);
+        assert_eq!(page.all(&format!("a[href='/log?policy={}']", id(96))).len(), 1);
+        assert_eq!((page.all(".reqrow").len(), page.all(".reqrow .badge.bad").len()), (2, 1), "an emergency has its badge");
+        assert!(page.says("Wei Zhang") && page.says("Cost centre: a whole number") && page.says("not together with"));
         assert_eq!(page.all(&format!("a[href='/admin/policies/{}?version=2']", id(90))).len(), 1);
         assert!(page.all(&format!("a[href='/admin/policies/{}?version=3']", id(90))).is_empty());
     }

@@ -86,6 +86,7 @@ mod tests {
             result,
             detail: says.of(detail),
             request: Some(id(10)),
+            emergency: minutes == 1,
         };
         ProvisioningPage {
             frame: frame(says, As::Administrator, "provisioning"),
@@ -103,6 +104,7 @@ mod tests {
                     last_error: says.of("503 Service Unavailable: try later"),
                     next_try_at: Some(ahead(3)),
                     request: Some(id(12)),
+                    emergency: true,
                 }],
                 targets: Listing::whole(vec![target(70, "orders-ro", 4, 6, 2), target(71, "payments-support", 0, 1, 1), target(72, "wiki-writers", 19, 19, 0)]),
                 attempts: Listing {
@@ -121,6 +123,7 @@ mod tests {
     fn failing_changes_come_first_with_what_the_directory_said() {
         let page = Rendered::of("provisioning", &sample(Says::Plain));
         assert!(page.says("503 Service Unavailable") && page.says("in 3 minutes"));
+        assert_eq!((page.all("th .badge.bad").len(), page.all("td[data-label=Change] .badge.bad").len()), (1, 1), "an emergency has its badge");
         assert!(page.posts_to("/admin/provisioning/run"));
         assert!(page.posts_to(&format!("/admin/provisioning/{}/retry", id(60))));
         assert_eq!(page.all("table").len(), 3);

@@ -133,7 +133,7 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::look::queue::QueueRow;
+    use crate::service::look::queue::{OwedReview, QueueRow};
     use crate::service::look::shared::{Choice, Listing, RoleName};
     use crate::web::proof::frame;
     use crate::web::proof::*;
@@ -178,6 +178,7 @@ mod tests {
                 filter: QueueFilter::default(),
                 applications: vec![Choice { value: id(30).to_string(), label: says.of("Orders DB") }],
                 roles: vec![Choice { value: id(20).to_string(), label: says.of("Orders DB read-only") }],
+                reviews: vec![],
                 total: 3,
                 rows: Listing {
                     rows: vec![row(says, 10, "Bo Lind", role(says, 20, "Orders DB", "read-only", "elevated"), 8), quick, careful],
@@ -232,9 +233,36 @@ mod tests {
         assert!(Rendered::of("queue-no-match", &page).text(".empty").contains("None of the 3"));
     }
 
+    fn owed(says: Says, overdue: bool) -> OwedReview {
+        OwedReview {
+            request: id(40),
+            role: role(says, 22, "Payments", "support", "critical"),
+            beneficiary: says.of("Tom Ferro"),
+            reason: says.of("Payouts stand still, and nobody of the owners answers the phone."),
+            taken_at: ago(300),
+            due_at: if overdue { ago(5) } else { ahead(600) },
+            overdue,
+            stands_in: overdue,
+        }
+    }
+
+    #[test]
+    fn emergencies_to_review_stand_above_what_waits_for_an_answer() {
+        let mut sample = sample(Says::Plain);
+        sample.queue.reviews = vec![owed(Says::Plain, true), owed(Says::Plain, false)];
+        let page = Rendered::of("queue-reviews", &sample);
+        assert_eq!((page.all(".owed li").len(), page.all(".owed .badge.bad").len()), (2, 3));
+        assert_eq!(page.all(&format!(".owed a.button[href='/requests/{}#h-emergency']", id(40))).len(), 2);
+        assert!(page.text(".owed").contains("has left, so you may make it"));
+        (sample.queue.total, sample.queue.rows) = (0, Listing::whole(vec![]));
+        assert!(Rendered::of("queue-reviews-only", &sample).text(".empty").contains("No request waits for you"));
+    }
+
     #[test]
     fn hostile_text_stays_text_in_the_queue() {
-        let page = Rendered::of("queue-hostile", &sample(Says::Hostile));
+        let mut sample = sample(Says::Hostile);
+        sample.queue.reviews = vec![owed(Says::Hostile, true)];
+        let page = Rendered::of("queue-hostile", &sample);
         assert!(page.all("img").is_empty() && page.all(".qrow").len() == 3);
     }
 }
