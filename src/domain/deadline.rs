@@ -268,8 +268,8 @@ mod tests {
     #[test]
     fn a_question_stops_the_clock_and_keeps_the_time_left() {
         let asked = StepClock { pauses: vec![pause(7_000, None)], remind_every: None, ..clock() };
-        assert_eq!((next(&asked), asked.left(at(90_000))), (None, Some(Seconds(200))));
-        assert_eq!(due(&asked, at(90_000)), None, "nobody is timed out while a question is open");
+        assert_eq!((asked.limit(), asked.left(at(90_000))), (None, Some(Seconds(200))));
+        assert_eq!(due(&asked, at(14_199)), None, "nobody is timed out while a question is open");
         let answered = StepClock { pauses: vec![pause(7_000, Some(90_000))], ..asked };
         assert_eq!(next(&answered), Some((90_200, What::TimeOut)));
         assert_eq!(answered.left(at(90_100)), Some(Seconds(100)));

@@ -145,6 +145,19 @@ pub async fn export_by_operator(ctx: &Ctx, taking: &Taking) -> Result<Download, 
     start(ctx, Actor::System, Channel::Cli, taking).await
 }
 
+/// Takes a seat and writes that a file is taken (`fact`), before its first row leaves. The seat is kept for as long as the file is on
+/// its way.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] when too many are under way; when the database fails.
+pub async fn taking(ctx: &Ctx, (actor, channel): (Actor, Channel), subject: Subject, fact: Fact) -> Result<SemaphorePermit<'static>, ServiceError> {
+    let seat = SEATS.try_acquire().map_err(|_| ServiceError::Unavailable("Several exports are under way; try again when one has finished.".into()))?;
+    let mut tx = ctx.db.begin().await?;
+    event::append(&mut tx, &[Event { actor, channel, subject, fact }]).await?;
+    commit(tx).await?;
+    Ok(seat)
+}
+
 async fn start(ctx: &Ctx, actor: Actor, channel: Channel, taking: &Taking) -> Result<Download, ServiceError> {
     if let (Some(from), Some(to)) = (taking.from, taking.to)
         && from >= to
@@ -152,12 +165,9 @@ async fn start(ctx: &Ctx, actor: Actor, channel: Channel, taking: &Taking) -> Re
         let sentence = "The period must end after it begins; its end is not part of it.".into();
         return Err(Refusal::Faults(vec![FieldFault { field: "to".into(), sentence }]).into());
     }
-    let seat = SEATS.try_acquire().map_err(|_| ServiceError::Unavailable("Several exports are under way; try again when one has finished.".into()))?;
     let fact = Fact::EvidenceExported { file: taking.file.name(), mode: taking.mode.word().into(), filters: filters(taking) };
     let subject = Subject { person: taking.person, role: taking.role, application: taking.application, ..Subject::default() };
-    let mut tx = ctx.db.begin().await?;
-    event::append(&mut tx, &[Event { actor, channel, subject, fact }]).await?;
-    commit(tx).await?;
+    let seat = self::taking(ctx, (actor, channel), subject, fact).await?;
     let population = match taking.file {
         File::Requests => Population::Requests,
         File::Approvals => Population::Approvals,

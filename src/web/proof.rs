@@ -73,7 +73,7 @@ pub fn frame(says: Says, who: As, place: &'static str) -> Frame {
         is_approver,
         queue_count,
         reviews: 0,
-        notices: if is_approver { 2 } else { 0 },
+        notices: 0,
         demo: true,
     };
     Frame { viewer: Some(viewer), place, flash: None, demo: true, now: now() }

@@ -52,7 +52,7 @@ async fn an_emergency_gives_access_at_once_tells_everybody_and_owes_a_review() {
     assert!(world.notices_of("sofia.marin").await.contains(&"review_overdue".to_owned()));
     assert_eq!(world.one::<i64>("select count(*) from countersign.audit_event where kind = 'emergency.review_overdue'").await, 1);
 
-    for (who, expected) in [("bo.lind", Some(Refusal::OwnRequest)), ("wei.zhang", Some(Refusal::NotAsked)), ("liam.byrne", None)] {
+    for (who, expected) in [("bo.lind", Some(Refusal::OwnRequest)), ("wei.zhang", Some(Refusal::NotReviewer)), ("liam.byrne", None)] {
         let outcome = review(&world.ctx, &world.by(who).await, asked.id, true, None).await;
         match expected {
             Some(expected) => assert_eq!(refusal(outcome), expected, "{who}"),

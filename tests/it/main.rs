@@ -45,6 +45,7 @@ mod routes;
 mod scim;
 mod scim_real;
 mod scripted;
+mod seen;
 mod server;
 mod sign_in_real;
 mod source;

@@ -119,7 +119,7 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
         can,
         card,
         beside,
-        questions: questions.into_iter().map(asked_about).collect(),
+        questions: questions.into_iter().map(|asked| asked_about(asked, row.remind_at)).collect(),
         nudge_again_at: match nudge {
             Some(Err(Refusal::NudgedLately(left))) => left.after(now),
             _ => None,
@@ -127,9 +127,11 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
     })
 }
 
-fn asked_about(row: question::QuestionRow) -> Question {
+fn asked_about(row: question::QuestionRow, ends_at: Option<DateTime<Utc>>) -> Question {
+    let lapsed_at = row.answered_at.filter(|_| row.answer.is_none());
+    let ends_at = ends_at.filter(|_| row.answered_at.is_none());
     let answer = row.answer.zip(row.answered_at).map(|(text, at)| (row.answered_by.unwrap_or_default(), text, at));
-    Question { by: row.asked_by, text: row.question, at: row.asked_at, answer }
+    Question { by: row.asked_by, text: row.question, at: row.asked_at, answer, lapsed_at, ends_at }
 }
 
 /// Whether the request is the one that was shown: its digest names what an approval authorises, and it never changes.

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::{Stream, StreamExt, stream};
 use uuid::Uuid;
 
 use crate::domain::condition::Condition;
+use crate::domain::event::{Fact, Subject};
 use crate::domain::policy::{AccessPolicy, Effect, Step};
 use crate::evidence::csv::{Mode, record};
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
+use crate::service::export;
 use crate::service::rule_book::{self, RoleRules};
 use crate::store::person;
 
@@ -93,35 +96,45 @@ pub async fn matrix(ctx: &Ctx, by: &By, q: &str, after: usize) -> Result<Matrix,
     Ok(Matrix { q: q.to_owned(), rows, all, next })
 }
 
-/// The same as a file, whole.
+/// The same as a file, piece by piece; that it is taken is in the log before the first piece leaves.
 ///
 /// # Errors
-/// As [`matrix`].
-pub async fn csv(ctx: &Ctx, by: &By, q: &str, mode: Mode) -> Result<Vec<u8>, ServiceError> {
-    let mut out = Vec::new();
-    record(HEADER.map(Some), mode, &mut out);
-    for row in rows(ctx, by, q).await? {
-        let filled = |text: String| (!text.is_empty()).then_some(text);
-        let version = (!row.policy.is_empty()).then(|| row.version.to_string());
-        let cells: [Option<String>; 14] = [
-            Some(row.application),
-            Some(row.role_id.to_string()),
-            Some(row.role),
-            Some(row.key),
-            Some(row.risk),
-            Some(row.method),
-            filled(row.owner),
-            filled(row.policy),
-            version,
-            filled(row.for_whom.join("; ")),
-            filled(row.who.join("; ")),
-            filled(row.steps.join("; ")),
-            filled(row.durations),
-            filled(row.digest),
-        ];
-        record(cells.iter().map(Option::as_deref), mode, &mut out);
-    }
-    Ok(out)
+/// As [`matrix`]; [`ServiceError::Unavailable`] when too many exports are under way.
+pub async fn csv(ctx: &Ctx, by: &By, q: &str, mode: Mode) -> Result<impl Stream<Item = Result<Vec<u8>, ServiceError>> + Send + use<>, ServiceError> {
+    let rows = rows(ctx, by, q).await?;
+    let filters = if q.is_empty() { "everything".to_owned() } else { format!("rows with {q}") };
+    let fact = Fact::EvidenceExported { file: "matrix.csv".into(), mode: mode.word().into(), filters };
+    let seat = export::taking(ctx, (by.actor(), by.channel), Subject::default(), fact).await?;
+    let mut header = Vec::new();
+    record(HEADER.map(Some), mode, &mut header);
+    let rows = stream::unfold((rows.into_iter(), seat), move |(mut rows, seat)| async move {
+        let mut piece = Vec::new();
+        rows.by_ref().take(PAGE).for_each(|row| line(row, mode, &mut piece));
+        (!piece.is_empty()).then_some((Ok(piece), (rows, seat)))
+    });
+    Ok(stream::iter([Ok(header)]).chain(rows))
+}
+
+fn line(row: MatrixRow, mode: Mode, out: &mut Vec<u8>) {
+    let filled = |text: String| (!text.is_empty()).then_some(text);
+    let version = (!row.policy.is_empty()).then(|| row.version.to_string());
+    let cells: [Option<String>; 14] = [
+        Some(row.application),
+        Some(row.role_id.to_string()),
+        Some(row.role),
+        Some(row.key),
+        Some(row.risk),
+        Some(row.method),
+        filled(row.owner),
+        filled(row.policy),
+        version,
+        filled(row.for_whom.join("; ")),
+        filled(row.who.join("; ")),
+        filled(row.steps.join("; ")),
+        filled(row.durations),
+        filled(row.digest),
+    ];
+    record(cells.iter().map(Option::as_deref), mode, out);
 }
 
 async fn rows(ctx: &Ctx, by: &By, q: &str) -> Result<Vec<MatrixRow>, ServiceError> {

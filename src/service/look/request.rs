@@ -79,6 +79,10 @@ pub struct Question {
     pub at: DateTime<Utc>,
     /// Who answered, what and when.
     pub answer: Option<(String, String, DateTime<Utc>)>,
+    /// When it ended because nobody had answered it in time.
+    pub lapsed_at: Option<DateTime<Utc>>,
+    /// When it ends without an answer, while it is open.
+    pub ends_at: Option<DateTime<Utc>>,
 }
 
 /// A step as it went.

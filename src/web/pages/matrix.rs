@@ -1,6 +1,7 @@
 //! The access matrix.
 
 use askama::Template;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
@@ -61,9 +62,9 @@ pub async fn csv(
     } else {
         Mode::parse(&search.mode).ok_or_else(|| failed(Failure::bad_input("“mode” must be raw or safe.")))?
     };
-    let body = matrix::csv(&app.ctx, &by, &line(&search.q), mode).await.map_err(failed)?;
+    let pieces = matrix::csv(&app.ctx, &by, &line(&search.q), mode).await.map_err(failed)?;
     let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present"), (header::CONTENT_DISPOSITION, "attachment; filename=\"matrix.csv\"")];
-    Ok((kind, body).into_response())
+    Ok((kind, Body::from_stream(pieces)).into_response())
 }
 
 #[cfg(test)]
