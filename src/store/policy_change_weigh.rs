@@ -58,7 +58,7 @@ pub async fn keep(tx: &mut Tx, id: Uuid, summary: &str, moved: &[NewMoved<'_>]) 
     for (part, at) in moved.chunks(5_000).zip(0i32..) {
         sqlx::query(
             "insert into policy_change_request (change_id, position, request_id, role_id, turn, was, becomes)
-             select $1, $2 + m.n::int, m.request, m.role, m.turn, m.was, m.becomes, q.emergency_reason is not null as emergency
+             select $1, $2 + m.n::int, m.request, m.role, m.turn, m.was, m.becomes
              from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[]) with ordinality as m(request, role, turn, was, becomes, n)",
         )
         .bind(id)
@@ -80,7 +80,7 @@ pub async fn keep(tx: &mut Tx, id: Uuid, summary: &str, moved: &[NewMoved<'_>]) 
 /// When the database fails.
 pub async fn moved(db: &Db, id: Uuid, turn: Option<&str>, role: Option<Uuid>, after: i32, limit: i64) -> Result<Vec<MovedRow>, StoreError> {
     Ok(sqlx::query_as(
-        "select m.position, m.request_id, q.created_at, p.display_name as beneficiary, a.name as application, r.name as role, m.turn, m.was, m.becomes
+        "select m.position, m.request_id, q.created_at, p.display_name as beneficiary, a.name as application, r.name as role, m.turn, m.was, m.becomes, q.emergency_reason is not null as emergency
          from policy_change_request m join request q on q.id = m.request_id join person p on p.id = q.beneficiary_id
            join role r on r.id = m.role_id join application a on a.id = r.application_id
          where m.change_id = $1 and m.position > $4 and ($2::text is null or m.turn = $2) and ($3::uuid is null or m.role_id = $3)

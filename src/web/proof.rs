@@ -65,17 +65,7 @@ pub fn frame(says: Says, who: As, place: &'static str) -> Frame {
         As::Administrator => ("Ines Moreau", true, true, 0),
     };
     let is_auditor = matches!(who, As::Auditor);
-    let viewer = Viewer {
-        name: says.of(name),
-        person_id: id(1),
-        is_administrator,
-        is_auditor,
-        is_approver,
-        queue_count,
-        reviews: 0,
-        notices: 0,
-        demo: true,
-    };
+    let viewer = Viewer { name: says.of(name), person_id: id(1), is_administrator, is_auditor, is_approver, queue_count, reviews: 0, notices: 0, demo: true };
     Frame { viewer: Some(viewer), place, flash: None, demo: true, now: now() }
 }
 

@@ -1,4 +1,4 @@
-//! What must be seen: emergencies, debts, changed rules, questions, and all of it as evidence.
+//! What must be seen, on pages and in evidence.
 
 use axum::http::StatusCode;
 use chrono::Duration;
