@@ -256,10 +256,11 @@ pub fn may_review(request: &Deciding, by: PersonId, oversees: bool, review: Opti
     }
     let Some(review) = review else { return Err(Refusal::NoReviewOwed) };
     let left = review.reviewers.iter().all(|person| is_party(request, *person));
-    match review.made {
-        _ if !review.reviewers.contains(&by) && !(left && oversees) => Err(Refusal::NotReviewer),
-        true => Err(Refusal::AlreadyReviewed),
-        false => Ok(()),
+    let theirs = review.reviewers.contains(&by) || left && oversees;
+    match (theirs, review.made) {
+        (false, _) => Err(Refusal::NotReviewer),
+        (true, true) => Err(Refusal::AlreadyReviewed),
+        (true, false) => Ok(()),
     }
 }
 
