@@ -236,8 +236,10 @@ impl Pattern {
 
     fn compiled(&self) -> Result<Regex, regex::Error> {
         // By itself first: what closes a group that it did not open must not undo the ends that are put around it.
-        Regex::new(&self.expression)?;
-        RegexBuilder::new(&format!("^(?:{})$", self.expression)).size_limit(1 << 18).build()
+        // Small both times: it is compiled for each answer, and a file may hold thousands.
+        let compiled = |expression: &str| RegexBuilder::new(expression).size_limit(1 << 18).build();
+        compiled(&self.expression)?;
+        compiled(&format!("^(?:{})$", self.expression))
     }
 }
 

@@ -1,5 +1,7 @@
 //! An approver approves or denies.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -8,7 +10,7 @@ use crate::domain::approval::{Answer, Deciding, Next, answer as may_answer};
 use crate::domain::catalog::Role;
 use crate::domain::decide::{Ask, Outcome, Rules, Standing, decide};
 use crate::domain::event::{Event, Fact, Given};
-use crate::domain::id::RequestId;
+use crate::domain::id::{PolicyVersionId, RequestId};
 use crate::domain::person::PersonSnapshot;
 use crate::domain::policy::AccessPolicy;
 use crate::domain::refusal::Refusal;
@@ -56,11 +58,12 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
     let (beneficiary, approver) = (row_of(found.beneficiary_id)?, row_of(by.person.0)?);
     let policy_id = found.policy_version_id.ok_or(ServiceError::Refused(Refusal::Closed("refused")))?;
     let policy = ctx.policies.version(&ctx.db, policy_id.into()).await?;
+    let tried = tried(ctx, policy.id, &governing).await?;
     let (mut beneficiary_now, approver_now) = tokio::try_join!(fetch::person(ctx, beneficiary), fetch::person(ctx, approver))?;
     if !approver_now.active {
         return Err(Refusal::NotActive.into());
     }
-    if policy.looks_up() {
+    if tried.iter().any(|policy| policy.looks_up()) {
         beneficiary_now.line = fetch::line(ctx, &beneficiary_now).await?;
     }
 
@@ -81,7 +84,7 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
     })?;
     let role = match given {
         Answer::Approve { .. } => {
-            let right = still_right(role, &row, &policy, &beneficiary_now, now)?;
+            let right = still_right(role, &row, (&policy, &tried), &beneficiary_now, now)?;
             if changed::is_changed(&inputs, policy.id, changed::Now { governing: &governing, separation: &separation }, &right)? {
                 return Err(Refusal::RulesChanged.into());
             }
@@ -159,7 +162,7 @@ pub async fn answer(ctx: &Ctx, by: &By, id: RequestId, given: Answer, comment: O
             let role = role.ok_or(ServiceError::Missing)?;
             request::close(&mut tx, id, RequestStatus::Approved, shortened, now).await?;
             let extends_until = match row.extension_of {
-                Some(extended) => grant::lock(&mut tx, extended.into()).await?.and_then(|g| g.ended_at.or(g.ends_at)),
+                Some(extended) => commit::extended_until(grant::lock(&mut tx, extended.into()).await?)?,
                 None => None,
             };
             let approved =
@@ -210,15 +213,25 @@ pub fn again(row: &RequestRow, role: &Role) -> Ask {
     }
 }
 
-/// The role of the request, if what was asked for may still be granted: the person is active and eligible under the pinned policy
-/// version, and the role still means the same group. The card asks here too.
+/// The policies that are tried for an ask until `pinned` governs, in their order; of a version that is no longer in force itself alone.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn tried(ctx: &Ctx, pinned: PolicyVersionId, governing: &[PolicyVersionId]) -> Result<Vec<Arc<AccessPolicy>>, StoreError> {
+    let alone = [pinned];
+    let ids = governing.iter().position(|id| *id == pinned).map_or(&alone[..], |at| &governing[..=at]);
+    ctx.policies.versions(&ctx.db, ids).await
+}
+
+/// The role of the request, if what was asked for may still be granted: the person is active, the pinned `policy` version is still the
+/// first of those `tried` that is for them, they are eligible under it, and the role still means the same group. The card asks here too.
 ///
 /// # Errors
 /// A refusal with the reason why not.
 pub fn still_right(
     role: Option<(Role, bool)>,
     row: &RequestRow,
-    policy: &AccessPolicy,
+    (policy, tried): (&AccessPolicy, &[Arc<AccessPolicy>]),
     person: &PersonSnapshot,
     now: DateTime<Utc>,
 ) -> Result<Role, ServiceError> {
@@ -229,9 +242,15 @@ pub fn still_right(
     if !person.active {
         return Err(Refusal::BeneficiaryNotActive(person.display_name.clone()).into());
     }
-    let again = decide(Rules { policies: &[policy], separation: &[] }, person, &again(row, &role), now);
+    let policies: Vec<&AccessPolicy> = tried.iter().map(|policy| &**policy).collect();
+    let again = decide(Rules { policies: &policies, separation: &[] }, person, &again(row, &role), now);
     if again.outcome == Outcome::Refused {
         return Err(Refusal::NoLongerEligible(person.display_name.clone(), again.deciding_rule).into());
+    }
+    // Who came under another policy meanwhile goes through what that asks for.
+    if again.policy != Some(policy.id) {
+        let other = tried.iter().find(|other| Some(other.id) == again.policy).map_or("another", |other| &other.name);
+        return Err(Refusal::NoLongerEligible(person.display_name.clone(), format!("policy {other} is for them now")).into());
     }
     let authorised = super::ask::ask_digest(row, &role, policy)?;
     if authorised != row.ask_digest {

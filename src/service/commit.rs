@@ -12,7 +12,7 @@ use crate::domain::span::Seconds;
 use crate::store::db::Tx;
 use crate::store::error::StoreError;
 use crate::store::event;
-use crate::store::grant::{self, NewGrant, NewTarget};
+use crate::store::grant::{self, GrantRow, NewGrant, NewTarget};
 use crate::store::person::PersonRow;
 use crate::store::request::RequestRow;
 
@@ -84,6 +84,19 @@ pub async fn lease(tx: &mut Tx, approved: &Approved<'_>, mut causes: Vec<Event>,
         _ => error.into(),
     })?;
     Ok(id)
+}
+
+/// Until when the lease that is to be extended lasts or lasted.
+///
+/// # Errors
+/// [`Refusal::NotExtendable`] when it was ended before its time: what was taken or given back is asked for anew, not extended.
+pub fn extended_until(extended: Option<GrantRow>) -> Result<Option<DateTime<Utc>>, Refusal> {
+    let Some(lease) = extended else { return Ok(None) };
+    match lease.end_reason.as_deref() {
+        None => Ok(lease.ends_at),
+        Some("expired") => Ok(lease.ended_at.or(lease.ends_at)),
+        Some(why) => Err(Refusal::NotExtendable(format!("it was ended before its time ({})", why.replace('_', " ")))),
+    }
 }
 
 /// Everything an event about `request` is searched by.

@@ -11,7 +11,7 @@ use crate::store::error::StoreError;
 use crate::store::grounds::{self, Answering};
 use crate::store::{event, grant, notice, person, request, step};
 
-use super::answer::{AnswerDone, again, deciding, still_right};
+use super::answer::{AnswerDone, again, deciding, still_right, tried};
 use super::commit::{self, Approved};
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
@@ -38,11 +38,12 @@ pub async fn confirm(ctx: &Ctx, by: &By, id: RequestId) -> Result<AnswerDone, Se
     may_confirm(&deciding(&found, &[], &policy), by.person)?;
     let beneficiary = people.iter().find(|row| row.id == by.person.0).ok_or(ServiceError::Missing)?;
     let mut today = fetch::person(ctx, beneficiary).await?;
-    if policy.looks_up() {
+    let tried = tried(ctx, policy.id, &governing).await?;
+    if tried.iter().any(|policy| policy.looks_up()) {
         today.line = fetch::line(ctx, &today).await?;
     }
     let now = ctx.clock.now();
-    let role = still_right(role, &found, &policy, &today, now).map_err(no_longer)?;
+    let role = still_right(role, &found, (&policy, &tried), &today, now).map_err(no_longer)?;
     if changed::is_changed(&inputs, policy.id, changed::Now { governing: &governing, separation: &separation }, &role)? {
         return Err(no_longer(Refusal::RulesChanged.into()));
     }
@@ -64,7 +65,7 @@ pub async fn confirm(ctx: &Ctx, by: &By, id: RequestId) -> Result<AnswerDone, Se
         let submitted: Submitted = serde_json::from_value(told).map_err(StoreError::from)?;
         request::close(&mut tx, id, RequestStatus::Approved, None, now).await?;
         let extends_until = match row.extension_of {
-            Some(extended) => grant::lock(&mut tx, extended.into()).await?.and_then(|lease| lease.ended_at.or(lease.ends_at)),
+            Some(extended) => commit::extended_until(grant::lock(&mut tx, extended.into()).await?)?,
             None => None,
         };
         let approved =

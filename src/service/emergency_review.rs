@@ -16,6 +16,7 @@ use super::ask::tidy;
 use super::commit;
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
+use super::fetch;
 use super::resolve::ResolvedStep;
 
 /// Writes the debt: who was skipped is told, and a review is owed by `due_at`.
@@ -53,9 +54,17 @@ pub async fn owe(
 ///
 /// # Errors
 /// [`ServiceError::Missing`] when the request is none that `by` may review and they do not read everything; a refusal when it was
-/// reviewed before, or when not justified goes without a comment.
+/// reviewed before, or when not justified goes without a comment; [`Refusal::NotActive`]; [`ServiceError::Unavailable`] when the
+/// directory does not answer.
 pub async fn review(ctx: &Ctx, by: &By, id: RequestId, justified: bool, comment: Option<&str>) -> Result<(), ServiceError> {
     let comment = tidy(comment, "comment")?;
+    // Only of who may review it, and before anything is locked: nobody who was disabled just now reviews.
+    if emergency::look(&ctx.db, by.person, id).await?.is_some_and(|owed| owed.by_viewer) {
+        let reviewer = person::by_id(&ctx.db, by.person).await?.ok_or(ServiceError::Missing)?;
+        if !fetch::person(ctx, &reviewer).await?.active {
+            return Err(Refusal::NotActive.into());
+        }
+    }
     let mut tx = ctx.db.begin().await?;
     let row = request::lock(&mut tx, id).await?.ok_or(ServiceError::Missing)?;
     let owed = emergency::lock(&mut tx, id).await?.ok_or(ServiceError::Missing)?;

@@ -304,3 +304,73 @@ async fn why_not_names_every_condition_and_what_would_help() {
     assert!(why.reason.starts_with("They must be in department Finance") && !why.reason.to_lowercase().contains("your "), "{}", why.reason);
     assert!(why.help.unmet.iter().all(|unmet| !unmet.sentence.contains("You ")), "{:?}", why.help.unmet);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_came_under_another_policy_meanwhile_is_not_approved_under_the_old_one() {
+    let world = World::empty().await;
+    world.turn().await;
+    let stricter = LAB
+        .replace("[[policy]]\nkey = \"plain\"", "[[policy]]\nkey = \"strict\"\nname = \"Strict\"\nfor = [\"groups include dba\"]\nprofile = \"finance\"\nprocedure = \"exception\"\ndurations = { maximum = \"1h\" }\njustification = { required = false }\n\n[[policy]]\nkey = \"plain\"")
+        .replace("default_policies = [\"plain\"]", "default_policies = [\"strict\", \"plain\"]")
+        .replace("name = \"Make payments\"\ndescription = \"One half.\"\nrisk = \"elevated\"\ngroup = \"support-console\"\npolicy = \"plain\"", "name = \"Make payments\"\ndescription = \"One half.\"\nrisk = \"elevated\"\ngroup = \"support-console\"");
+    world.apply(&stricter).await;
+    let (group, bo) = (world.group("dba").await, world.reference("bo.lind").await);
+    let join = async |joins: bool| match joins {
+        true => drop(world.directory().add(&group, &bo).await),
+        false => drop(world.directory().remove(&group, &bo).await),
+    };
+    let asked = world.asks("bo.lind", world.wish("pay", "make").await).await.unwrap();
+    join(true).await;
+    assert!(
+        matches!(refusal(world.answer("mara.voss", asked.id, YES).await), Refusal::NoLongerEligible(_, why) if why.contains("finance")),
+        "the rules of now keep him out"
+    );
+    world.apply(&stricter.replace("profile = \"finance\"\nprocedure = \"exception\"", "profile = \"everybody\"\nprocedure = \"exception\"")).await;
+    world.answer("mara.voss", asked.id, Answer::Deny).await.unwrap();
+
+    join(false).await;
+    let asked = world.asks("bo.lind", world.wish("pay", "make").await).await.unwrap();
+    join(true).await;
+    assert!(
+        matches!(refusal(world.answer("mara.voss", asked.id, YES).await), Refusal::NoLongerEligible(_, why) if why.contains("Strict")),
+        "others are asked now"
+    );
+    join(false).await;
+    assert_eq!(world.answer("mara.voss", asked.id, YES).await.unwrap().status, RequestStatus::Approved);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_revoked_is_not_extended_by_a_request_that_was_open() {
+    let world = World::lab().await;
+    let base = AskFor { justification: Some("Once more because of the audit.".into()), fields: good_form(), ..world.wish("lab", "form").await };
+    let first = world.asks("bo.lind", AskFor { duration: Some(Seconds(4 * HOUR)), ..base.clone() }).await.unwrap();
+    world.answer("mara.voss", first.id, YES).await.unwrap();
+    world.turn().await;
+    let (grant, _) = world.grant(first.id).await;
+    world.advance(Duration::hours(3) + Duration::minutes(5)).await;
+    let more = world.asks("bo.lind", AskFor { duration: Some(Seconds(HOUR)), extension_of: Some(grant), ..base }).await.unwrap();
+    countersign::service::end::end(&world.ctx, &world.by("arjun.mehta").await, grant, true, Some("Misused.")).await.unwrap();
+    world.turn().await;
+    assert!(matches!(refusal(world.answer("arjun.mehta", more.id, YES).await), Refusal::NotExtendable(why) if why.contains("revoked")));
+    world.answer("arjun.mehta", more.id, Answer::Deny).await.unwrap();
+    assert!(!world.is_member("bo.lind", "orders-db-readers").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_separation_that_came_meanwhile_is_not_dodged_by_what_was_asked_before() {
+    let world = World::empty().await;
+    world.turn().await;
+    let rule = "[[separation]]\nkey = \"four-eyes\"\nname = \"Make and release\"\na = [\"pay/make\"]\nb = [\"pay/release\"]\n";
+    assert!(LAB.contains(rule));
+    world.apply(&LAB.replace(rule, "")).await;
+    let make = world.asks("bo.lind", world.wish("pay", "make").await).await.unwrap();
+    let release = world.asks("bo.lind", world.wish("pay", "release").await).await.unwrap();
+    world.apply(LAB).await;
+    for asked in [make.id, release.id] {
+        assert_eq!(refusal(world.answer("mara.voss", asked, YES).await), Refusal::RulesChanged);
+    }
+    let beside = of_request(&world.ctx, &world.by("mara.voss").await, make.id).await.unwrap();
+    assert!(beside.can.again && beside.changed.iter().any(|change| change.after.contains("Make and release, version 1")), "{:?}", beside.changed);
+    let next = again(&world.ctx, &world.by("mara.voss").await, make.id).await.unwrap();
+    assert_eq!((next.status, next.deciding_rule.as_str()), (RequestStatus::Refused, "separation four-eyes v1"));
+}

@@ -70,6 +70,9 @@ async fn an_emergency_gives_access_at_once_tells_everybody_and_owes_a_review() {
     assert_eq!(third.status, RequestStatus::Approved, "the debt is paid");
     let owner = of_request(&world.ctx, &world.by("arjun.mehta").await, third.id).await.unwrap();
     assert!(owner.emergency.is_some_and(|look| !look.revoke_now));
+    world.set_active("mara.voss", false).await;
+    assert_eq!(refusal(review(&world.ctx, &mara, third.id, true, None).await), Refusal::NotActive, "nobody reviews whom the directory has just disabled");
+    world.set_active("mara.voss", true).await;
     review(&world.ctx, &mara, third.id, false, Some("Again.")).await.unwrap();
     let owner = of_request(&world.ctx, &world.by("arjun.mehta").await, third.id).await.unwrap();
     assert!(owner.emergency.is_some_and(|look| look.revoke_now), "what was not justified can be revoked at once");

@@ -42,8 +42,10 @@ fn line(label: impl Into<String>, text: impl Into<String>) -> Line {
 
 /// "department is Data", as the file may say it.
 pub fn condition(condition: &Condition) -> String {
-    let Condition { attribute, operator, values } = condition;
-    let values = values.join(", ");
+    said(condition, &condition.values.join(", "))
+}
+
+fn said(Condition { attribute, operator, .. }: &Condition, values: &str) -> String {
     match operator {
         Operator::Is => format!("{attribute} is {values}"),
         Operator::IsNot => format!("{attribute} is not {values}"),
@@ -59,8 +61,20 @@ pub fn condition(condition: &Condition) -> String {
     }
 }
 
+/// A value in quotes where it could be read as several or as the words around it, with marks that nobody sees spelt out: whoever
+/// approves a change must see that there is one.
+fn plainly(value: &str) -> String {
+    let hidden = |c: char| c != '\'' && c.escape_debug().len() > 1;
+    if !value.contains([',', ';']) && !value.contains(" and ") && !value.contains(hidden) {
+        return value.to_owned();
+    }
+    let shown: String = value.chars().map(|c| if hidden(c) { c.escape_debug().to_string() } else { c.to_string() }).collect();
+    format!("\"{shown}\"")
+}
+
 fn conditions(all: &[Condition]) -> String {
-    if all.is_empty() { "everybody".into() } else { all.iter().map(condition).collect::<Vec<_>>().join(" and ") }
+    let told = |condition: &Condition| said(condition, &condition.values.iter().map(|value| plainly(value)).collect::<Vec<_>>().join(", "));
+    if all.is_empty() { "everybody".into() } else { all.iter().map(told).collect::<Vec<_>>().join(" and ") }
 }
 
 /// A profile, rule by rule.
@@ -251,4 +265,27 @@ pub fn bindings<'a>(policies: impl Iterator<Item = (&'a str, i32)>, otherwise: &
         return otherwise.to_owned();
     }
     sorted.iter().map(|(priority, policy)| format!("{policy} ({priority})")).collect::<Vec<_>>().join(", then ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_lists_of_conditions_that_differ_never_read_alike() {
+        let of = |values: &[&str]| {
+            conditions(&[Condition { attribute: "title".into(), operator: Operator::In, values: values.iter().map(|v| (*v).into()).collect() }])
+        };
+        assert_eq!(of(&["Clerk", "Intern"]), "title in Clerk, Intern");
+        for (a, b) in [
+            (&["Clerk", "Intern"][..], &["Clerk, Intern"][..]),
+            (&["Intern"], &["Intern\u{200b}"]),
+            (&["Zo\u{eb}"], &["Zoe\u{308}"]),
+            (&["Clerk and city is Ulm"], &["Clerk"]),
+        ] {
+            let (a, b) = (of(a), of(b));
+            assert_ne!(a, b);
+            assert!(b.starts_with("title in \"") || a.starts_with("title in \""), "{a} / {b}: the difference is seen");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::domain::policy::AccessPolicy;
 use crate::domain::refusal::Refusal;
 use crate::domain::request::RequestStatus;
 use crate::domain::span::Seconds;
-use crate::service::answer::still_right;
+use crate::service::answer::{still_right, tried};
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::service::fetch;
@@ -52,8 +52,13 @@ pub(super) async fn card(
     let beneficiary = beneficiary.ok_or(ServiceError::Missing)?;
     let then = person_then(row)?;
     let (today, not_now) = match fetch::person(ctx, &beneficiary).await {
-        Ok(today) => {
-            let not_now = still_right(role, flat, policy, &today, now).err().map(|error| error.to_string());
+        Ok(mut today) => {
+            let governing: Vec<_> = ctx.policies.of_role(&ctx.db, RoleId(row.role_id)).await?.iter().map(|policy| policy.id).collect();
+            let tried = tried(ctx, policy.id, &governing).await?;
+            if tried.iter().any(|policy| policy.looks_up()) {
+                today.line = fetch::line(ctx, &today).await?;
+            }
+            let not_now = still_right(role, flat, (policy, &tried), &today, now).err().map(|error| error.to_string());
             (Some(today), not_now)
         }
         Err(ServiceError::Unavailable(_)) => {
