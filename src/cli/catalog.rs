@@ -87,7 +87,7 @@ impl Apply {
             let submitted = submit(ctx, (&text, &source), (Actor::System, Channel::Cli)).await?;
             println!("{}", submitted.plan);
             match submitted.outcome {
-                Outcome::Faulty => println!("Nothing was changed."),
+                Outcome::Faulty | Outcome::Moved => println!("Nothing was changed."),
                 Outcome::Nothing => println!("The catalog is already as the file says."),
                 Outcome::Applied { event, .. } => println!("Applied; event {event} of the log."),
                 Outcome::Proposed(change) => {

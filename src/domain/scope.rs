@@ -29,6 +29,12 @@ pub enum Scope {
     /// Take evidence away.
     #[serde(rename = "exports:read")]
     ExportsRead,
+    /// Read the rules and their changes.
+    #[serde(rename = "rules:read")]
+    RulesRead,
+    /// Propose changes of the rules, and decide on those of others.
+    #[serde(rename = "rules:write")]
+    RulesWrite,
     /// Revoke tokens other than itself.
     #[serde(rename = "tokens:write")]
     TokensWrite,
@@ -36,7 +42,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope with its word and what it lets a token do.
-    pub const ALL: [(Scope, &'static str, &'static str); 9] = [
+    pub const ALL: [(Scope, &'static str, &'static str); 11] = [
         (Self::CatalogRead, "catalog:read", "Read the catalog, and preview what asking would come to"),
         (Self::RequestsRead, "requests:read", "Read requests"),
         (Self::RequestsWrite, "requests:write", "Ask for access and withdraw requests"),
@@ -45,6 +51,8 @@ impl Scope {
         (Self::GrantsWrite, "grants:write", "Return and revoke grants"),
         (Self::EventsRead, "events:read", "Read the log"),
         (Self::ExportsRead, "exports:read", "Download evidence"),
+        (Self::RulesRead, "rules:read", "Read changes of the rules"),
+        (Self::RulesWrite, "rules:write", "Propose changes of the rules, and decide on those of others"),
         (Self::TokensWrite, "tokens:write", "Revoke other tokens"),
     ];
 

@@ -39,7 +39,20 @@ pub struct Applied {
 /// # Errors
 /// [`Refusal::SecondPersonRequired`] where changes are only proposed; [`ServiceError::Unavailable`] when the directory or the
 /// database does not answer. A faulty file is no error: see [`Plan::faults`].
-pub async fn run(ctx: &Ctx, (text, source): (&str, &str), (actor, channel): (Actor, Channel)) -> Result<Applied, ServiceError> {
+pub async fn run(ctx: &Ctx, text: (&str, &str), who: (Actor, Channel)) -> Result<Applied, ServiceError> {
+    run_if(ctx, text, who, |_| true).await
+}
+
+/// As [`run`], if `wanted` says so of what has to change, asked while the catalog is locked; else nothing is written.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn run_if(
+    ctx: &Ctx,
+    (text, source): (&str, &str),
+    (actor, channel): (Actor, Channel),
+    wanted: impl Fn(&Plan) -> bool + Send,
+) -> Result<Applied, ServiceError> {
     if ctx.changing.require_second_person {
         return Err(Refusal::SecondPersonRequired.into());
     }
@@ -48,7 +61,7 @@ pub async fn run(ctx: &Ctx, (text, source): (&str, &str), (actor, channel): (Act
     let mut tx = ctx.db.begin().await?;
     let now = ctx.clock.now();
     let (plan, current) = planned(&mut tx, &file, &mut resolved, now).await?;
-    if !plan.is_good() || is_nothing(&plan) {
+    if !plan.is_good() || is_nothing(&plan) || !wanted(&plan) {
         return Ok(Applied { plan, event: None, change: None });
     }
     let (id, digest, changes) = (new_id(), canonical::digest(text), plan.lines());

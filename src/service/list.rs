@@ -3,13 +3,14 @@
 use uuid::Uuid;
 
 use crate::domain::id::{ApplicationId, GrantId, RequestId, RoleId};
-use crate::store::{list_event, list_grant, list_request, list_role, question, request};
+use crate::store::{list_event, list_grant, list_request, list_role, policy_change, question, request};
 
 // What these lists are narrowed by and made of, for the floor above, which does not know the store.
 pub use crate::store::list_event::{EventFilter, EventListed};
 pub use crate::store::list_grant::{GrantFilter, GrantListed};
 pub use crate::store::list_request::{AskedListed, RequestFilter, RequestListed};
 pub use crate::store::list_role::RoleListed;
+pub use crate::store::policy_change::ChangeListed;
 pub use crate::store::question::QuestionRow;
 
 use super::ctx::{By, Ctx};
@@ -47,6 +48,17 @@ fn eyes(by: &By) -> Option<Uuid> {
 pub async fn roles(ctx: &Ctx, q: &str, application: Option<ApplicationId>, after: Option<Uuid>, limit: i64) -> Result<Page<RoleListed>, ServiceError> {
     let words: Vec<String> = q.split_whitespace().take(8).map(String::from).collect();
     Ok(page(list_role::search(&ctx.db, &words, application.map(|id| id.0), after, limit + 1).await?, limit))
+}
+
+/// Changes of the rules, newest first, for auditors and administrators; only those of `status` where one is given.
+///
+/// # Errors
+/// [`ServiceError::Missing`] for anybody else; when the database fails.
+pub async fn changes(ctx: &Ctx, by: &By, status: Option<&str>, after: Option<Uuid>, limit: i64) -> Result<Page<ChangeListed>, ServiceError> {
+    if !by.reads_everything() {
+        return Err(ServiceError::Missing);
+    }
+    Ok(page(policy_change::list(&ctx.db, status, after, limit + 1).await?, limit))
 }
 
 /// A role that is offered.

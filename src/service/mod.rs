@@ -41,6 +41,7 @@ pub mod replay;
 pub mod resolve;
 pub mod rights;
 pub mod rule_book;
+pub mod rule_form;
 pub mod rule_test;
 pub mod run_now;
 pub mod separation_scan;

@@ -69,6 +69,13 @@ pub fn router(app: &App) -> Router {
         .route("/admin/changes/{id}/withdraw", post(pages::change::withdraw))
         .route("/admin/rules", get(pages::rules::get).post(pages::rules::post).layer(DefaultBodyLimit::max(pages::rules::LARGEST)))
         .route("/admin/rules/catalog.toml", get(pages::rules::file))
+        .route("/admin/rules/{kind}", get(pages::rule_list::get))
+        .route("/admin/rules/{kind}/new", get(pages::rule_form::fresh).post(pages::rule_form::make).layer(DefaultBodyLimit::max(pages::rule_form::LARGEST)))
+        .route(
+            "/admin/rules/{kind}/{key}/edit",
+            get(pages::rule_form::get).post(pages::rule_form::post).layer(DefaultBodyLimit::max(pages::rule_form::LARGEST)),
+        )
+        .route("/admin/rules/{kind}/{key}/retire", post(pages::rule_retire::post))
         .route("/admin/matrix", get(pages::matrix::get))
         .route("/admin/matrix/matrix.csv", get(pages::matrix::csv))
         .route("/admin/provisioning", get(pages::provisioning::get))

@@ -24,8 +24,19 @@ use crate::faulty::Faulty;
 use crate::world::World;
 
 /// Every scope there is.
-pub const ALL: [&str; 9] =
-    ["catalog:read", "requests:read", "requests:write", "approvals:write", "grants:read", "grants:write", "events:read", "exports:read", "tokens:write"];
+pub const ALL: [&str; 11] = [
+    "catalog:read",
+    "requests:read",
+    "requests:write",
+    "approvals:write",
+    "grants:read",
+    "grants:write",
+    "events:read",
+    "exports:read",
+    "rules:read",
+    "rules:write",
+    "tokens:write",
+];
 
 /// An answer, read whole.
 pub struct Answer {

@@ -375,6 +375,18 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     for (path, name) in [("/admin", "overview"), ("/admin/policies", "policies"), ("/admin/provisioning", "provisioning"), ("/admin/directory", "directory")] {
         look(&sofia, path, name).await;
     }
+    for (path, name) in [
+        ("/admin/rules", "rules"),
+        ("/admin/rules/role", "rule-list"),
+        ("/admin/rules/policy/standard/edit", "rule-policy"),
+        ("/admin/rules/procedure/manager-then-dbas/edit", "rule-procedure"),
+        ("/admin/rules/profile/new", "rule-new"),
+    ] {
+        look(&sofia, path, name).await;
+    }
+    sofia.click("Show what it says and changes").await;
+    sofia.shows(".ruleform .fault").await;
+    look(&sofia, "", "rule-faults").await;
     sofia.go("/admin/policies").await;
     sofia.click("Change production data").await;
     sofia.sees(&["Who may ask"]).await;

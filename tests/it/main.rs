@@ -42,6 +42,7 @@ mod queue_bulk;
 mod queue_kept;
 mod refuses;
 mod routes;
+mod rule_forms;
 mod scim;
 mod scim_real;
 mod scripted;

@@ -97,6 +97,12 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("GET /admin/rules",                      [DOOR, 404, 404, 404, 404, 200, 200]),
     ("POST /admin/rules",                     [DOOR, 404, 404, 404, 404, 404, 200]),
     ("GET /admin/rules/catalog.toml",         [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /admin/rules/{kind}",               [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /admin/rules/{kind}/new",           [DOOR, 404, 404, 404, 404, 404, 200]),
+    ("POST /admin/rules/{kind}/new",          [DOOR, 404, 404, 404, 404, 404, 200]),
+    ("GET /admin/rules/{kind}/{key}/edit",    [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("POST /admin/rules/{kind}/{key}/edit",   [DOOR, 404, 404, 404, 404, 404, 200]),
+    ("POST /admin/rules/{kind}/{key}/retire", [DOOR, 404, 404, 404, 404, 404, 200]),
     ("GET /admin/matrix",                     [DOOR, 404, 404, 404, 404, 200, 200]),
     ("GET /admin/matrix/matrix.csv",          [DOOR, 404, 404, 404, 404, 200, 200]),
     ("GET /admin/provisioning",               [DOOR, 404, 404, 404, 404, 200, 200]),
@@ -136,6 +142,12 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /api/v1/grants/{grant}/revoke",    [401, 404, 422, 404, 200, 404, 200]),
     ("GET /api/v1/events",                    [401, 200, 200, 200, 200, 200, 200]),
     ("GET /api/v1/exports/{file}",            [401, 404, 404, 404, 404, 200, 200]),
+    ("GET /api/v1/policy-changes",            [401, 404, 404, 404, 404, 200, 200]),
+    ("POST /api/v1/policy-changes",           [401, 404, 404, 404, 404, 404, 200]),
+    ("GET /api/v1/policy-changes/{change}",   [401, 404, 404, 404, 404, 200, 200]),
+    ("POST /api/v1/policy-changes/{change}/approve",  [401, 404, 404, 404, 404, 404, 200]),
+    ("POST /api/v1/policy-changes/{change}/reject",   [401, 404, 404, 404, 404, 404, 200]),
+    ("POST /api/v1/policy-changes/{change}/withdraw", [401, 404, 404, 404, 404, 404, 422]),
     ("GET /api/v1/tokens",                    [401, 200, 200, 200, 200, 200, 200]),
     ("POST /api/v1/tokens/{token}/revoke",    [401, 404, 204, 404, 404, 404, 204]),
 ];
@@ -304,6 +316,8 @@ fn place(path: &str, things: &Things) -> String {
         *part = match part.as_str() {
             "{file}" => "grants.csv".into(),
             "{name}" => "app.css".into(),
+            "{kind}" => "policy".into(),
+            "{key}" if path.contains("/rules/") => "standard".into(),
             "{key}" => "main".into(),
             _ => id.clone(),
         };
@@ -344,6 +358,8 @@ fn body(route: &str, things: &Things) -> Sent {
         "POST /api/v1/grants/{grant}/decline-extension" => json_of(json!({"declined": true})),
         "POST /api/v1/requests/{request}/review" => json_of(json!({"verdict": "justified"})),
         "POST /api/v1/requests/{request}/sign-off" => json_of(json!({"given_by": "Dana Ruiz", "given_at": "2026-01-02T10:00:00Z", "reference": "call 17"})),
+        "POST /api/v1/policy-changes" => json_of(json!({"catalog": crate::world::catalog(), "check": true})),
+        route if route.starts_with("POST /api/v1/policy-changes/") => json_of(json!({})),
         "POST /tokens" => form(&[("name", "mine"), ("scope", "catalog:read"), ("life", "86400")]),
         route
             if route.starts_with("POST /api/")

@@ -345,10 +345,15 @@ impl Writer<'_> {
     }
 }
 
+/// The prefix that the pattern of `rule` stands for, if it stands for one.
+pub fn prefix_of(rule: &TextRule) -> Option<String> {
+    let plain = |expression: &str| expression.strip_suffix(".*").map(|prefix| prefix.replace('\\', ""));
+    rule.pattern.as_ref().and_then(|pattern| plain(&pattern.expression).filter(|plain| prefixed(plain) == *pattern))
+}
+
 fn text_rule(rule: &TextRule, is_ticket: bool) -> String {
     // What a prefix stands for is written as the prefix.
-    let plain = |expression: &str| expression.strip_suffix(".*").map(|prefix| prefix.replace('\\', ""));
-    let prefix = rule.pattern.as_ref().filter(|_| is_ticket).and_then(|pattern| plain(&pattern.expression).filter(|plain| prefixed(plain) == *pattern));
+    let prefix = prefix_of(rule).filter(|_| is_ticket);
     let pattern = rule.pattern.as_ref().filter(|_| prefix.is_none());
     table([
         ("required", Some(rule.required.to_string())),

@@ -8,7 +8,7 @@ use crate::service::error::ServiceError;
 use crate::service::look::change::DiffLine;
 use crate::service::plan::{self, Plan};
 
-use super::submit::{Outcome, submit};
+use super::submit::{Outcome, submit_seen};
 
 /// What a text would change, and a mark of exactly that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,15 +62,22 @@ pub async fn save(ctx: &Ctx, by: &By, (text, source): (&str, &str), mark: &str) 
     if seen.mark != mark || !seen.faults.is_empty() {
         return Ok(Saved::Look(seen));
     }
-    let submitted = submit(ctx, (text, source), (by.actor(), by.channel)).await?;
+    // Somebody may have been faster since: then it is not what was seen, and nothing was done.
+    let submitted = submit_seen(ctx, (text, source), (by.actor(), by.channel), mark).await?;
     Ok(match submitted.outcome {
-        Outcome::Faulty => Saved::Look(of(text, submitted.plan)),
+        Outcome::Faulty | Outcome::Moved => Saved::Look(of(text, submitted.plan)),
         done => Saved::Done(done),
     })
 }
 
-fn of(text: &str, plan: Plan) -> Review {
+/// What `plan`, made of `text`, comes to.
+pub(in crate::service) fn of(text: &str, plan: Plan) -> Review {
     let lines = plan.lines();
-    let mark = canonical::digest(&format!("{}\n{}", canonical::digest(text), lines.join("\n")));
+    let mark = mark_of(text, &lines);
     Review { lines: lines.iter().map(|line| DiffLine::of(line)).collect(), faults: plan.faults, mark }
+}
+
+/// Stands for a text and all that it changes.
+pub(in crate::service) fn mark_of(text: &str, lines: &[String]) -> String {
+    canonical::digest(&format!("{}\n{}", canonical::digest(text), lines.join("\n")))
 }

@@ -13,6 +13,8 @@ use crate::service::plan::{self, Plan};
 use crate::store::event;
 use crate::store::policy_change::{self, NewChange};
 
+use super::review::mark_of;
+
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -20,6 +22,8 @@ pub enum Outcome {
     Faulty,
     /// The rules are so already.
     Nothing,
+    /// It would change something else than what was seen before. Nothing was changed or proposed.
+    Moved,
     /// It is in force.
     Applied {
         /// The change.
@@ -45,11 +49,25 @@ pub struct Submitted {
 ///
 /// # Errors
 /// [`ServiceError::Unavailable`] when the directory or the database does not answer.
-pub async fn submit(ctx: &Ctx, (text, source): (&str, &str), (actor, channel): (Actor, Channel)) -> Result<Submitted, ServiceError> {
+pub async fn submit(ctx: &Ctx, text: (&str, &str), who: (Actor, Channel)) -> Result<Submitted, ServiceError> {
+    submit_if(ctx, text, who, None).await
+}
+
+/// As [`submit`], if `mark` stands for the text and all that it changes as of now ([`super::review`]); else [`Outcome::Moved`].
+///
+/// # Errors
+/// As [`submit`].
+pub async fn submit_seen(ctx: &Ctx, text: (&str, &str), who: (Actor, Channel), mark: &str) -> Result<Submitted, ServiceError> {
+    submit_if(ctx, text, who, Some(mark)).await
+}
+
+async fn submit_if(ctx: &Ctx, (text, source): (&str, &str), (actor, channel): (Actor, Channel), mark: Option<&str>) -> Result<Submitted, ServiceError> {
+    let moved = |plan: &Plan| mark.is_some_and(|mark| mark_of(text, &plan.lines()) != mark);
     if !ctx.changing.require_second_person {
-        let applied = apply::run(ctx, (text, source), (actor, channel)).await?;
+        let applied = apply::run_if(ctx, (text, source), (actor, channel), |plan| !moved(plan)).await?;
         let outcome = match (applied.plan.is_good(), applied.change.zip(applied.event)) {
             (false, _) => Outcome::Faulty,
+            (true, None) if moved(&applied.plan) => Outcome::Moved,
             (true, None) => Outcome::Nothing,
             (true, Some((change, event))) => Outcome::Applied { change, event },
         };
@@ -58,6 +76,9 @@ pub async fn submit(ctx: &Ctx, (text, source): (&str, &str), (actor, channel): (
     let plan = plan::run(&ctx.db, &ctx.directories, text).await?;
     if !plan.is_good() {
         return Ok(Submitted { plan, outcome: Outcome::Faulty });
+    }
+    if moved(&plan) {
+        return Ok(Submitted { plan, outcome: Outcome::Moved });
     }
     if apply::is_nothing(&plan) {
         return Ok(Submitted { plan, outcome: Outcome::Nothing });

@@ -124,4 +124,8 @@ scopes! {
     EventsRead,
     /// `exports:read`
     ExportsRead,
+    /// `rules:read`
+    RulesRead,
+    /// `rules:write`
+    RulesWrite,
 }

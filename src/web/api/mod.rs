@@ -15,6 +15,7 @@ pub mod grants;
 pub mod notices;
 pub mod once;
 pub mod page;
+pub mod policy_changes;
 pub mod preview;
 pub mod problem;
 pub mod reference;

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 
 use crate::service::api_token::Bearer;
 use crate::service::idempotency::{self, Turn};
-use crate::web::api::body::LONGEST;
 use crate::web::api::problem::Problem;
+use crate::web::api::{body, policy_changes};
 use crate::web::error::Failure;
 use crate::web::state::App;
 
@@ -39,7 +39,9 @@ pub async fn act_once(State(app): State<App>, request: Request, next: Next) -> R
         return Err(Failure::unauthenticated().into());
     };
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, LONGEST).await.map_err(|_| Failure::of_status(StatusCode::PAYLOAD_TOO_LARGE))?;
+    // The whole of the rules is more than any other call has to say.
+    let longest = if parts.uri.path() == policy_changes::PATH { policy_changes::LARGEST } else { body::LONGEST };
+    let body = to_bytes(body, longest).await.map_err(|_| Failure::of_status(StatusCode::PAYLOAD_TOO_LARGE))?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let call = [parts.method.as_str().as_bytes(), path.as_bytes(), &body];
     let claim = match idempotency::begin(&app.ctx, owner.0, &key, &call).await? {

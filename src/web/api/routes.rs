@@ -6,7 +6,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::web::api::{
-    acting, approvals, beside, body, caller, catalog, delegations, document, events, exports, grants, notices, once, preview, reference, requests, tokens,
+    acting, approvals, beside, body, caller, catalog, delegations, document, events, exports, grants, notices, once, policy_changes, preview, reference,
+    requests, tokens,
 };
 use crate::web::state::App;
 
@@ -42,6 +43,11 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/grants/{grant}/decline-extension", post(beside::decline_extension))
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/exports/{file}", get(exports::get))
+        .route("/api/v1/policy-changes", get(policy_changes::list).post(policy_changes::propose).layer(DefaultBodyLimit::max(policy_changes::LARGEST)))
+        .route("/api/v1/policy-changes/{change}", get(policy_changes::get))
+        .route("/api/v1/policy-changes/{change}/approve", post(policy_changes::approve))
+        .route("/api/v1/policy-changes/{change}/reject", post(policy_changes::reject))
+        .route("/api/v1/policy-changes/{change}/withdraw", post(policy_changes::withdraw))
         .route("/api/v1/tokens", get(tokens::list))
         .route("/api/v1/tokens/{token}/revoke", post(tokens::revoke))
         .layer(from_fn_with_state(app.clone(), once::act_once))

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use crate::domain::event::Channel;
 use crate::service::change::review::{self, Review, Saved};
 use crate::service::change::submit::Outcome;
+use crate::service::rule_form::shape::Kind;
 use crate::web::error;
 use crate::web::flash::{Done, Told, page_of};
 use crate::web::form::{failed, shown, slowly};
@@ -37,6 +38,11 @@ pub struct RulesPage {
 }
 
 impl RulesPage {
+    /// What has forms of its own.
+    pub fn kinds(&self) -> [(Kind, &'static str, &'static str, &'static str); 6] {
+        Kind::ALL
+    }
+
     /// The line of the text at a fault.
     pub fn line(&self, number: &usize) -> String {
         let line = self.text.lines().nth(number.saturating_sub(1)).unwrap_or_default();
@@ -85,7 +91,7 @@ pub fn done(app: &App, outcome: &Outcome) -> Response {
     match outcome {
         Outcome::Applied { change, .. } => Done::ChangeApplied.then(app, &format!("/admin/changes/{change}")),
         Outcome::Proposed(change) => Done::ChangeProposed.then(app, &format!("/admin/changes/{change}")),
-        Outcome::Nothing | Outcome::Faulty => Done::ChangeNothing.then(app, "/admin/rules"),
+        Outcome::Nothing | Outcome::Faulty | Outcome::Moved => Done::ChangeNothing.then(app, "/admin/rules"),
     }
 }
 
