@@ -30,6 +30,8 @@
 //! - [`service::ask::ask`] → [`service::answer::answer`] → [`service::deliver::deliver`] → [`service::lapse::lapse`]: the life of one
 //!   access. `tests/it/life.rs` walks it.
 //! - [`service::deliver`]: how a membership is made true in a directory that fails, lies and answers late.
+//! - [`service::rule_form`]: the rules as forms; [`service::rule_form::shape`] is every field, [`service::change::submit`] the one way
+//!   by which rules change, whatever they came from.
 //! - `migrations/0003_guards.sql`: what the database refuses whoever asks.
 //!
 //! # How things move

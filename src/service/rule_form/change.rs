@@ -30,7 +30,7 @@ pub type Options = BTreeMap<Kind, Vec<(String, String)>>;
 /// An entry opened.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// What it says; none for whoever may only read.
+    /// What it says, field by field.
     pub form: Form,
     /// Stands for the entry as it is in force; empty for a new one.
     pub base: String,
@@ -45,7 +45,7 @@ pub struct Opened {
 pub struct Looked {
     /// What it would change in the whole set, and the mark of exactly that.
     pub review: Review,
-    /// What it would say in words; empty while it has faults that keep it from saying anything.
+    /// What it would say in words; empty while it has faults of its own.
     pub words: Vec<Line>,
     /// What is wrong, by the path of the field; the empty path is the entry itself.
     pub faults: BTreeMap<String, Vec<String>>,
@@ -141,8 +141,9 @@ async fn looked(ctx: &Ctx, text: &str, (key, form): (Option<&str>, &Form), base:
         Kind::Role => format!("{}.{}", form.text("application"), form.text("key").trim()),
         _ => form.text("key").trim().to_owned(),
     };
-    let words = in_words(&file, form.kind, &typed, &plan, &current);
     let (faults, elsewhere) = sorted(&plan.faults, &file, &entry, first);
+    // What is faulty says nothing yet; what is in force would be taken for it.
+    let words = if faults.is_empty() { in_words(&file, form.kind, &typed, &plan, &current) } else { Vec::new() };
     let overtaken = base_of(text, form.kind, key) != base;
     Ok(Looked { review: review::of(&whole, plan), words, faults, elsewhere, overtaken, options: options(&read(text)) })
 }

@@ -1,4 +1,4 @@
-//! Puts one entry into the whole set, or takes it out.
+//! Puts one entry into the set, or takes it out.
 
 use crate::service::catalog_file::model::{CatalogFile, RoleEntry};
 use crate::service::catalog_file::read::read;
