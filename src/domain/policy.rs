@@ -452,6 +452,19 @@ pub const LONGEST_TEXT: usize = 4_000;
 pub const SHORTEST_EMERGENCY_REASON: usize = 10;
 
 impl AccessPolicy {
+    /// What is decided without asking anybody, each a sentence: its automatic rules in their order, then its emergency path.
+    pub fn unasked(&self) -> Vec<String> {
+        let rules = self.auto_rules.iter().map(|rule| {
+            let what = if rule.verdict == Verdict::Approve { "Approved" } else { "Denied" };
+            format!("{what} without asking anybody {} ({}).", rule.sentence(), rule.name)
+        });
+        let emergency = self
+            .emergency
+            .as_ref()
+            .map(|path| format!("In an emergency access begins at once, for at most {}; a review is owed within {}.", path.maximum, path.review_within));
+        rules.chain(emergency).collect()
+    }
+
     /// What it asks for and offers besides who decides and how long, each as a sentence.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -469,10 +482,7 @@ impl AccessPolicy {
         for field in &self.fields {
             notes.push(format!("The form also asks for {}{}.", field.label, if field.required { "" } else { ", if there is something to say" }));
         }
-        for rule in &self.auto_rules {
-            let what = if rule.verdict == Verdict::Approve { "Approved" } else { "Denied" };
-            notes.push(format!("{what} without asking anybody {} ({}).", rule.sentence(), rule.name));
-        }
+        notes.extend(self.unasked().into_iter().take(self.auto_rules.len()));
         notes.push(match &self.extension {
             None => "It is not extended; it is asked for again when it has ended.".into(),
             Some(rules) => {
@@ -494,9 +504,7 @@ impl AccessPolicy {
                 notes.push(format!("{who} may ask for somebody else{confirm}."));
             }
         }
-        if let Some(path) = &self.emergency {
-            notes.push(format!("In an emergency access begins at once, for at most {}; a review is owed within {}.", path.maximum, path.review_within));
-        }
+        notes.extend(self.unasked().into_iter().skip(self.auto_rules.len()));
         match self.future_start {
             None => notes.push("It begins as soon as it is approved; a later start is not offered.".into()),
             Some(most) => notes.push(format!("A start may be chosen up to {most} ahead.")),

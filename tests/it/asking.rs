@@ -370,7 +370,11 @@ async fn a_separation_that_came_meanwhile_is_not_dodged_by_what_was_asked_before
         assert_eq!(refusal(world.answer("mara.voss", asked, YES).await), Refusal::RulesChanged);
     }
     let beside = of_request(&world.ctx, &world.by("mara.voss").await, make.id).await.unwrap();
-    assert!(beside.can.again && beside.changed.iter().any(|change| change.what.contains("Make and release") && change.after.starts_with("version 1")), "{:?}", beside.changed);
+    assert!(
+        beside.can.again && beside.changed.iter().any(|change| change.what.contains("Make and release") && change.after.starts_with("version 1")),
+        "{:?}",
+        beside.changed
+    );
     let next = again(&world.ctx, &world.by("mara.voss").await, make.id).await.unwrap();
     assert_eq!((next.status, next.deciding_rule.as_str()), (RequestStatus::Refused, "separation four-eyes v1"));
 }

@@ -330,7 +330,8 @@ impl Browser {
         eventually(&format!("a file {ends}"), || async {
             let files = std::fs::read_dir(self.downloads.path()).unwrap().map(|entry| entry.unwrap().path());
             let found = files.into_iter().find(|path| path.to_string_lossy().ends_with(ends))?;
-            let read = std::fs::read(&found).ok()?;
+            // The browser makes an empty file first, to keep its name, and moves what it got there at the end.
+            let read = std::fs::read(&found).ok().filter(|read| !read.is_empty())?;
             Some((found, read))
         })
         .await

@@ -21,7 +21,7 @@ use super::steps;
 /// How many rows a page has.
 const PAGE: usize = 200;
 /// The header of the file.
-const HEADER: [&str; 14] = [
+const HEADER: [&str; 15] = [
     "application",
     "role_id",
     "role",
@@ -34,6 +34,7 @@ const HEADER: [&str; 14] = [
     "for_whom",
     "who_may_ask",
     "steps",
+    "without_asking",
     "durations",
     "policy_digest",
 ];
@@ -80,6 +81,8 @@ pub struct MatrixRow {
     pub who: Vec<String>,
     /// Who approves, step by step; empty: nobody is asked.
     pub steps: Vec<String>,
+    /// What is decided without asking anybody: automatic rules, the emergency path.
+    pub unasked: Vec<String>,
     /// For how long.
     pub durations: String,
 }
@@ -118,7 +121,7 @@ pub async fn csv(ctx: &Ctx, by: &By, q: &str, mode: Mode) -> Result<impl Stream<
 fn line(row: MatrixRow, mode: Mode, out: &mut Vec<u8>) {
     let filled = |text: String| (!text.is_empty()).then_some(text);
     let version = (!row.policy.is_empty()).then(|| row.version.to_string());
-    let cells: [Option<String>; 14] = [
+    let cells: [Option<String>; 15] = [
         Some(row.application),
         Some(row.role_id.to_string()),
         Some(row.role),
@@ -131,6 +134,7 @@ fn line(row: MatrixRow, mode: Mode, out: &mut Vec<u8>) {
         filled(row.for_whom.join("; ")),
         filled(row.who.join("; ")),
         filled(row.steps.join("; ")),
+        filled(row.unasked.join(" ")),
         filled(row.durations),
         filled(row.digest),
     ];
@@ -157,7 +161,7 @@ impl MatrixRow {
         if words.is_empty() {
             return true;
         }
-        let lists = [&self.for_whom, &self.who, &self.steps].map(|list| list.join(" "));
+        let lists = [&self.for_whom, &self.who, &self.steps, &self.unasked].map(|list| list.join(" "));
         let texts = [&self.application, &self.role, &self.key, &self.risk, &self.owner, &self.policy, &self.durations];
         let all = texts.into_iter().chain(&lists).fold(String::new(), |all, text| all + " " + &text.to_lowercase());
         words.iter().all(|word| all.contains(word))
@@ -195,6 +199,7 @@ fn of_policy(role: &MatrixRow, policy: &AccessPolicy) -> MatrixRow {
         for_whom: policy.applies_to.iter().map(fits).collect(),
         who: who.collect(),
         steps: policy.procedure.iter().flat_map(|procedure| &procedure.steps).map(step).collect(),
+        unasked: policy.unasked(),
         durations: steps::capital(&policy.duration_sentence()),
         ..role.clone()
     }

@@ -88,6 +88,7 @@ mod tests {
             for_whom: vec![says.of("Department is Data")],
             who: vec![says.of("Department is Data or Engineering"), says.of("Never: contractor")],
             steps: vec![says.of("Manager: the manager"), says.of("Owners: two of the DBAs")],
+            unasked: vec![says.of("In an emergency access begins at once.")],
             durations: says.of("1 minute to 30 days"),
         };
         let none = MatrixRow { application: says.of("Wiki"), role: says.of("writer"), risk: "low".into(), method: "idp_group".into(), ..MatrixRow::default() };
