@@ -601,6 +601,7 @@ create table countersign.policy_change (
   constraint policy_change_by_two check (approver_id is null or author_id is null or approver_id <> author_id)
 );
 create index policy_change_by_time on countersign.policy_change (submitted_at desc, id);
+create index policy_change_waiting on countersign.policy_change (submitted_at) where status = 'proposed';
 create index policy_change_due on countersign.policy_change (effective_at) where status = 'approved';
 -- Which versions a change made.
 create table countersign.policy_change_version (

@@ -101,6 +101,10 @@ pub struct Totals {
     pub apart_example: Option<Uuid>,
     /// Since when.
     pub apart_since: Option<DateTime<Utc>>,
+    /// Changes that wait for a second person.
+    pub proposed: i64,
+    /// Since when the first of them waits.
+    pub proposed_since: Option<DateTime<Utc>>,
     /// When dead ends were last looked for.
     pub checked_at: Option<DateTime<Utc>>,
     /// What went wrong the last time, if it did.
@@ -122,6 +126,8 @@ pub async fn totals(db: &Db) -> Result<Totals, StoreError> {
            (select count(*) from apart) as apart,
            (select role_id from apart order by found_at, role_id limit 1) as apart_example,
            (select min(found_at) from apart) as apart_since,
+           (select count(*) from policy_change where status = 'proposed') as proposed,
+           (select min(submitted_at) from policy_change where status = 'proposed') as proposed_since,
            (select last_ok_at from timetable where name = 'health') as checked_at,
            (select last_error from timetable where name = 'health') as last_error",
     )

@@ -8,6 +8,7 @@ use countersign::service::change::submit::{Outcome, Submitted, submit};
 use countersign::service::change::{decide, weigh};
 use countersign::service::ctx::{By, Ctx};
 use countersign::service::error::ServiceError;
+use countersign::service::look::overview::overview;
 use countersign::service::{apply, rule_book};
 use uuid::Uuid;
 
@@ -84,8 +85,14 @@ async fn a_change_is_only_proposed_until_another_administrator_approves_it() {
     refused(decide::reject(&world.ctx, &author, id, None).await, &Refusal::OwnChange);
     world.turn().await;
     assert_eq!(versions(&world).await, before);
+    let announced = async || {
+        let found = overview(&world.ctx, &second).await.unwrap().attention;
+        found.iter().any(|need| need.sentence == "A change of the rules waits for a second administrator." && need.href == "/admin/changes?status=proposed")
+    };
+    assert!(announced().await);
 
     decide::approve(&world.ctx, &second, id, None, Some("Agreed.")).await.unwrap();
+    assert!(!announced().await);
     assert_eq!(status(&world, id).await, "applied");
     assert!(versions(&world).await > before);
     assert_eq!(kinds(&world).await, ["catalog.applied", "policy_change.proposed", "policy_change.approved", "catalog.applied"]);

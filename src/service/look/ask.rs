@@ -377,7 +377,14 @@ async fn open(ctx: &Ctx, considered: &Considered, about: &AboutRow, suggestion: 
         }
         .into(),
         ticket_says: policy.ticket.pattern.as_ref().map(|pattern| pattern.says.clone()),
-        steps: steps::of_resolved(&considered.steps, &usual, whose.as_deref(), &away),
+        steps: steps::at_most(
+            steps::of_resolved(&considered.steps, &usual, whose.as_deref(), &away),
+            &considered.steps,
+            policy,
+            &considered.separation.iter().map(|rule| &**rule).collect::<Vec<_>>(),
+            (limited || !policy.durations.indefinite).then_some(most),
+            emergency,
+        ),
         method: about.method.clone(),
         target: super::role::target(about.group_name.as_deref().or(about.group_reference.as_deref()), about.directory.as_deref()),
         usual_grant_s: usual.iter().find(|row| row.step_no == 0).map(|row| row.median_s),

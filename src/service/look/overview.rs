@@ -236,6 +236,13 @@ fn of_rules(rules: &Totals) -> Vec<Need> {
         };
         needs.push(("bad", sentence, "See who on the role’s page, and revoke one of the two.", rules.apart_since, format!("/roles/{role}#apart")));
     }
+    if rules.proposed > 0 {
+        let sentence = match rules.proposed {
+            1 => "A change of the rules waits for a second administrator.".to_owned(),
+            n => format!("{n} changes of the rules wait for a second administrator."),
+        };
+        needs.push(("warn", sentence, "Another than its author approves or rejects it.", rules.proposed_since, "/admin/changes?status=proposed".into()));
+    }
     needs
 }
 

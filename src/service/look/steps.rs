@@ -1,6 +1,9 @@
 //! Steps that have not begun, in words.
 
+use crate::domain::decide::step_of;
 use crate::domain::policy::{AccessPolicy, ApprovalProcedure, ApproverSource, Slot, Step};
+use crate::domain::separation::SeparationRule;
+use crate::domain::span::Seconds;
 use crate::service::resolve::ResolvedStep;
 use crate::store::delegation::DelegationRow;
 use crate::store::look_role::UsualRow;
@@ -85,6 +88,32 @@ pub fn of_resolved(steps: &[ResolvedStep], usual: &[UsualRow], whose: Option<&st
         .collect()
 }
 
+/// The same for an ask whose length is not chosen yet: steps that only a longer one than `most` takes are left out, and those that only
+/// a long one takes say so. None: it may be without end. In an emergency nobody is waited for.
+pub fn at_most(
+    shown: Vec<PlannedStep>,
+    resolved: &[ResolvedStep],
+    policy: &AccessPolicy,
+    separation: &[&SeparationRule],
+    most: Option<Seconds>,
+    emergency: bool,
+) -> Vec<PlannedStep> {
+    let longer_than = |step: &ResolvedStep| step_of(policy, separation, &step.planned).and_then(|(_, step)| step.when.longer_than);
+    let limited = shown.into_iter().zip(resolved.iter().map(longer_than));
+    let reached = limited.filter(|(_, least)| least.zip(most).is_none_or(|(least, most)| least < most));
+    reached
+        .zip(1..)
+        .map(|((mut step, least), no)| {
+            step.no = no;
+            step.details.extend(least.map(|least| format!("Only for longer than {least}.")));
+            if emergency {
+                (step.limit_s, step.after_limit) = (None, None);
+            }
+            step
+        })
+        .collect()
+}
+
 /// Who decides under `policy`, in a few words to the person who asks: `your manager, then a member of dba`; none when nobody is asked.
 pub fn decided_by(policy: &AccessPolicy) -> Option<String> {
     let procedure = policy.procedure.as_ref()?;
@@ -131,4 +160,37 @@ pub fn capital(text: &str) -> String {
 pub fn counted_slot(slot: &Slot) -> String {
     let words = slot.sources.iter().enumerate().map(|(at, source)| if at == 0 { counted(source, slot.approvals) } else { source.label() });
     words.collect::<Vec<_>>().join(", or else ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::decide::PlannedStep as Planned;
+    use crate::domain::policy::When;
+    use crate::domain::samples::{policy, procedure, step};
+
+    #[test]
+    fn a_step_that_only_long_asks_take_says_so_and_is_left_out_where_none_is_that_long() {
+        let long = When { longer_than: Some(Seconds(86_400)), ..When::default() };
+        let two = procedure("two", vec![step("Manager", When::default(), ApproverSource::Manager), step("Owner", long, ApproverSource::RoleOwner)]);
+        let policy = AccessPolicy { procedure: Some(two.clone()), ..policy("standard", vec![], vec![]) };
+        let resolved: Vec<ResolvedStep> = (1..=2)
+            .map(|position| ResolvedStep {
+                planned: Planned { procedure: two.key.clone(), version: two.version, position },
+                name: two.steps[position - 1].name.clone(),
+                time_limit_s: Some(3_600),
+                remind_every_s: None,
+                escalates_to: vec![],
+                slots: vec![],
+            })
+            .collect();
+        let shown = |most: Option<i64>, emergency: bool| at_most(of_resolved(&resolved, &[], None, &[]), &resolved, &policy, &[], most.map(Seconds), emergency);
+        let names = |most| shown(most, false).into_iter().map(|step| (step.no, step.name, step.details)).collect::<Vec<_>>();
+        let manager = (1, "Manager".to_owned(), vec![]);
+        assert_eq!(names(Some(86_400)), std::slice::from_ref(&manager));
+        let both = [manager, (2, "Owner".to_owned(), vec!["Only for longer than 1 day.".to_owned()])];
+        assert_eq!(names(Some(86_401)), both);
+        assert_eq!(names(None), both, "without end is longer than anything");
+        assert!(shown(None, false).iter().all(|step| step.limit_s == Some(3_600)) && shown(None, true).iter().all(|step| step.limit_s.is_none()));
+    }
 }
