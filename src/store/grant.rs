@@ -291,8 +291,9 @@ pub async fn held_or_asked_now(tx: &mut Tx, person: PersonId, roles: &[Uuid]) ->
 }
 
 async fn apart(connection: &mut PgConnection, person: PersonId, roles: &[Uuid]) -> Result<Vec<RoleId>, StoreError> {
+    // What is being taken away is still held until the directory has been read back.
     let found: Vec<Uuid> = sqlx::query_scalar(
-        "select role_id from access_grant where beneficiary_id = $1 and role_id = any($2) and status not in ('ended', 'failed', 'revoking')
+        "select role_id from access_grant where beneficiary_id = $1 and role_id = any($2) and status not in ('ended', 'failed')
          union select role_id from request where beneficiary_id = $1 and role_id = any($2) and status in ('submitted', 'pending', 'needs_info') order by 1",
     )
     .bind(person.0)

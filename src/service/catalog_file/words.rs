@@ -236,7 +236,7 @@ pub fn policy(body: &AccessPolicy) -> Vec<Line> {
         line("without end", yes(durations.indefinite)),
         line("starts ahead", body.future_start.map_or_else(|| "no".to_owned(), |ahead| format!("up to {ahead}"))),
         line("justification", text_rule(&body.justification)),
-        line("ticket", text_rule(&body.ticket)),
+        line("ticket", if body.ticket.required || body.ticket.pattern.is_some() { text_rule(&body.ticket) } else { "not asked for".into() }),
     ]);
     lines.extend(body.fields.iter().map(|field| line(format!("field {}", field.key), custom_field(field))));
     lines.extend([

@@ -93,6 +93,7 @@ fn notes(policy: &AccessPolicy) -> Vec<String> {
 fn text(rule: &TextRule, what: &str) -> Option<String> {
     match &rule.pattern {
         Some(pattern) => Some(format!("The {what} is held against the expression {}", pattern.expression)),
+        None if !rule.required && what == "ticket" => Some("No ticket is asked for.".into()),
         None if !rule.required => Some(format!("A {what} may be left out.")),
         None => None,
     }

@@ -382,7 +382,7 @@ Access policies
       procedure: two v1 -> two v2
       auto rule quick: approve risk low, for at most 1 hour, when reports to mara (new)
       starts ahead: up to 365 days -> no
-      ticket: may be left out -> required, matches OV\\-.* (else: A ticket reference begins with OV-.)
+      ticket: not asked for -> required, matches OV\\-.* (else: A ticket reference begins with OV-.)
       field kind: Kind: one of repair, look, may be left out (new)
       extension: no -> in the last 50 percent of the period, for at most 2 hours, at most 2 in a row, by procedure boss v1
       for others ask: nobody -> managers, and the person confirms
