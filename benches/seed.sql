@@ -67,22 +67,24 @@ insert into access_profile_condition select id, 2, 1, 'department', 'is', '{Nowh
 
 insert into approval_procedure (id, key)
   select pg_temp.at7(at - interval '740 days', 'procedure ' || k), k from unnest(array['manager', 'manager-then-owner']) k, setting;
-insert into approval_procedure_version (id, procedure_id, version, name, distinct_people, digest, created_at)
-  select pg_temp.at7(at - interval '740 days', 'procedure v1 ' || p.key), p.id, 1, initcap(replace(p.key, '-', ' ')), true, pg_temp.digest(p.key), at - interval '740 days'
+insert into approval_procedure_version (id, procedure_id, version, name, distinct_people, reassign, digest, created_at)
+  select pg_temp.at7(at - interval '740 days', 'procedure v1 ' || p.key), p.id, 1, initcap(replace(p.key, '-', ' ')), true, true, pg_temp.digest(p.key), at - interval '740 days'
   from approval_procedure p, setting;
-insert into approval_procedure_step (procedure_version_id, position, name, time_limit_s)
-  select v.id, s, case s when 1 then 'Manager' else 'Role owner' end, 2592000
+insert into approval_procedure_step (procedure_version_id, position, name, risks, conditional, time_limit_s, escalates)
+  select v.id, s, case s when 1 then 'Manager' else 'Role owner' end, '{}', false, 2592000, false
   from approval_procedure_version v join approval_procedure p on p.id = v.procedure_id, generate_series(1, 2) s where s = 1 or p.key = 'manager-then-owner';
-insert into approval_procedure_slot (procedure_version_id, step, position, approvals, source)
+insert into approval_procedure_slot (procedure_version_id, step, position, approvals) select procedure_version_id, position, 1, 1 from approval_procedure_step;
+insert into approval_procedure_source (procedure_version_id, step, slot, position, source)
   select procedure_version_id, position, 1, 1, case position when 1 then 'manager' else 'role_owner' end from approval_procedure_step;
 
 insert into access_policy (id, key)
   select pg_temp.at7(at - interval '740 days', 'policy ' || k), k from unnest(array['manager', 'two-steps', 'by-itself']) k, setting;
 insert into access_policy_version (id, policy_id, version, name, profile_version_id, procedure_version_id, recommended_s, minimum_s, maximum_s, choices_s, indefinite,
-    justification_required, justification_minimum, ticket_required, extension, comment_to_deny, digest, created_at)
+    justification_required, justification_minimum, ticket_required, ticket_minimum, extension, extension_last_percent, behalf_manager, behalf_owner, behalf_confirm,
+    comment_to_deny, digest, created_at)
   select pg_temp.at7(at - interval '740 days', 'policy v1 ' || p.key), p.id, 1, initcap(replace(p.key, '-', ' ')), (select id from access_profile_version),
     (select v.id from approval_procedure_version v join approval_procedure a on a.id = v.procedure_id where a.key = case p.key when 'manager' then 'manager' when 'two-steps' then 'manager-then-owner' end),
-    2592000, 3600, 31536000, '{86400,2592000,31536000}', false, true, 3, false, true, true, pg_temp.digest('policy ' || p.key), at - interval '740 days'
+    2592000, 3600, 31536000, '{86400,2592000,31536000}', false, true, 3, false, 0, true, 50, false, false, false, true, pg_temp.digest('policy ' || p.key), at - interval '740 days'
   from access_policy p, setting;
 insert into policy_binding (id, policy_id, role_id, application_id, priority)
   select pg_temp.at7(s.at - interval '740 days', 'binding ' || r.n), p.id, r.id, null::uuid, 100 from chosen_role r join access_policy p on p.key = r.policy, setting s where r.policy <> 'manager'
@@ -139,8 +141,11 @@ create temp table open_step as
     case when s = 1 and (status in ('approved', 'denied') or steps = 2 and status = 'approved') then t1 when s = 2 and status = 'approved' then t2 when s = 1 then closed end as done_at,
     case when status = 'denied' and s = 1 then 'deny' when status = 'approved' then 'approve' end as verdict
   from asked a, generate_series(1, 2) s where s <= steps and status <> 'refused';
-insert into request_step select id, s, name, 2592000, opened_at, done_at from open_step order by i, s;
-insert into request_slot select id, s, 1, 1, source, case source when 'manager' then 'the manager' else 'the role owner' end from open_step order by i, s;
+insert into request_step (request_id, step_no, name, time_limit_s, procedure_version_id, procedure_step, opened_at, done_at)
+  select o.id, s, o.name, 2592000, v.procedure_version_id, s, opened_at, done_at
+  from open_step o join asked a using (i) join access_policy_version v on v.id = a.policy_version_id order by o.i, s;
+insert into request_slot (request_id, step_no, slot_no, approvals, procedure_slot, source, source_label)
+  select id, s, 1, 1, 1, source, case source when 'manager' then 'the manager' else 'the role owner' end from open_step order by i, s;
 insert into assignment select o.id, s, 1, person_id, opened_at, case when i % 5 < 3 then opened_at + interval '10 minutes' end, s = 1 and a.status = 'pending'
   from open_step o join asked a using (i) order by i, s;
 insert into approval (id, request_id, requester_id, beneficiary_id, step_no, slot_no, decided_by, verdict, comment, ask_digest, inputs_digest, channel, decided_at)
