@@ -454,15 +454,19 @@ pub const SHORTEST_EMERGENCY_REASON: usize = 10;
 impl AccessPolicy {
     /// What is decided without asking anybody, each a sentence: its automatic rules in their order, then its emergency path.
     pub fn unasked(&self) -> Vec<String> {
-        let rules = self.auto_rules.iter().map(|rule| {
+        self.auto_sentences().chain(self.emergency_sentence()).collect()
+    }
+
+    fn auto_sentences(&self) -> impl Iterator<Item = String> {
+        self.auto_rules.iter().map(|rule| {
             let what = if rule.verdict == Verdict::Approve { "Approved" } else { "Denied" };
             format!("{what} without asking anybody {} ({}).", rule.sentence(), rule.name)
-        });
-        let emergency = self
-            .emergency
-            .as_ref()
-            .map(|path| format!("In an emergency access begins at once, for at most {}; a review is owed within {}.", path.maximum, path.review_within));
-        rules.chain(emergency).collect()
+        })
+    }
+
+    fn emergency_sentence(&self) -> Option<String> {
+        let path = self.emergency.as_ref()?;
+        Some(format!("In an emergency access begins at once, for at most {}; a review is owed within {}.", path.maximum, path.review_within))
     }
 
     /// What it asks for and offers besides who decides and how long, each as a sentence.
@@ -482,7 +486,7 @@ impl AccessPolicy {
         for field in &self.fields {
             notes.push(format!("The form also asks for {}{}.", field.label, if field.required { "" } else { ", if there is something to say" }));
         }
-        notes.extend(self.unasked().into_iter().take(self.auto_rules.len()));
+        notes.extend(self.auto_sentences());
         notes.push(match &self.extension {
             None => "It is not extended; it is asked for again when it has ended.".into(),
             Some(rules) => {
@@ -504,7 +508,7 @@ impl AccessPolicy {
                 notes.push(format!("{who} may ask for somebody else{confirm}."));
             }
         }
-        notes.extend(self.unasked().into_iter().skip(self.auto_rules.len()));
+        notes.extend(self.emergency_sentence());
         match self.future_start {
             None => notes.push("It begins as soon as it is approved; a later start is not offered.".into()),
             Some(most) => notes.push(format!("A start may be chosen up to {most} ahead.")),

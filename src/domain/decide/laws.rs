@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::condition::{Condition, Operator};
-use super::super::policy::{AccessPolicy, Effect};
+use super::super::policy::{AccessPolicy, Effect, Verdict};
 use super::super::samples::*;
 use super::tests::{decide_all, decide_ask, steps, told};
 use super::*;

@@ -2,7 +2,7 @@
 
 use super::super::catalog::Risk;
 use super::super::condition::Operator;
-use super::super::policy::{AccessPolicy, ApproverSource, Emergency, Extension, OnBehalf};
+use super::super::policy::{AccessPolicy, ApproverSource, AutoRule, Emergency, Extension, OnBehalf, Verdict, When};
 use super::super::samples::*;
 use super::*;
 
