@@ -47,6 +47,41 @@ pub struct GroupFacts {
     pub read_only: Option<String>,
 }
 
+/// A group as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupListed {
+    /// The directory's immutable id.
+    pub reference: String,
+    /// The name shown to people; never empty.
+    pub name: String,
+    /// What the directory says it is for.
+    pub description: Option<String>,
+    /// Why membership cannot be changed here (dynamic, synchronised, rule-driven), where the listing says so.
+    pub read_only: Option<String>,
+    /// What whoever makes a role of it should know, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl GroupListed {
+    /// A group of which nothing but its name is told.
+    pub fn named(group: GroupRef) -> Self {
+        Self { reference: group.reference, name: group.name, description: None, read_only: None, warnings: Vec::new() }
+    }
+}
+
+/// What changed since an earlier moment: hints. Whoever gets them reads each person and group anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// References of people who are new, changed or gone; may repeat, may name people who did not change.
+    pub people: Vec<String>,
+    /// References of groups that are new, changed or gone, members included; may repeat.
+    pub groups: Vec<String>,
+    /// Hand this back the next time.
+    pub next: String,
+    /// Whether there is more to fetch right now, with `next`.
+    pub more: bool,
+}
+
 /// One page of a listing.
 #[derive(Debug)]
 pub struct Page<T, C> {
@@ -84,6 +119,9 @@ pub enum ReadError {
         /// What was searched for.
         value: String,
     },
+    /// The directory no longer knows what changed since the moment asked about; everything has to be read.
+    #[error("The directory no longer knows what changed since then.")]
+    Expired,
     /// A question that must not be asked, such as an empty id.
     #[error("The directory was not asked: {0}.")]
     Refused(String),

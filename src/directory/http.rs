@@ -1,20 +1,22 @@
 //! One careful HTTP client for every directory.
 //!
-//! Time-outs on everything, no redirects (a redirect would carry the token elsewhere), answers of limited size, a
-//! limited number of calls at once, and a plain statement of whether a failed call may have reached the other side.
+//! Time-outs on everything, no redirects (a redirect would carry the token elsewhere), next pages only from the same
+//! origin, answers of limited size, a limited number of calls at once, and a plain statement of whether a failed call
+//! may have reached the other side.
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::directory::token::{Credentials, TokenSource};
 use crate::domain::secret::Secret;
 
 /// A wait without a stated length.
@@ -27,8 +29,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 pub struct Settings {
     /// Where the service starts, such as `https://idp.example.org/scim/v2`. Plain http only on loopback.
     pub base: String,
-    /// Bearer token (RFC 6750).
-    pub token: Secret,
+    /// How calls say who we are.
+    pub credentials: Credentials,
+    /// What bodies are: `application/json`, or `application/scim+json` (RFC 7644 §8.1). JSON is always accepted too.
+    pub media: &'static str,
     /// Longest time for one call, from asking to the last byte.
     pub timeout: Duration,
     /// Most calls at the same time.
@@ -40,9 +44,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Usual limits (10 s, 32 calls at once, 32 MiB) for a service at `base`.
+    /// Usual limits (10 s, 32 calls at once, 32 MiB) for a SCIM service at `base` with a bearer token (RFC 6750).
     pub fn new(base: &str, token: &str) -> Self {
-        Self { base: base.to_owned(), token: Secret::new(token), timeout: Duration::from_secs(10), concurrency: 32, max_answer: 32 << 20, extra_roots: None }
+        Self { media: "application/scim+json", ..Self::with(base, Credentials::Bearer(Secret::new(token))) }
+    }
+
+    /// Usual limits for a JSON service at `base`.
+    pub fn with(base: &str, credentials: Credentials) -> Self {
+        let media = "application/json";
+        Self { base: base.to_owned(), credentials, media, timeout: Duration::from_secs(10), concurrency: 32, max_answer: 32 << 20, extra_roots: None }
     }
 }
 
@@ -55,6 +65,10 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// `ETag`, verbatim.
     pub etag: Option<String>,
+    /// `Link` targets with `rel="next"` (RFC 8288), verbatim.
+    pub next: Option<String>,
+    /// Calls left before the service's limit, where it says (`X-Rate-Limit-Remaining`).
+    pub remaining: Option<u64>,
     /// The body, verbatim.
     pub body: Vec<u8>,
 }
@@ -82,15 +96,43 @@ pub enum Failure {
     Lost(String),
 }
 
-/// The client. Cloning shares connections and the limit on calls at once.
+/// One call.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// GET, POST, ...
+    pub method: &'a Method,
+    /// A path with query below the base, beginning with `/` and percent-encoded already (see [`encoded`]); or a whole address,
+    /// such as a next page's, which must be of the base's origin.
+    pub to: &'a str,
+    /// The body.
+    pub body: Option<&'a Value>,
+    /// Further headers.
+    pub headers: &'a [(&'static str, &'a str)],
+}
+
+/// What a service said of its limit when it was last called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headroom {
+    /// Calls allowed within the service's window.
+    pub limit: u64,
+    /// Of them left.
+    pub remaining: u64,
+    /// When it said so.
+    pub at: DateTime<Utc>,
+}
+
+/// The client. Cloning shares connections, tokens and the limit on calls at once.
 #[derive(Clone)]
 pub struct Http {
     client: reqwest::Client,
     base: Arc<str>,
-    authorization: HeaderValue,
+    origin: reqwest::Url,
+    media: &'static str,
+    authorization: TokenSource,
     slots: Arc<Semaphore>,
     timeout: Duration,
     max_answer: usize,
+    headroom: Arc<Mutex<Option<Headroom>>>,
     clock: Clock,
 }
 
@@ -117,9 +159,6 @@ impl Http {
         if !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
             return Err("The directory's address must not hold a password or a query.".into());
         }
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", settings.token.reveal()))
-            .map_err(|_| "The directory's token holds characters that no token has.".to_owned())?;
-        authorization.set_sensitive(true);
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(settings.timeout.min(Duration::from_secs(5)))
@@ -136,15 +175,24 @@ impl Http {
             }
         }
         let client = builder.build().map_err(|e| format!("No HTTP client can be made: {e}."))?;
+        let authorization = TokenSource::new(settings.credentials.clone(), client.clone(), settings.timeout, clock.clone())?;
         Ok(Self {
             client,
             base: settings.base.trim_end_matches('/').into(),
+            origin: base,
+            media: settings.media,
             authorization,
             slots: Arc::new(Semaphore::new(settings.concurrency.max(1))),
             timeout: settings.timeout,
             max_answer: settings.max_answer,
+            headroom: Arc::new(Mutex::new(None)),
             clock,
         })
+    }
+
+    /// What the service last said of its limit; none where it says nothing.
+    pub fn headroom(&self) -> Option<Headroom> {
+        *self.headroom.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// One call to `path_and_query`, which starts with `/` and is percent-encoded already (see [`encoded`]).
@@ -152,29 +200,65 @@ impl Http {
     /// # Errors
     /// [`Failure`] when there is no whole answer. Every status, 500 included, is an answer.
     pub async fn send(&self, method: Method, path_and_query: &str, body: Option<&Value>, if_match: Option<&str>) -> Result<Answer, Failure> {
+        let if_match = if_match.map(|version| ("if-match", version));
+        self.call(Call { method: &method, to: path_and_query, body, headers: if_match.as_slice() }).await
+    }
+
+    /// One call. A token that the service no longer takes (401) is asked for anew and the call made once more: what was refused was
+    /// not carried out.
+    ///
+    /// # Errors
+    /// As [`Http::send`]; [`Failure::NotSent`] also when no token can be had, and for an address of another origin, which would be
+    /// shown the token.
+    pub async fn call(&self, call: Call<'_>) -> Result<Answer, Failure> {
+        let address = if call.to.starts_with('/') { format!("{}{}", self.base, call.to) } else { self.same_origin(call.to)? };
         let slot = tokio::time::timeout(self.timeout, self.slots.acquire());
         let Ok(Ok(_slot)) = slot.await else {
             return Err(Failure::NotSent("too many calls are waiting for it".into()));
         };
-        let mut request = self
-            .client
-            .request(method, format!("{}{path_and_query}", self.base))
-            .timeout(self.timeout)
-            .header(header::AUTHORIZATION, self.authorization.clone())
-            .header(header::ACCEPT, "application/scim+json, application/json");
-        if let Some(version) = if_match {
-            request = request.header(header::IF_MATCH, version);
+        let authorization = self.authorization.now().await.map_err(Failure::NotSent)?;
+        let answer = self.exchange(call, &address, authorization.clone()).await?;
+        if answer.status == 401 && self.authorization.forget(&authorization).await {
+            let authorization = self.authorization.now().await.map_err(Failure::NotSent)?;
+            return self.exchange(call, &address, authorization).await;
         }
-        if let Some(body) = body {
-            request = request.header(header::CONTENT_TYPE, "application/scim+json").body(body.to_string());
+        Ok(answer)
+    }
+
+    fn same_origin(&self, address: &str) -> Result<String, Failure> {
+        match self.origin.join(address) {
+            Ok(url) if url.origin() == self.origin.origin() && url.username().is_empty() && url.password().is_none() => Ok(url.into()),
+            _ => Err(Failure::NotSent("the next page lies at another address, which is not to see our token".into())),
+        }
+    }
+
+    async fn exchange(&self, call: Call<'_>, address: &str, authorization: Option<HeaderValue>) -> Result<Answer, Failure> {
+        let accept = if self.media == "application/json" { self.media.to_owned() } else { format!("{}, application/json", self.media) };
+        let mut request = self.client.request(call.method.clone(), address).timeout(self.timeout).header(header::ACCEPT, accept);
+        if let Some(authorization) = authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        for (name, value) in call.headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = call.body {
+            request = request.header(header::CONTENT_TYPE, self.media).body(body.to_string());
         }
         let mut response = request.send().await.map_err(|e| self.failure(&e))?;
+        let headers = response.headers();
+        let number = |names: [&str; 2]| names.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse::<u64>().ok());
+        let limit = number(["x-rate-limit-limit", "x-ratelimit-limit"]);
         let mut answer = Answer {
             status: response.status().as_u16(),
-            retry_after: self.retry_after(response.headers()),
-            etag: response.headers().get(header::ETAG).and_then(|v| v.to_str().ok()).map(str::to_owned),
+            retry_after: self.retry_after(headers),
+            etag: headers.get(header::ETAG).and_then(|v| v.to_str().ok()).map(str::to_owned),
+            next: next_link(headers),
+            remaining: number(["x-rate-limit-remaining", "x-ratelimit-remaining"]),
             body: Vec::new(),
         };
+        if let (Some(limit), Some(remaining)) = (limit, answer.remaining) {
+            *self.headroom.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Headroom { limit, remaining, at: self.clock.now() });
+        }
         while let Some(chunk) = response.chunk().await.map_err(|e| self.failure(&e))? {
             if answer.body.len() + chunk.len() > self.max_answer {
                 return Err(Failure::Lost(format!("its answer is larger than {} bytes", self.max_answer)));
@@ -197,20 +281,42 @@ impl Http {
         }
     }
 
-    /// Reads `Retry-After`; a date is measured against the server's own `Date`, so that its clock may be wrong.
+    /// How long to wait: `Retry-After`, else the moment at which the limit is reset (`X-Rate-Limit-Reset`, epoch seconds) when no call
+    /// is left. Moments are measured against the server's own `Date`, so that its clock may be wrong. A limit of 0 is one on calls at
+    /// once: its reset is a guess, and no wait comes of it.
     fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
-        let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-        if let Ok(seconds) = text.parse::<u64>() {
-            return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
+        let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
+        let now = || text("date").and_then(|v| DateTime::parse_from_rfc2822(v).ok()).unwrap_or_else(|| self.clock.now().fixed_offset());
+        if let Some(stated) = text("retry-after") {
+            if let Ok(seconds) = stated.parse::<u64>() {
+                return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
+            }
+            let until = DateTime::parse_from_rfc2822(stated).ok()?;
+            return Some((until - now()).to_std().unwrap_or(Duration::ZERO).min(LONGEST_WAIT));
         }
-        let until = DateTime::parse_from_rfc2822(text).ok()?;
-        let now = headers
-            .get(header::DATE)
-            .and_then(|v| v.to_str().ok())
-            .and_then(|v| DateTime::parse_from_rfc2822(v).ok())
-            .unwrap_or_else(|| self.clock.now().fixed_offset());
-        Some((until - now).to_std().unwrap_or(Duration::ZERO).min(LONGEST_WAIT))
+        let either = |a: &str, b: &str| text(a).or_else(|| text(b)).and_then(|v| v.parse::<i64>().ok());
+        let reset = either("x-rate-limit-reset", "x-ratelimit-reset")?;
+        let (limit, left) = (either("x-rate-limit-limit", "x-ratelimit-limit"), either("x-rate-limit-remaining", "x-ratelimit-remaining"));
+        if limit == Some(0) || left != Some(0) {
+            return None;
+        }
+        Some((DateTime::from_timestamp(reset, 0)?.fixed_offset() - now()).to_std().unwrap_or(Duration::ZERO).min(LONGEST_WAIT))
     }
+}
+
+/// The target of the first `Link` with `rel="next"` (RFC 8288 §3).
+fn next_link(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|value| {
+        // A target holds no '<' or '>'; what lies between two targets are parameters.
+        value.split('<').skip(1).find_map(|link| {
+            let (target, parameters) = link.split_once('>')?;
+            let next = parameters.split(';').map(|p| p.trim().trim_end_matches(',').trim()).any(|p| {
+                p.split_once('=')
+                    .is_some_and(|(name, value)| name.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"').split(' ').any(|rel| rel == "next"))
+            });
+            next.then(|| target.to_owned())
+        })
+    })
 }
 
 /// Whether the URL's host can only be this machine.
@@ -259,6 +365,45 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_of_the_limit_is_waited_for_when_no_call_is_left() {
+        let read = |pairs: &[(&'static str, &'static str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(name, value)| (header::HeaderName::from_static(name), *value)).collect();
+            http().retry_after(&headers(&pairs))
+        };
+        let date = ("date", "Wed, 21 Oct 2015 07:28:00 GMT");
+        let (limit, none_left, reset) = (("x-rate-limit-limit", "600"), ("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", "1445412500"));
+        assert_eq!(read(&[date, limit, none_left, reset]), Some(Duration::from_secs(20)));
+        assert_eq!(read(&[date, limit, ("x-rate-limit-remaining", "3"), reset]), None);
+        assert_eq!(read(&[date, ("x-rate-limit-limit", "0"), none_left, reset]), None, "too many at once: the reset is a guess");
+    }
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        let read = |value: &'static str| next_link(&headers(&[(header::LINK, value)]));
+        assert_eq!(read("<https://a/x?after=1,2>; rel=\"next\"").as_deref(), Some("https://a/x?after=1,2"));
+        assert_eq!(read("<https://a/x>; rel=\"self\", <https://a/y>; title=\"t\"; rel=next").as_deref(), Some("https://a/y"));
+        assert_eq!(read("<https://a/x>; rel=\"self\""), None);
+        assert_eq!(read("rel=next"), None);
+        assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn the_next_page_is_only_followed_on_the_same_origin() {
+        let http = http();
+        assert!(http.same_origin("http://127.0.0.1:9/Users?after=2").is_ok());
+        for elsewhere in [
+            "http://127.0.0.1:10/Users",
+            "https://127.0.0.1:9/Users",
+            "http://evil.example.org/",
+            "//evil.example.org/x",
+            "http://u:p@127.0.0.1:9/",
+            "javascript:1",
+        ] {
+            assert!(matches!(http.same_origin(elsewhere), Err(Failure::NotSent(_))), "{elsewhere}");
+        }
+    }
+
+    #[test]
     fn a_token_only_goes_out_encrypted_or_to_this_machine() {
         let to = |base: &str| Http::new(&Settings::new(base, "t"), Clock::system()).map(|_| ());
         assert!(to("https://idp.example.org/scim/v2").is_ok());
@@ -276,7 +421,6 @@ mod tests {
         let settings = Settings::new("https://idp.example.org", "top-secret\n");
         let client = Http::new(&settings, Clock::system()).unwrap();
         assert!(!format!("{settings:?} {client:?} {:?}", client.authorization).contains("top-secret"));
-        assert_eq!(client.authorization.to_str().unwrap(), "Bearer top-secret");
     }
 
     #[test]

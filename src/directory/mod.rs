@@ -1,4 +1,5 @@
 //! Identity providers behind one port.
+pub mod cursor;
 pub mod facts;
 pub mod http;
 pub mod port;
@@ -6,3 +7,4 @@ pub mod scim;
 pub mod scim_answer;
 pub mod scim_change;
 pub mod scim_record;
+pub mod token;

@@ -3,8 +3,12 @@
 //! Rules for whoever calls (design: directories, rule 1 and 8): a write's success is a claim, so ask
 //! [`Directory::is_member`] after it; a listing that fails midway says nothing about who left.
 
-use crate::directory::facts::{GroupFacts, Page, PersonFacts, Probe, ReadError, WriteResult};
-use crate::directory::scim::{Progress, Scim};
+use std::collections::{BTreeSet, HashSet};
+
+use crate::directory::cursor::Cursor;
+use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, Probe, ReadError, WriteResult};
+use crate::directory::http::Headroom;
+use crate::directory::scim::Scim;
 use crate::domain::person::GroupRef;
 
 /// A connected directory. Cloning is cheap and shares connections, limits and what was learned about the server.
@@ -14,9 +18,19 @@ pub enum Directory {
     Scim(Scim),
 }
 
-/// Where a listing stands. Made by the directory, handed back unread, and of no use to another directory.
-#[derive(Debug)]
-pub struct Cursor(Progress);
+/// The same question to whichever directory it is.
+macro_rules! each {
+    ($directory:expr, $it:ident => $ask:expr) => {
+        match $directory {
+            Directory::Scim($it) => $ask,
+        }
+    };
+}
+
+/// How deep groups within groups are followed.
+const DEEPEST: usize = 10;
+/// How many groups within one are read at most.
+const MOST_NESTED: usize = 500;
 
 impl Directory {
     /// The person with this reference, fresh, with their groups; `None` when the directory does not know them.
@@ -24,9 +38,7 @@ impl Directory {
     /// # Errors
     /// When there is no trustworthy answer; "unknown" is never reported as "not there".
     pub async fn person(&self, reference: &str) -> Result<Option<PersonFacts>, ReadError> {
-        match self {
-            Self::Scim(scim) => scim.person(reference).await,
-        }
+        each!(self, it => it.person(reference).await)
     }
 
     /// The one person whose `attribute` is `value`; `None` when there is nobody. `attribute` is `id`, `user_name`,
@@ -35,9 +47,7 @@ impl Directory {
     /// # Errors
     /// [`ReadError::Several`] when more than one matches, and everything [`Directory::person`] fails with.
     pub async fn find_person(&self, attribute: &str, value: &str) -> Result<Option<PersonFacts>, ReadError> {
-        match self {
-            Self::Scim(scim) => scim.find_person(attribute, value).await,
-        }
+        each!(self, it => it.find_person(attribute, value).await)
     }
 
     /// One page of everybody, with groups; start with `None` and go on with [`Page::next`]. People who come or go
@@ -46,19 +56,15 @@ impl Directory {
     /// # Errors
     /// When the listing cannot go on; what was listed before is then not complete.
     pub async fn people(&self, cursor: Option<Cursor>) -> Result<Page<PersonFacts, Cursor>, ReadError> {
-        match self {
-            Self::Scim(scim) => scim.people(cursor.map(|c| c.0)).await.map(wrap),
-        }
+        each!(self, it => it.people(cursor).await)
     }
 
     /// One page of all groups, without members.
     ///
     /// # Errors
     /// As [`Directory::people`].
-    pub async fn groups(&self, cursor: Option<Cursor>) -> Result<Page<GroupRef, Cursor>, ReadError> {
-        match self {
-            Self::Scim(scim) => scim.groups(cursor.map(|c| c.0)).await.map(wrap),
-        }
+    pub async fn groups(&self, cursor: Option<Cursor>) -> Result<Page<GroupListed, Cursor>, ReadError> {
+        each!(self, it => it.groups(cursor).await)
     }
 
     /// The group with this reference and its direct members; `None` when the directory does not know it.
@@ -66,9 +72,7 @@ impl Directory {
     /// # Errors
     /// When there is no trustworthy answer.
     pub async fn group(&self, reference: &str) -> Result<Option<GroupFacts>, ReadError> {
-        match self {
-            Self::Scim(scim) => scim.group(reference).await,
-        }
+        each!(self, it => it.group(reference).await)
     }
 
     /// The one group with exactly this name; `None` when there is none.
@@ -76,9 +80,7 @@ impl Directory {
     /// # Errors
     /// [`ReadError::Several`] when more than one has it, and everything [`Directory::group`] fails with.
     pub async fn find_group(&self, name: &str) -> Result<Option<GroupRef>, ReadError> {
-        match self {
-            Self::Scim(scim) => scim.find_group(name).await,
-        }
+        each!(self, it => it.find_group(name).await)
     }
 
     /// References of a group's direct members; `None` when the directory does not know the group.
@@ -95,33 +97,74 @@ impl Directory {
     /// # Errors
     /// When there is no trustworthy answer.
     pub async fn is_member(&self, group: &str, person: &str) -> Result<bool, ReadError> {
-        match self {
-            Self::Scim(scim) => scim.is_member(group, person).await,
-        }
+        each!(self, it => it.is_member(group, person).await)
     }
 
     /// Makes the person a direct member. Safe to repeat.
     pub async fn add(&self, group: &str, person: &str) -> WriteResult {
-        match self {
-            Self::Scim(scim) => scim.add(group, person).await,
-        }
+        each!(self, it => it.add(group, person).await)
     }
 
     /// Ends the person's direct membership and nobody else's. Safe to repeat.
     pub async fn remove(&self, group: &str, person: &str) -> WriteResult {
-        match self {
-            Self::Scim(scim) => scim.remove(group, person).await,
-        }
+        each!(self, it => it.remove(group, person).await)
     }
 
     /// Tests the connection and says what is missing. Changes nothing.
     pub async fn probe(&self) -> Probe {
-        match self {
-            Self::Scim(scim) => scim.probe().await,
-        }
+        each!(self, it => it.probe().await)
     }
-}
 
-fn wrap<T>(page: Page<T, Progress>) -> Page<T, Cursor> {
-    Page { items: page.items, next: page.next.map(Cursor), total: page.total }
+    /// References of everybody in a group, directly or through groups inside it; `None` when the directory does not know the group.
+    ///
+    /// # Errors
+    /// When there is no trustworthy answer, or groups are nested deeper than 10 or more than 500 of them.
+    pub async fn members_inherited(&self, group: &str) -> Result<Option<Vec<String>>, ReadError> {
+        let Some(top) = self.group(group).await? else { return Ok(None) };
+        let mut people: BTreeSet<String> = top.members.into_iter().collect();
+        let mut seen: HashSet<String> = HashSet::from([group.to_owned()]);
+        let mut level = top.nested;
+        for _ in 0..DEEPEST {
+            let mut below = Vec::new();
+            for inner in level {
+                if !seen.insert(inner.clone()) {
+                    continue;
+                }
+                if seen.len() > MOST_NESTED {
+                    return Err(ReadError::Malformed(format!("more than {MOST_NESTED} groups are inside this one")));
+                }
+                if let Some(found) = self.group(&inner).await? {
+                    people.extend(found.members);
+                    below.extend(found.nested);
+                }
+            }
+            if below.is_empty() {
+                return Ok(Some(people.into_iter().collect()));
+            }
+            level = below;
+        }
+        Err(ReadError::Malformed(format!("groups are nested deeper than {DEEPEST}")))
+    }
+
+    /// Whether the person is in the group directly or through a group inside it: the question of a policy, never that of a write.
+    ///
+    /// # Errors
+    /// As [`Directory::members_inherited`].
+    pub async fn is_member_inherited(&self, group: &str, person: &str) -> Result<bool, ReadError> {
+        Ok(self.is_member(group, person).await? || self.members_inherited(group).await?.unwrap_or_default().iter().any(|member| member == person))
+    }
+
+    /// What changed since `since`, which an earlier answer gave as [`Changes::next`]; with `None`, where counting begins. `Ok(None)` when
+    /// this directory cannot tell what changed.
+    ///
+    /// # Errors
+    /// [`ReadError::Expired`] when `since` lies too far back, and everything [`Directory::people`] fails with.
+    pub async fn changes(&self, since: Option<&str>) -> Result<Option<Changes>, ReadError> {
+        each!(self, it => it.changes(since).await)
+    }
+
+    /// What the service last said of its rate limit, where it does.
+    pub fn headroom(&self) -> Option<Headroom> {
+        each!(self, it => it.headroom())
+    }
 }

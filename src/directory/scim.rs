@@ -15,8 +15,9 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::clock::{self, Clock};
-use crate::directory::facts::{GroupFacts, Page, PersonFacts, Probe, ReadError};
-use crate::directory::http::{Answer, Failure, Http, Settings, encoded};
+use crate::directory::cursor::Cursor;
+use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, Probe, ReadError};
+use crate::directory::http::{Answer, Failure, Headroom, Http, Settings, encoded};
 use crate::directory::scim_answer::{checked, json, no_id, quoted, rows, usable};
 use crate::directory::scim_record as record;
 use crate::domain::person::GroupRef;
@@ -44,7 +45,7 @@ struct Inner {
 
 /// Where a listing stands.
 #[derive(Debug)]
-pub struct Progress {
+struct Progress {
     start: usize,
     hasher: RandomState,
     seen: HashSet<u64>,
@@ -54,6 +55,10 @@ pub struct Progress {
 impl Progress {
     fn new() -> Self {
         Self { start: 1, hasher: RandomState::new(), seen: HashSet::new(), memberships: None }
+    }
+
+    fn of(cursor: Option<Cursor>) -> Result<Self, ReadError> {
+        cursor.map_or_else(|| Ok(Self::new()), Cursor::open)
     }
 
     /// Whether this id is new in the listing.
@@ -138,8 +143,8 @@ impl Scim {
     }
 
     /// See [`Directory::people`](crate::directory::port::Directory::people).
-    pub async fn people(&self, progress: Option<Progress>) -> Result<Page<PersonFacts, Progress>, ReadError> {
-        let mut page = self.page("Users", "", progress.unwrap_or_else(Progress::new)).await?;
+    pub async fn people(&self, cursor: Option<Cursor>) -> Result<Page<PersonFacts, Cursor>, ReadError> {
+        let mut page = self.page("Users", "", Progress::of(cursor)?).await?;
         let mut items = Vec::with_capacity(page.items.len());
         let mut memberships = page.memberships.take();
         for row in &page.items {
@@ -154,15 +159,15 @@ impl Scim {
             }
             items.push(facts);
         }
-        let next = page.next.map(|next| Progress { memberships, ..next });
+        let next = page.next.map(|next| Cursor::of(Progress { memberships, ..next }));
         Ok(Page { items, next, total: page.total })
     }
 
     /// See [`Directory::groups`](crate::directory::port::Directory::groups).
-    pub async fn groups(&self, progress: Option<Progress>) -> Result<Page<GroupRef, Progress>, ReadError> {
-        let page = self.page("Groups", "&excludedAttributes=members", progress.unwrap_or_else(Progress::new)).await?;
-        let items = page.items.iter().map(|row| record::group_name(row).ok_or_else(no_id)).collect::<Result<_, _>>()?;
-        Ok(Page { items, next: page.next, total: page.total })
+    pub async fn groups(&self, cursor: Option<Cursor>) -> Result<Page<GroupListed, Cursor>, ReadError> {
+        let page = self.page("Groups", "&excludedAttributes=members", Progress::of(cursor)?).await?;
+        let items = page.items.iter().map(|row| record::group_name(row).map(GroupListed::named).ok_or_else(no_id)).collect::<Result<_, _>>()?;
+        Ok(Page { items, next: page.next.map(Cursor::of), total: page.total })
     }
 
     /// See [`Directory::group`](crate::directory::port::Directory::group).
@@ -387,6 +392,17 @@ impl Scim {
             Ok(answer) => Ok(answer),
             Err(Failure::NotSent(why) | Failure::Lost(why)) => Err(ReadError::Unreachable(why)),
         }
+    }
+
+    /// See [`Directory::changes`](crate::directory::port::Directory::changes). SCIM has no such question: `meta.lastModified` may be
+    /// searched for, but tells of nobody who is gone and in most services of no membership.
+    pub async fn changes(&self, _since: Option<&str>) -> Result<Option<Changes>, ReadError> {
+        Ok(None)
+    }
+
+    /// See [`Directory::headroom`](crate::directory::port::Directory::headroom).
+    pub fn headroom(&self) -> Option<Headroom> {
+        self.0.http.headroom()
     }
 
     /// See [`Directory::probe`](crate::directory::port::Directory::probe).

@@ -180,7 +180,7 @@ async fn listing(directory: &Directory) -> Result<Vec<GroupRef>, ServiceError> {
     let mut cursor = None;
     loop {
         let page = directory.groups(cursor).await.map_err(|error| unavailable(&error))?;
-        groups.extend(page.items.into_iter().map(|group| (group.reference.clone(), group)));
+        groups.extend(page.items.into_iter().map(|group| (group.reference.clone(), GroupRef { reference: group.reference, name: group.name })));
         cursor = page.next;
         if cursor.is_none() {
             return Ok(groups.into_values().collect());
