@@ -83,7 +83,7 @@ pub struct LocalPostgres {
 /// # Errors
 /// [`Error`], when it cannot be had.
 pub async fn start(settings: Settings) -> Result<LocalPostgres, Error> {
-    let lock = local_folder::lock(&settings.data)?;
+    let lock = local_folder::lock(&settings.data).await?;
     let data = std::fs::canonicalize(&settings.data).map_err(Error::at("find", &settings.data))?;
     let cluster = data.join("postgres");
     let found = local_binaries::find(settings.binaries.as_deref()).await?;

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
@@ -15,6 +16,10 @@ use super::local_error::Error;
 const SOCKET_PATH_LIMIT: usize = 103;
 /// The name Postgres gives its socket: the port is part of the name only.
 const SOCKET_NAME: &str = ".s.PGSQL.5432";
+
+/// How often, and after which pause each, a taken lock is looked at again.
+const LOCK_LOOKS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The OS user that the cluster belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +59,21 @@ impl Owner {
 ///
 /// # Errors
 /// [`Error::InUse`] when another program holds it, [`Error::Io`] when the folder cannot be made or written.
-pub fn lock(data: &Path) -> Result<File, Error> {
+pub async fn lock(data: &Path) -> Result<File, Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(Error::at("create the data folder", data))?;
     let path = data.join("countersign.lock");
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(Error::at("open the lock", &path))?;
-    match file.try_lock() {
+    // A program that has just ended may have left a copy of its lock to a child that is about to become another program: so look again
+    // for a moment.
+    let mut taken = file.try_lock();
+    for _ in 0..LOCK_LOOKS {
+        if !matches!(taken, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+        taken = file.try_lock();
+    }
+    match taken {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
