@@ -4,22 +4,22 @@
 //! answers with all settings or with every [`Fault`] there is.
 
 pub mod check;
+pub mod directories;
 pub mod layers;
 pub mod network;
-pub mod secret;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use chrono::TimeDelta;
 
 use check::Check;
+use directories::Directory;
 use layers::Fault;
 use network::Network;
-use secret::Secret;
 
+use crate::domain::secret::Secret;
 use crate::store::local;
 
 /// What the settings are for; it decides what must be there.
@@ -46,10 +46,8 @@ pub struct Settings {
     pub session: Session,
     /// Sign-in; there when [`Purpose::Serve`], or when configured. The demo fills it in.
     pub oidc: Option<Oidc>,
-    /// The directory; there when [`Purpose::Serve`], or when configured. The demo fills it in.
-    pub directory: Option<Directory>,
-    /// Who may do what.
-    pub access: Access,
+    /// The directories by key; at least one when [`Purpose::Serve`]. The demo fills its own in.
+    pub directories: BTreeMap<String, Directory>,
     /// `[policy]`
     pub policy: Policy,
     /// Memberships.
@@ -122,38 +120,12 @@ pub struct Oidc {
     pub client_secret: Option<Secret>,
     /// What we ask for; holds `openid`.
     pub scopes: Vec<String>,
+    /// Key of the directory whose people sign in here.
+    pub directory: String,
     /// The claim that finds the person once.
     pub link_claim: String,
     /// The directory attribute it is compared with.
     pub link_attribute: String,
-}
-
-/// `[directory]`
-#[derive(Clone, Debug)]
-pub struct Directory {
-    /// Our name for it.
-    pub key: String,
-    /// Its kind, `scim`.
-    pub kind: String,
-    /// Its address, without a slash at the end.
-    pub base_url: String,
-    /// Its bearer token.
-    pub token: Secret,
-    /// The longest call.
-    pub timeout: Duration,
-    /// The most calls at once.
-    pub max_concurrent: usize,
-    /// The pause between two readings of everything.
-    pub sync_interval: TimeDelta,
-}
-
-/// `[access]`
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// Id or name of the administrators' group.
-    pub administrators_group: Option<String>,
-    /// Id or name of the auditors' group.
-    pub auditors_group: Option<String>,
 }
 
 /// `[policy]`
@@ -214,14 +186,14 @@ impl Settings {
         let mut faults = Vec::new();
         let layers = layers::read(file.or(named.as_deref()), &env, &mut faults);
         let mut check = Check::new(layers, faults);
+        let directories = directories::read::read(&mut check, purpose);
         let settings = Self {
             server: server(&mut check, purpose),
             database: database(&mut check),
             data: data(&mut check, purpose, &env),
             session: session(&mut check),
-            oidc: oidc(&mut check, purpose),
-            directory: directory(&mut check, purpose),
-            access: access(&mut check, purpose),
+            oidc: oidc(&mut check, purpose, &directories),
+            directories,
             policy: Policy { require_second_person: check.flag("policy.require_second_person") },
             provisioning: provisioning(&mut check),
             log: log(&mut check),
@@ -325,50 +297,59 @@ fn session(check: &mut Check) -> Session {
     }
 }
 
-fn oidc(check: &mut Check, purpose: Purpose) -> Option<Oidc> {
+fn oidc(check: &mut Check, purpose: Purpose, directories: &BTreeMap<String, Directory>) -> Option<Oidc> {
     let issuer = check.web_address("oidc.issuer");
     let client_id = check.optional("oidc.client_id");
     let client_secret = check.secret("oidc.client_secret");
     let scopes = check.list("oidc.scopes");
-    let link_claim = check.text("oidc.link_claim");
-    let link_attribute = check.choice("oidc.link_attribute", &["userName", "externalId", "id", "email"]);
+    let directory = check.optional("oidc.directory");
+    let claim = check.optional("oidc.link_claim");
+    let attribute = check.choice("oidc.link_attribute", &["", "id", "userName", "externalId", "employeeNumber", "email"]);
+    let by_email = check.flag("oidc.link_by_email");
     if !scopes.iter().any(|scope| scope == "openid") {
         check.fault("oidc.scopes", "must hold \"openid\"");
     }
+    for (name, is_email) in [("oidc.link_claim", claim.as_deref() == Some("email")), ("oidc.link_attribute", attribute == "email")] {
+        if is_email && !by_email {
+            check.fault(name, "an address is no identity: it changes, and is given to somebody else. Say oidc.link_by_email = true if yours never are");
+        }
+    }
     let given = issuer.is_some() || client_id.is_some() || client_secret.is_some();
-    if !check.wanted(purpose, given, &["oidc.issuer", "oidc.client_id", "oidc.client_secret"]) {
+    if !check.wanted(purpose, given, &["oidc.issuer", "oidc.client_id", "oidc.client_secret", "oidc.directory"]) {
         return None;
     }
     // Kept as it is written: the discovery document must name the same (OpenID Connect Discovery 1.0 §4.3).
     let issuer = check.required("oidc.issuer", "the issuer of your OpenID Connect provider");
     let client_id = check.required("oidc.client_id", "the client id that the provider gave Countersign");
-    Some(Oidc { issuer, client_id, client_secret, scopes, link_claim, link_attribute })
-}
-
-fn directory(check: &mut Check, purpose: Purpose) -> Option<Directory> {
-    let key = check.slug("directory.key");
-    let kind = check.choice("directory.kind", &["scim"]);
-    let base_url = check.web_address("directory.base_url");
-    let token = check.secret("directory.token");
-    let timeout = Duration::from_secs(check.number("directory.timeout_seconds", 1..=120));
-    let max_concurrent = check.number("directory.max_concurrent", 1..=64);
-    let sync_interval = TimeDelta::seconds(check.number("directory.sync_interval_seconds", 10..=43_200));
-    let given = base_url.is_some() || token.is_some();
-    if !check.wanted(purpose, given, &["directory.base_url", "directory.token"]) {
-        return None;
+    let directory = home(check, directory, directories);
+    let id_claim = directories.get(&directory).and_then(|directory| directory.service.id_claim());
+    let (usual_claim, usual_attribute) = id_claim.map_or(("preferred_username", "userName"), |claim| (claim, "id"));
+    if claim.is_some() != !attribute.is_empty() && id_claim.is_some() {
+        let missing = if claim.is_some() { "oidc.link_attribute" } else { "oidc.link_claim" };
+        check.fault(missing, "is empty; oidc.link_claim and oidc.link_attribute belong together: set both or none");
     }
-    check.required("directory.base_url", "the address of its SCIM service");
-    check.required("directory.token", "the bearer token for its SCIM service");
-    let base_url = base_url.unwrap_or_default();
-    Some(Directory { key, kind, base_url, token: token?, timeout, max_concurrent, sync_interval })
+    let link_claim = claim.unwrap_or_else(|| usual_claim.into());
+    let link_attribute = if attribute.is_empty() { usual_attribute.into() } else { attribute };
+    Some(Oidc { issuer, client_id, client_secret, scopes, directory, link_claim, link_attribute })
 }
 
-fn access(check: &mut Check, purpose: Purpose) -> Access {
-    let administrators_group = check.optional("access.administrators_group");
-    let auditors_group = check.optional("access.auditors_group");
-    let given = administrators_group.is_some() || auditors_group.is_some();
-    check.wanted(purpose, given, &["access.administrators_group", "access.auditors_group"]);
-    Access { administrators_group, auditors_group }
+/// The directory whose people sign in: the one that is named, else `main`, else the only one.
+fn home(check: &mut Check, named: Option<String>, directories: &BTreeMap<String, Directory>) -> String {
+    match named {
+        Some(named) => {
+            if !directories.contains_key(&named) && !check.is_faulty(&format!("directories.{named}")) {
+                check.fault("oidc.directory", format!("there is no directory {named:?}"));
+            }
+            named
+        }
+        None if directories.contains_key("main") || directories.len() < 2 => {
+            directories.keys().find(|key| *key == "main").or(directories.keys().next()).cloned().unwrap_or_default()
+        }
+        None => {
+            check.fault("oidc.directory", "is empty, and there are several directories and none is called main; name the one whose people sign in");
+            String::new()
+        }
+    }
 }
 
 fn provisioning(check: &mut Check) -> Provisioning {

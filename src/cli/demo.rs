@@ -1,15 +1,17 @@
 //! The demo: a small company in the same process.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use countersign::clock::Clock;
-use countersign::config::secret::Secret;
-use countersign::config::{Directory, Oidc, Settings};
+use countersign::config::directories::{Directory, Reach, Scim, ScimCredentials, Service};
+use countersign::config::{Oidc, Settings};
 use countersign::demo::company::Company;
 use countersign::demo::serve::{self, Running};
 use countersign::domain::event::{Actor, Channel};
+use countersign::domain::secret::Secret;
 use countersign::service::ctx::{Changing, Ctx};
 use countersign::service::{apply, sync};
 use countersign::web::state::Public;
@@ -18,6 +20,8 @@ use super::failure::Failure;
 
 /// The catalog of the demo company.
 const CATALOG: &str = include_str!("../../config/demo/catalog.toml");
+/// Key of the demo's directory.
+const KEY: &str = "main";
 /// The relying party's name at the demo's provider.
 const CLIENT: &str = "countersign";
 
@@ -56,19 +60,14 @@ pub async fn start(settings: &mut Settings, public: &Public, clock: Clock) -> Re
     settings.oidc = Some(Oidc {
         issuer: demo.issuer().into(),
         client_id: CLIENT.into(),
-        client_secret: Some(Secret::new(client_secret)),
+        client_secret: Some(Secret::new(&client_secret)),
         scopes: ["openid", "profile", "email"].map(String::from).into(),
+        directory: KEY.into(),
         link_claim: "preferred_username".into(),
         link_attribute: "userName".into(),
     });
-    settings.directory = Some(directory(demo.scim_base(), token));
-    name_groups(settings);
+    settings.directories = [(KEY.to_owned(), directory(demo.scim_base(), &token))].into();
     Ok(demo)
-}
-
-fn name_groups(settings: &mut Settings) {
-    settings.access.administrators_group = Some("countersign-admins".into());
-    settings.access.auditors_group = Some("countersign-auditors".into());
 }
 
 /// The demo's directory, for a command beside a demo server that runs.
@@ -76,19 +75,17 @@ pub fn beside(settings: &mut Settings) -> Result<(), Failure> {
     let file = settings.data.folder.join("demo-scim-token");
     let token = std::fs::read_to_string(&file)
         .map_err(|_| Failure(format!("no demo has run in {}: start `countersign serve --demo` first", settings.data.folder.display())))?;
-    settings.directory = Some(directory(format!("http://{}/scim/v2", settings.demo.listen), token.trim().into()));
-    name_groups(settings);
+    settings.directories = [(KEY.to_owned(), directory(format!("http://{}/scim/v2", settings.demo.listen), &token))].into();
     Ok(())
 }
 
-fn directory(base_url: String, token: String) -> Directory {
+fn directory(base_url: String, token: &str) -> Directory {
     Directory {
-        key: "main".into(),
-        kind: "scim".into(),
-        base_url,
-        token: Secret::new(token),
-        timeout: Duration::from_secs(10),
-        max_concurrent: 32,
+        service: Service::Scim(Scim { base_url, credentials: ScimCredentials::Token(Secret::new(token)) }),
+        reach: Reach { timeout: Duration::from_secs(10), max_concurrent: 32, requests_per_minute: None, extra_roots: None },
+        attributes: BTreeMap::new(),
+        administrators_group: Some("countersign-admins".into()),
+        auditors_group: Some("countersign-auditors".into()),
         // A newcomer who disables somebody in the demo directory wants to see what follows.
         sync_interval: TimeDelta::seconds(10),
     }
@@ -96,7 +93,7 @@ fn directory(base_url: String, token: String) -> Directory {
 
 /// Reads everybody in, and applies the demo's catalog when there is none yet.
 pub async fn fill(ctx: &Ctx) -> Result<(), Failure> {
-    sync::sync(ctx, "main").await?;
+    sync::sync(ctx, KEY).await?;
     if countersign::service::look::find::any_application(ctx).await? {
         return Ok(());
     }

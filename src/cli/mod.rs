@@ -1,5 +1,6 @@
 //! One file per command, and what they share.
 pub mod catalog;
+pub mod connect;
 pub mod demo;
 pub mod doctor;
 pub mod export;

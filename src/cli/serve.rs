@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use countersign::clock::Clock;
 use countersign::config::{Purpose, Settings};
-use countersign::domain::secret::Secret;
 use countersign::service::ctx::Ctx;
 use countersign::service::sign_in::Rules;
 use countersign::web::listen;
@@ -103,24 +102,25 @@ async fn measure(settings: &Settings, ctx: &Ctx, metrics: Metrics, mut until: wa
 }
 
 fn app(settings: &Settings, ctx: Ctx, public: Public, demo: bool) -> Result<App, Failure> {
-    let (Some(provider), Some(directory)) = (&settings.oidc, &settings.directory) else {
-        return Err(Failure("oidc and directory must be configured; `countersign serve --demo` brings its own".into()));
+    let Some(provider) = settings.oidc.as_ref().filter(|provider| settings.directories.contains_key(&provider.directory)) else {
+        return Err(Failure("oidc and a directory must be configured; `countersign serve --demo` brings its own".into()));
     };
     let attribute = match provider.link_attribute.as_str() {
         "userName" => "user_name",
         "externalId" => "external_id",
+        "employeeNumber" => "employee_number",
         other => other,
     };
     let rules = Rules {
         idle: settings.session.idle,
         idle_privileged: settings.session.privileged_idle,
         absolute: settings.session.absolute,
-        ..Rules::new(&directory.key, &provider.link_claim, attribute)
+        ..Rules::new(&provider.directory, &provider.link_claim, attribute)
     };
     let oidc = oidc::Settings {
         issuer: provider.issuer.clone(),
         client_id: provider.client_id.clone(),
-        client_secret: provider.client_secret.as_ref().map(|secret| Secret::new(secret.reveal())),
+        client_secret: provider.client_secret.clone(),
         scopes: provider.scopes.iter().filter(|scope| *scope != "openid").cloned().collect(),
         claims: vec![provider.link_claim.clone()],
         redirect: public.url("/sign-in/callback"),

@@ -6,12 +6,10 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use countersign::clock::Clock;
-use countersign::config::secret::Secret;
+use countersign::config::directories::Directory;
 use countersign::config::{Purpose, Settings};
-use countersign::directory::http;
-use countersign::directory::port::Directory;
-use countersign::directory::scim::Scim;
-use countersign::service::ctx::{Access, Changing, Ctx, Provisioning};
+use countersign::domain::secret::Secret;
+use countersign::service::ctx::{Access, Changing, Ctx, Directories, Provisioning};
 use countersign::service::heartbeat;
 use countersign::service::recent::Recent;
 use countersign::store::db::{self, Db};
@@ -67,16 +65,14 @@ pub async fn database(settings: &Settings, beside: bool) -> Result<(Option<Local
 pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> Result<Ctx, Failure> {
     let db = Db::connect(database).await?;
     let mut directories = BTreeMap::new();
-    let mut sync_every = Provisioning::default().sync_every;
-    if let Some(directory) = &settings.directory {
-        let reach = http::Settings {
-            timeout: directory.timeout,
-            concurrency: directory.max_concurrent,
-            ..http::Settings::new(&directory.base_url, directory.token.reveal())
-        };
-        directories.insert(directory.key.clone(), Directory::Scim(Scim::new(&reach, clock.clone()).map_err(Failure)?));
-        sync_every = directory.sync_interval;
+    for (key, directory) in &settings.directories {
+        let connected = super::connect::connect(directory, clock.clone()).map_err(|sentence| Failure(format!("directory {key}: {sentence}")))?;
+        directories.insert(key.clone(), connected);
     }
+    let directories = match &settings.oidc {
+        Some(oidc) => Directories::new(directories, &oidc.directory),
+        None => Directories::from(directories),
+    };
     let ctx = Ctx {
         db,
         policies: Policies::default(),
@@ -86,13 +82,11 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
         provisioning: Arc::new(Provisioning {
             verify_again: settings.provisioning.verify_again,
             sweep_every: settings.provisioning.sweep_interval,
-            sync_every,
+            sync_every_of: settings.directories.iter().map(|(key, directory)| (key.clone(), directory.sync_interval)).collect(),
             give_up: settings.provisioning.give_up,
+            ..Provisioning::default()
         }),
-        access: Arc::new(Access {
-            administrators_group: settings.access.administrators_group.clone().unwrap_or_default(),
-            auditors_group: settings.access.auditors_group.clone().unwrap_or_default(),
-        }),
+        access: Arc::new(settings.directories.iter().map(|(key, directory)| (key.clone(), access(directory))).collect()),
         changing: Changing { require_second_person: settings.policy.require_second_person, ..Changing::default() },
         wake: Arc::new(Notify::new()),
         recent: Recent::default(),
@@ -100,6 +94,13 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
     };
     heartbeat::follow_clock(&ctx).await?;
     Ok(ctx)
+}
+
+fn access(directory: &Directory) -> Access {
+    Access {
+        administrators_group: directory.administrators_group.clone().unwrap_or_default(),
+        auditors_group: directory.auditors_group.clone().unwrap_or_default(),
+    }
 }
 
 /// `countersign migrate`

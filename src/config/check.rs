@@ -7,12 +7,14 @@ use std::ops::RangeInclusive;
 use reqwest::Url;
 
 use super::Purpose;
-use super::layers::{Fault, Layers, Placed, Value};
+use super::layers::{DEFAULT_PLACE, Fault, Layers, Placed, Value};
 use super::network::Network;
-use super::secret::Secret;
+use crate::domain::secret::Secret;
 
 /// The longest text a setting may have, in bytes.
 const LONGEST: usize = 4096;
+/// The longest key or certificate, in bytes.
+const LONGEST_BLOCK: usize = 64 << 10;
 
 /// The layers being read, and the faults so far.
 pub struct Check {
@@ -36,7 +38,7 @@ impl Check {
 
     /// Adds a fault of the setting `name`, at the place of its value.
     pub fn fault(&mut self, name: &str, problem: impl Into<String>) {
-        let place = self.layers.get(name).map_or_else(|| "config/default.toml".to_owned(), |p| p.place.clone());
+        let place = self.layers.get(name).map_or_else(|| DEFAULT_PLACE.to_owned(), |p| p.place.clone());
         self.faults.push(Fault { place, name: name.to_owned(), problem: problem.into() });
     }
 
@@ -68,7 +70,55 @@ impl Check {
 
     /// A secret, `None` when empty.
     pub fn secret(&mut self, name: &str) -> Option<Secret> {
-        self.optional(name).map(Secret::new)
+        self.optional(name).map(|text| Secret::new(&text))
+    }
+
+    /// A secret that must not be empty; `what` says what to put there.
+    pub fn required_secret(&mut self, name: &str, what: &str) -> Secret {
+        Secret::new(&self.required(name, what))
+    }
+
+    /// A text of several lines, such as a key in PEM: `None` when empty.
+    pub fn block(&mut self, name: &str) -> Option<String> {
+        let Some(Placed { value: Value::Text(text), .. }) = self.layers.get(name) else { return None };
+        let text = text.trim().to_owned();
+        if text.len() > LONGEST_BLOCK || text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            self.fault(name, format!("must be at most {LONGEST_BLOCK} bytes of text"));
+            return None;
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The content of the file that a setting names, `None` when none is named or it cannot be read.
+    pub fn content(&mut self, name: &str) -> Option<String> {
+        let path = self.optional(name)?;
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.len() <= 1 << 20 && !text.trim().is_empty() => Some(text),
+            Ok(_) => {
+                self.fault(name, format!("the file {path} is empty or larger than 1 MiB"));
+                None
+            }
+            Err(error) => {
+                self.fault(name, format!("the file {path} cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The keys of the tables `[directories.KEY]` whose kind is known, in order.
+    pub fn directories(&self) -> Vec<String> {
+        let keys = self.layers.keys().filter_map(|name| name.strip_prefix("directories.")?.strip_suffix(".kind"));
+        keys.map(str::to_owned).collect()
+    }
+
+    /// Whether the setting comes from the file or the environment.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.layers.get(name).is_some_and(|placed| !placed.is_default)
+    }
+
+    /// Whether there are faults already of settings whose name begins so.
+    pub fn is_faulty(&self, beginning: &str) -> bool {
+        self.faults.iter().any(|fault| fault.name.starts_with(beginning))
     }
 
     /// One of the given words.
@@ -76,16 +126,6 @@ impl Check {
         let text = self.optional(name).unwrap_or_default();
         if !words.contains(&text.as_str()) {
             self.fault(name, format!("{text:?} is none of {}", words.join(", ")));
-        }
-        text
-    }
-
-    /// A short name of small letters, digits and hyphens.
-    pub fn slug(&mut self, name: &str) -> String {
-        let text = self.optional(name).unwrap_or_default();
-        let fits = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if text.is_empty() || text.len() > 32 || !fits {
-            self.fault(name, format!("{text:?} is not 1 to 32 of a-z, 0-9 and -"));
         }
         text
     }
@@ -168,7 +208,7 @@ impl Check {
             // Not shown: a password stands in it.
             self.fault(name, "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters as %XX");
         }
-        good.then(|| Secret::new(text))
+        good.then(|| Secret::new(&text))
     }
 
     /// Whether a section is to be read, given whether anything of it is `given`: it must be there to serve, it must not

@@ -9,8 +9,16 @@ use toml::de::{DeTable, DeValue};
 /// The defaults; also the list of all names there are.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
+/// What a default has for a place.
+pub const DEFAULT_PLACE: &str = "config/default.toml";
 /// The settings that are secrets, which may also come from a file named by `…_FILE`.
-const SECRETS: [&str; 4] = ["database.url", "database.app_url", "oidc.client_secret", "directory.token"];
+const SECRETS: [&str; 3] = ["database.url", "database.app_url", "oidc.client_secret"];
+/// Those of a directory, and what comes with them.
+const DIRECTORY_SECRETS: [&str; 7] = ["token", "client_secret", "api_token", "private_key", "certificate", "service_account", "bind_password"];
+/// The section of the directories; each is a table in it.
+const DIRECTORIES: &str = "directories";
+/// What the settings of every directory stand under in the defaults.
+const EVERY: &str = "KEY";
 /// Variables with a name of their own.
 const SHORT: [(&str, &str); 3] = [("DATABASE_URL", "database.url"), ("COUNTERSIGN_LISTEN", "server.listen"), ("COUNTERSIGN_DATA", "data.folder")];
 /// The variable that names the file.
@@ -66,37 +74,108 @@ pub struct Placed {
     pub value: Value,
     /// Where it stands.
     pub place: String,
+    /// Whether nobody has set it.
+    pub is_default: bool,
 }
 
-/// All settings by `section.key`, the uppermost layer's value each.
+/// All settings by `section.key` (`directories.KEY.setting`), the uppermost layer's value each.
 pub type Layers = BTreeMap<String, Placed>;
 
 /// Lays `file` and then the environment over the defaults. Every fault is added to `faults`; what is faulty keeps its
 /// default, so that looking at the values can go on.
 pub fn read(file: Option<&Path>, env: &BTreeMap<String, String>, faults: &mut Vec<Fault>) -> Layers {
     let mut layers = Layers::new();
-    let defaults = parse(DEFAULTS, "config/default.toml", faults);
-    layers.extend(defaults);
+    let defaults = parse(DEFAULTS, DEFAULT_PLACE, faults);
+    layers.extend(defaults.into_iter().map(|(name, placed)| (name, Placed { is_default: true, ..placed })));
+    let mut written = Vec::new();
     if let Some(file) = file {
         let place = file.display().to_string();
         match std::fs::read_to_string(file) {
-            Ok(text) => {
-                for (name, placed) in parse(&text, &place, faults) {
-                    lay(&mut layers, name, placed, faults);
-                }
-            }
+            Ok(text) => written = parse(&text, &place, faults),
             Err(error) => {
                 let problem = format!("cannot be read: {error}");
                 faults.push(Fault { place, name: "the settings file".to_owned(), problem });
             }
         }
     }
+    let unclear = lay_directories(&mut layers, &written, env, faults);
+    let is_unclear = |name: &str| unclear.iter().any(|table| name.starts_with(table.as_str()));
+    for (name, placed) in written {
+        if !is_unclear(&name) {
+            lay(&mut layers, name, placed, faults);
+        }
+    }
     for (variable, text) in env {
+        if name_of(variable.strip_suffix("_FILE").unwrap_or(variable)).is_some_and(|name| is_unclear(&name)) {
+            continue;
+        }
         if let Some((name, placed)) = from_variable(variable, text, &layers, faults) {
             lay(&mut layers, name, placed, faults);
         }
     }
     layers
+}
+
+/// Lays the defaults of every directory that file or environment has, by its kind. Returns the beginnings of the names of those whose
+/// kind is not known: nothing more can be said of them.
+fn lay_directories(layers: &mut Layers, written: &[(String, Placed)], env: &BTreeMap<String, String>, faults: &mut Vec<Fault>) -> Vec<String> {
+    let templates = templates();
+    let mut tables: BTreeMap<String, (String, Option<(String, String)>)> = BTreeMap::new();
+    let mut meet = |name: &str, place: &str, text: &str| {
+        let Some((key, setting)) = name.strip_prefix("directories.").and_then(|rest| rest.split_once('.')) else { return };
+        let table = tables.entry(key.to_owned()).or_insert_with(|| (place.to_owned(), None));
+        if setting == "kind" {
+            table.1 = Some((text.trim().to_owned(), place.to_owned()));
+        }
+    };
+    for (name, placed) in written {
+        meet(name, &placed.place, if let Value::Text(text) = &placed.value { text } else { "" });
+    }
+    for (variable, text) in env.iter().filter(|(_, text)| !text.trim().is_empty()) {
+        if let Some(name) = name_of(variable) {
+            meet(&name, &format!("{ENVIRONMENT} {variable}"), text);
+        }
+    }
+    let mut unclear = Vec::new();
+    for (key, (place, kind)) in tables {
+        let fits = !key.is_empty() && key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !fits {
+            let problem = format!("{key:?} is not 1 to 32 of a-z, 0-9 and -");
+            faults.push(Fault { place: place.clone(), name: format!("{DIRECTORIES}.{key}"), problem });
+        }
+        let kinds = || templates.keys().filter(|kind| *kind != EVERY).cloned().collect::<Vec<_>>().join(", ");
+        let settings = match &kind {
+            Some((kind, _)) if kind != EVERY => templates.get(kind),
+            _ => None,
+        };
+        let Some(settings) = settings else {
+            let (problem, place) = match kind {
+                Some((kind, place)) => (format!("{kind:?} is none of {}", kinds()), place),
+                None => (format!("is missing; it must be one of {}", kinds()), place),
+            };
+            faults.push(Fault { place, name: format!("{DIRECTORIES}.{key}.kind"), problem });
+            unclear.push(format!("{DIRECTORIES}.{key}."));
+            continue;
+        };
+        let every = templates.get(EVERY).into_iter().flatten();
+        layers.extend(every.chain(settings).map(|(setting, placed)| (format!("{DIRECTORIES}.{key}.{setting}"), placed.clone())));
+    }
+    unclear
+}
+
+/// The settings of a directory with their defaults, by kind; those of every directory under `KEY`. They are what the defaults show
+/// behind a `#` without a space.
+pub fn templates() -> BTreeMap<String, BTreeMap<String, Placed>> {
+    let shown: Vec<&str> =
+        DEFAULTS.lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).unwrap_or("")).collect();
+    let mut templates: BTreeMap<String, BTreeMap<String, Placed>> = BTreeMap::new();
+    // A fault in here is one of the program; a test holds them to be none.
+    for (name, placed) in parse(&shown.join("\n"), DEFAULT_PLACE, &mut Vec::new()) {
+        if let Some((kind, setting)) = name.strip_prefix("directories.").and_then(|rest| rest.split_once('.')) {
+            templates.entry(kind.to_owned()).or_default().insert(setting.to_owned(), Placed { is_default: true, ..placed });
+        }
+    }
+    templates
 }
 
 fn lay(layers: &mut Layers, name: String, placed: Placed, faults: &mut Vec<Fault>) {
@@ -116,12 +195,22 @@ fn lay(layers: &mut Layers, name: String, placed: Placed, faults: &mut Vec<Fault
 }
 
 fn unknown(name: &str, layers: &Layers) -> String {
-    let section = name.split('.').next().unwrap_or_default();
+    let (section, rest) = name.split_once('.').unwrap_or((name, ""));
+    if section == DIRECTORIES {
+        let Some((key, setting)) = rest.split_once('.') else {
+            return format!("the settings of a directory stand in a table of its own, [{DIRECTORIES}.KEY]");
+        };
+        let table = format!("{DIRECTORIES}.{key}.");
+        let near: Vec<&str> = layers.keys().filter_map(|name| name.strip_prefix(&table)).collect();
+        let others: Vec<String> = templates().into_iter().filter(|(_, settings)| settings.contains_key(setting)).map(|(kind, _)| kind).collect();
+        let whose = if others.is_empty() { "there is no such setting".to_owned() } else { format!("is a setting of the kind {}", others.join(", ")) };
+        return format!("{whose}; a directory of this kind has {}", near.join(", "));
+    }
     let near: Vec<&str> = layers.keys().filter(|key| key.split('.').next() == Some(section)).map(String::as_str).collect();
     if near.is_empty() {
-        let mut sections: Vec<&str> = layers.keys().filter_map(|key| key.split('.').next()).collect();
+        let mut sections: Vec<&str> = layers.keys().filter_map(|key| key.split('.').next()).filter(|section| *section != DIRECTORIES).collect();
         sections.dedup();
-        return format!("there is no such section; the sections are {}", sections.join(", "));
+        return format!("there is no such section; the sections are {} and {DIRECTORIES}.KEY", sections.join(", "));
     }
     format!("there is no such setting; this section has {}", near.join(", "))
 }
@@ -140,6 +229,14 @@ fn parse(text: &str, file: &str, faults: &mut Vec<Fault>) -> Vec<(String, Placed
         problem: error.message().to_owned(),
     }));
     let mut settings = Vec::new();
+    let mut unreadable = Vec::new();
+    let mut one = |name: String, at: String, value: &DeValue<'_>| match value_of(value) {
+        Some(value) => settings.push((name, Placed { value, place: at, is_default: false })),
+        None => {
+            let problem = "must be a text in quotes, a whole number, true or false, or a list of texts".to_owned();
+            unreadable.push(Fault { place: at, name, problem });
+        }
+    };
     for (section, content) in table.get_ref() {
         let at = place(section.span().start);
         let Some(keys) = content.get_ref().as_table() else {
@@ -149,16 +246,21 @@ fn parse(text: &str, file: &str, faults: &mut Vec<Fault>) -> Vec<(String, Placed
         };
         for (key, value) in keys {
             let name = format!("{}.{}", section.get_ref(), key.get_ref());
-            let at = place(key.span().start);
-            match value_of(value.get_ref()) {
-                Some(value) => settings.push((name, Placed { value, place: at })),
-                None => {
-                    let problem = "must be a text in quotes, a whole number, true or false, or a list of texts".to_owned();
-                    faults.push(Fault { place: at, name, problem });
+            match value.get_ref().as_table().filter(|_| section.get_ref() == DIRECTORIES) {
+                Some(table) => {
+                    if table.is_empty() {
+                        let problem = "is empty; it must have at least a kind".to_owned();
+                        faults.push(Fault { place: place(key.span().start), name: name.clone(), problem });
+                    }
+                    for (key, value) in table {
+                        one(format!("{name}.{}", key.get_ref()), place(key.span().start), value.get_ref());
+                    }
                 }
+                None => one(name, place(key.span().start), value.get_ref()),
             }
         }
     }
+    faults.extend(unreadable);
     settings
 }
 
@@ -183,7 +285,7 @@ fn from_variable(variable: &str, text: &str, layers: &Layers, faults: &mut Vec<F
     let place = format!("{ENVIRONMENT} {variable}");
     let fault = |name: &str, problem: String| Some(Fault { place: place.clone(), name: name.to_owned(), problem });
     let (base, in_file) = match variable.strip_suffix("_FILE") {
-        Some(base) if name_of(base).is_some_and(|name| SECRETS.contains(&name.as_str())) => (base, true),
+        Some(base) if name_of(base).is_some_and(|name| is_secret(&name)) => (base, true),
         _ => (variable, false),
     };
     let Some(name) = name_of(base) else {
@@ -230,7 +332,13 @@ fn from_variable(variable: &str, text: &str, layers: &Layers, faults: &mut Vec<F
         }
         Some(Value::Text(_)) | None => Value::Text(text),
     };
-    Some((name, Placed { value, place }))
+    Some((name, Placed { value, place, is_default: false }))
+}
+
+/// Whether a setting may also be read from a file that `…_FILE` names.
+fn is_secret(name: &str) -> bool {
+    let of_directory = name.strip_prefix("directories.").and_then(|rest| rest.rsplit_once('.'));
+    SECRETS.contains(&name) || of_directory.is_some_and(|(_, setting)| DIRECTORY_SECRETS.contains(&setting))
 }
 
 /// `section.key` for a variable that names a setting, known or not.
@@ -239,6 +347,12 @@ fn name_of(variable: &str) -> Option<String> {
         return Some((*name).to_owned());
     }
     let (section, key) = variable.strip_prefix(PREFIX)?.split_once("__")?;
+    if section == "DIRECTORIES"
+        && let Some((directory, setting)) = key.rsplit_once("__")
+    {
+        // No variable can have the hyphen that a key may have.
+        return Some(format!("{DIRECTORIES}.{}.{}", directory.to_lowercase().replace('_', "-"), setting.to_lowercase()));
+    }
     Some(format!("{}.{}", section.to_lowercase(), key.to_lowercase()))
 }
 

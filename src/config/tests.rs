@@ -32,11 +32,12 @@ fn assert_faults(found: &[String], expected: &[&[&str]]) {
     assert_eq!(found.len(), expected.len(), "{found:#?}");
 }
 
-const WHOLE: [(&str, &str); 4] = [
+const WHOLE: [(&str, &str); 5] = [
     ("COUNTERSIGN_OIDC__ISSUER", "https://login.example.com/"),
     ("COUNTERSIGN_OIDC__CLIENT_ID", "countersign"),
-    ("COUNTERSIGN_DIRECTORY__BASE_URL", "https://idp.example.com/scim/v2/"),
-    ("COUNTERSIGN_DIRECTORY__TOKEN", "t0ken"),
+    ("COUNTERSIGN_DIRECTORIES__MAIN__BASE_URL", "https://idp.example.com/scim/v2/"),
+    ("COUNTERSIGN_DIRECTORIES__MAIN__TOKEN", "t0ken"),
+    ("COUNTERSIGN_DIRECTORIES__MAIN__KIND", "scim"),
 ];
 
 #[test]
@@ -49,7 +50,7 @@ fn the_defaults_are_good_for_a_command_and_for_the_demo() {
         assert_eq!(settings.server.body_limit_bytes, 65536);
         assert_eq!(settings.session.idle, TimeDelta::minutes(30));
         assert_eq!(settings.session.privileged_idle, TimeDelta::minutes(15));
-        assert!(settings.oidc.is_none() && settings.directory.is_none());
+        assert!(settings.oidc.is_none() && settings.directories.is_empty());
         assert_eq!(settings.local_postgres().unwrap().data, settings.data.folder);
     }
 }
@@ -57,17 +58,13 @@ fn the_defaults_are_good_for_a_command_and_for_the_demo() {
 #[test]
 fn serving_needs_sign_in_and_a_directory_and_says_all_that_is_missing() {
     let found = faults(None, &[], Purpose::Serve);
-    assert_faults(
-        &found,
-        &[&["oidc.issuer", "is empty"], &["oidc.client_id", "is empty"], &["directory.base_url", "is empty"], &["directory.token", "is empty"]],
-    );
+    assert_faults(&found, &[&["oidc.issuer", "is empty"], &["oidc.client_id", "is empty"], &["directories: there is none", "[directories.main]"]]);
     let settings = Settings::load(None, env(&WHOLE), Purpose::Serve).unwrap();
     let oidc = settings.oidc.unwrap();
     assert_eq!(oidc.issuer, "https://login.example.com/", "kept as written: it is compared exactly");
     assert_eq!(oidc.client_secret, None);
-    let directory = settings.directory.unwrap();
-    assert_eq!(directory.base_url, "https://idp.example.com/scim/v2");
-    assert_eq!(directory.token.reveal(), "t0ken");
+    assert_eq!((oidc.directory.as_str(), oidc.link_claim.as_str(), oidc.link_attribute.as_str()), ("main", "preferred_username", "userName"));
+    assert_eq!(settings.directories.keys().collect::<Vec<_>>(), ["main"]);
 }
 
 #[test]
@@ -113,9 +110,10 @@ idle_minuets = 3
 scopes = ["profile"]
 issuer = "ftp://x"
 link_attribute = "shoe size"
-[directory]
-key = "Main One"
-kind = "ldap"
+[directories."Main One"]
+kind = "ldapp"
+[directories.main]
+kind = "scim"
 base_url = "https://user:pa55word@idp.example.com/"
 max_concurrent = 3.5
 [log]
@@ -151,13 +149,13 @@ level = "info,=,=="
             &[&line(16), "oidc.issuer", "https://"],
             &["oidc.client_id", "is empty"],
             &[&line(17), "oidc.link_attribute", "\"shoe size\"", "userName"],
-            &[&line(19), "directory.key", "a-z"],
-            &[&line(20), "directory.kind", "scim"],
-            &[&line(21), "directory.base_url", "no user, password"],
-            &[&line(22), "directory.max_concurrent", "whole number"],
-            &["directory.token", "is empty"],
-            &[&line(24), "log.format", "auto, text, json"],
-            &[&line(25), "log.level", "debug"],
+            &[&line(19), "directories.Main One", "a-z"],
+            &[&line(19), "directories.Main One.kind", "\"ldapp\" is none of entra, google, keycloak, ldap, okta, scim"],
+            &[&line(22), "directories.main.base_url", "no user, password"],
+            &[&line(23), "directories.main.max_concurrent", "whole number"],
+            &["directories.main.token", "is empty; set it, or token_url, client_id"],
+            &[&line(25), "log.format", "auto, text, json"],
+            &[&line(26), "log.level", "debug"],
             &["environment COUNTERSIGN_PROVISIONING__GIVE_UP_HOURS", "1 to 720"],
             &["environment COUNTERSIGN_PROVISIONING__SWEEP_INTERVAL_SECONDS", "\"often\" is not a whole number"],
             &["environment COUNTERSIGN_LISTENN", "two underscores"],
@@ -171,7 +169,7 @@ level = "info,=,=="
 
 #[test]
 fn a_file_that_is_no_toml_or_is_not_there_is_a_fault_that_shows_none_of_it() {
-    let broken = file("[directory]\nkey = \"main\"\ntoken = \"pa55word\n");
+    let broken = file("[directories.main]\nkind = \"scim\"\ntoken = \"pa55word\n");
     let found = faults(Some(broken.path()), &[], Purpose::Tool);
     assert!(found.iter().any(|line| line.contains("line 3: TOML")), "{found:#?}");
     assert!(!found.iter().any(|line| line.contains("pa55word")), "{found:#?}");
@@ -199,8 +197,20 @@ fn a_secret_comes_from_a_file_too_but_not_from_both() {
     assert_faults(&faults(None, &twice, Purpose::Tool), &[&["database.url", "set one of the two"]]);
 
     let empty = file("\n");
-    let pairs = [("COUNTERSIGN_DIRECTORY__TOKEN_FILE", "/nonexistent/token"), ("COUNTERSIGN_OIDC__CLIENT_SECRET_FILE", empty.path().to_str().unwrap())];
-    assert_faults(&faults(None, &pairs, Purpose::Tool), &[&["directory.token", "/nonexistent/token cannot be read"], &["oidc.client_secret", "is empty"]]);
+    let pairs = [
+        ("COUNTERSIGN_DIRECTORIES__MAIN__KIND", "scim"),
+        ("COUNTERSIGN_DIRECTORIES__MAIN__BASE_URL", "https://x"),
+        ("COUNTERSIGN_DIRECTORIES__MAIN__TOKEN_FILE", "/nonexistent/token"),
+        ("COUNTERSIGN_OIDC__CLIENT_SECRET_FILE", empty.path().to_str().unwrap()),
+    ];
+    assert_faults(
+        &faults(None, &pairs, Purpose::Tool),
+        &[
+            &["directories.main.token", "/nonexistent/token cannot be read"],
+            &["directories.main.token", "is empty; set it"],
+            &["oidc.client_secret", "is empty"],
+        ],
+    );
     let no_secret = [("COUNTERSIGN_SERVER__LISTEN_FILE", path)];
     assert_faults(&faults(None, &no_secret, Purpose::Tool), &[&["server.listen_file", "no such setting"]]);
 }
@@ -208,16 +218,14 @@ fn a_secret_comes_from_a_file_too_but_not_from_both() {
 #[test]
 fn the_demo_brings_its_own_directory_and_stays_on_this_machine() {
     let mut pairs = WHOLE.to_vec();
-    pairs.extend([("COUNTERSIGN_LISTEN", "0.0.0.0:8080"), ("COUNTERSIGN_ACCESS__AUDITORS_GROUP", "audit")]);
+    pairs.push(("COUNTERSIGN_LISTEN", "0.0.0.0:8080"));
     assert_faults(
         &faults(None, &pairs, Purpose::Demo),
         &[
             &["server.listen", "loopback"],
             &["oidc.issuer", "without --demo"],
             &["oidc.client_id", "without --demo"],
-            &["directory.base_url", "without --demo"],
-            &["directory.token", "without --demo"],
-            &["access.auditors_group", "without --demo"],
+            &["directories.main.kind", "without --demo"],
         ],
     );
 }
@@ -276,7 +284,8 @@ fn a_container_without_a_home_needs_no_data_folder_when_it_has_a_database() {
 fn every_default_setting_has_a_sentence_above_it() {
     let mut before = "";
     for (number, line) in layers::DEFAULTS.lines().enumerate() {
-        let is_setting = line.split_once(" = ").is_some_and(|(key, _)| !key.starts_with('#'));
+        // Those of a directory stand behind a # without a space.
+        let is_setting = line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
         assert!(!is_setting || before.starts_with("# "), "line {} is not explained: {line}", number + 1);
         before = line;
     }

@@ -14,6 +14,7 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::directory::token::{Credentials, TokenSource};
@@ -37,6 +38,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Most calls at the same time.
     pub concurrency: usize,
+    /// Most calls a minute, evenly apart, for a service that does not say its limit; `None`: no such limit.
+    pub per_minute: Option<u32>,
     /// Largest answer, in bytes.
     pub max_answer: usize,
     /// PEM certificates to trust besides the public ones, for a directory behind a private authority.
@@ -52,7 +55,16 @@ impl Settings {
     /// Usual limits for a JSON service at `base`.
     pub fn with(base: &str, credentials: Credentials) -> Self {
         let media = "application/json";
-        Self { base: base.to_owned(), credentials, media, timeout: Duration::from_secs(10), concurrency: 32, max_answer: 32 << 20, extra_roots: None }
+        Self {
+            base: base.to_owned(),
+            credentials,
+            media,
+            timeout: Duration::from_secs(10),
+            concurrency: 32,
+            per_minute: None,
+            max_answer: 32 << 20,
+            extra_roots: None,
+        }
     }
 }
 
@@ -121,6 +133,32 @@ pub struct Headroom {
     pub at: DateTime<Utc>,
 }
 
+/// Turns at even distances. Cloning shares them.
+#[derive(Clone)]
+struct Pace {
+    apart: Duration,
+    next: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Pace {
+    fn new(per_minute: u32) -> Self {
+        Self { apart: Duration::from_secs(60) / per_minute.max(1), next: Arc::default() }
+    }
+
+    /// When the next call may leave; none when that is further off than `patience`, and no turn is taken then. A second's worth of
+    /// turns that nobody took may be taken at once.
+    fn turn(&self, patience: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        let mut next = self.next.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let turn = next.unwrap_or(now).max(now.checked_sub(Duration::from_secs(1)).unwrap_or(now));
+        if turn.saturating_duration_since(now) > patience {
+            return None;
+        }
+        *next = Some(turn + self.apart);
+        Some(turn.max(now))
+    }
+}
+
 /// The client. Cloning shares connections, tokens and the limit on calls at once.
 #[derive(Clone)]
 pub struct Http {
@@ -130,6 +168,7 @@ pub struct Http {
     media: &'static str,
     authorization: TokenSource,
     slots: Arc<Semaphore>,
+    pace: Option<Pace>,
     timeout: Duration,
     max_answer: usize,
     headroom: Arc<Mutex<Option<Headroom>>>,
@@ -183,6 +222,7 @@ impl Http {
             media: settings.media,
             authorization,
             slots: Arc::new(Semaphore::new(settings.concurrency.max(1))),
+            pace: settings.per_minute.map(Pace::new),
             timeout: settings.timeout,
             max_answer: settings.max_answer,
             headroom: Arc::new(Mutex::new(None)),
@@ -216,6 +256,10 @@ impl Http {
         let Ok(Ok(_slot)) = slot.await else {
             return Err(Failure::NotSent("too many calls are waiting for it".into()));
         };
+        if let Some(pace) = &self.pace {
+            let wait = pace.turn(self.timeout).ok_or_else(|| Failure::NotSent("as many calls a minute as it is allowed are waiting".into()))?;
+            tokio::time::sleep_until(wait).await;
+        }
         let authorization = self.authorization.now().await.map_err(Failure::NotSent)?;
         let answer = self.exchange(call, &address, authorization.clone()).await?;
         if answer.status == 401 && self.authorization.forget(&authorization).await {
@@ -426,6 +470,17 @@ mod tests {
     #[test]
     fn encoding_keeps_a_value_in_its_place() {
         assert_eq!(encoded("a/../b?x=1&y #\"é"), "a%2F..%2Fb%3Fx%3D1%26y%20%23%22%C3%A9");
+    }
+
+    #[test]
+    fn calls_are_kept_apart_and_none_waits_longer_than_a_call_may_take() {
+        let pace = Pace::new(60);
+        let began = Instant::now();
+        let turns: Vec<Instant> = std::iter::from_fn(|| pace.turn(Duration::from_secs(10))).take(100).collect();
+        assert!((10..=13).contains(&turns.len()), "{}", turns.len());
+        assert!(turns.windows(2).all(|two| two[1] >= two[0]));
+        assert!(turns.last().is_some_and(|last| *last - began >= Duration::from_secs(9)));
+        assert!(pace.clone().turn(Duration::from_secs(10)).is_none(), "clones share the turns");
     }
 
     #[tokio::test]

@@ -6,5 +6,6 @@ pub mod port;
 pub mod scim;
 pub mod scim_answer;
 pub mod scim_change;
+pub mod scim_map;
 pub mod scim_record;
 pub mod token;

@@ -19,6 +19,7 @@ use crate::directory::cursor::Cursor;
 use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, Probe, ReadError};
 use crate::directory::http::{Answer, Failure, Headroom, Http, Settings, encoded};
 use crate::directory::scim_answer::{checked, json, no_id, quoted, rows, usable};
+use crate::directory::scim_map::{self, Paths};
 use crate::directory::scim_record as record;
 use crate::domain::person::GroupRef;
 
@@ -34,6 +35,8 @@ pub struct Scim(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     http: Http,
+    /// Where attributes are, besides under their own name.
+    paths: Paths,
     clock: Clock,
     /// The server fails when asked for a page size.
     count_fails: AtomicBool,
@@ -73,8 +76,17 @@ impl Scim {
     /// # Errors
     /// A sentence on the setting that is wrong.
     pub fn new(settings: &Settings, clock: Clock) -> Result<Self, String> {
+        Self::mapped(settings, Paths::new(), clock)
+    }
+
+    /// As [`Scim::new`], with attributes read at `paths`.
+    ///
+    /// # Errors
+    /// As [`Scim::new`].
+    pub fn mapped(settings: &Settings, paths: Paths, clock: Clock) -> Result<Self, String> {
         Ok(Self(Arc::new(Inner {
             http: Http::new(settings, clock.clone())?,
+            paths,
             clock,
             count_fails: AtomicBool::new(false),
             groups_untold: AtomicBool::new(false),
@@ -84,6 +96,22 @@ impl Scim {
 
     pub(super) fn http(&self) -> &Http {
         &self.0.http
+    }
+
+    /// A person, and whether the record said anything about groups.
+    fn read(&self, row: &Value) -> Option<(PersonFacts, bool)> {
+        let (mut facts, told) = record::person(row)?;
+        scim_map::lay(&mut facts, row, &self.0.paths);
+        Some((facts, told))
+    }
+
+    fn is_person_with(&self, row: &Value, key: &str, value: &str) -> bool {
+        let Some((facts, _)) = self.read(row) else { return false };
+        match key {
+            "user_name" => facts.user_name.eq_ignore_ascii_case(value),
+            "email" => facts.email.is_some_and(|email| email.eq_ignore_ascii_case(value)),
+            _ => facts.attributes.get(key).is_some_and(|all| all.iter().any(|v| v == value)),
+        }
     }
 
     /// See [`Directory::person`](crate::directory::port::Directory::person). One call where the server tells groups
@@ -97,7 +125,7 @@ impl Scim {
             (user.await?, None)
         };
         let Some(found) = found else { return Ok(None) };
-        let (mut facts, told) = record::person(&found).ok_or_else(no_id)?;
+        let (mut facts, told) = self.read(&found).ok_or_else(no_id)?;
         self.0.groups_untold.store(!told, Ordering::Relaxed);
         if !told {
             // An empty list may be left out (RFC 7643 §2.5), so silence is never taken for "in no group".
@@ -125,15 +153,18 @@ impl Scim {
             "user_name" => Some("userName".to_owned()),
             "email" => Some("emails.value".to_owned()),
             "external_id" => Some("externalId".to_owned()),
-            "employee_number" => Some(format!("{ENTERPRISE}:employeeNumber")),
-            _ => None,
+            other => match self.0.paths.get(other) {
+                Some(path) => Some(path.clone()).filter(|path| !path.is_empty()),
+                None if other == "employee_number" => Some(format!("{ENTERPRISE}:employeeNumber")),
+                None => None,
+            },
         };
         let alike = |row: &Value| match key {
             "email" => record::addresses(row).iter().any(|a| a.eq_ignore_ascii_case(value)),
-            _ => is_person_with(row, key, value),
+            _ => self.is_person_with(row, key, value),
         };
         // Only the primary address counts: people may often set the others themselves.
-        let hit = |row: &Value| is_person_with(row, key, value);
+        let hit = |row: &Value| self.is_person_with(row, key, value);
         let filter = path.map(|path| format!("{path} eq {}", quoted(value)));
         match self.search("Users", filter, alike, hit).await?.as_slice() {
             [] => Ok(None),
@@ -148,7 +179,7 @@ impl Scim {
         let mut items = Vec::with_capacity(page.items.len());
         let mut memberships = page.memberships.take();
         for row in &page.items {
-            let (mut facts, told) = record::person(row).ok_or_else(no_id)?;
+            let (mut facts, told) = self.read(row).ok_or_else(no_id)?;
             if !told {
                 let all = match memberships.take() {
                     Some(all) => all,
@@ -445,13 +476,4 @@ struct Rows {
     memberships: Option<Arc<HashMap<String, Vec<GroupRef>>>>,
     next: Option<Progress>,
     total: Option<u64>,
-}
-
-fn is_person_with(row: &Value, key: &str, value: &str) -> bool {
-    let Some((facts, _)) = record::person(row) else { return false };
-    match key {
-        "user_name" => facts.user_name.eq_ignore_ascii_case(value),
-        "email" => facts.email.is_some_and(|email| email.eq_ignore_ascii_case(value)),
-        _ => facts.attributes.get(key).is_some_and(|all| all.iter().any(|v| v == value)),
-    }
 }

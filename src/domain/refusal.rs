@@ -140,6 +140,9 @@ pub enum Refusal {
     /// The role was retired.
     #[error("This role is no longer offered.")]
     RoleRetired,
+    /// The role is given in a directory in which the person is not.
+    #[error("{0} is not in the directory \u{201c}{1}\u{201d}, in which this role is given.")]
+    OtherDirectory(String, String),
     /// The author of a change of the rules tried to approve it.
     #[error("Nobody approves a change of the rules that they proposed; another administrator has to.")]
     OwnChange,
@@ -172,6 +175,7 @@ impl Refusal {
     pub fn id(&self) -> &'static str {
         match self {
             Self::OwnRequest => "own-request",
+            Self::OtherDirectory(..) => "other-directory",
             Self::InPlaceOfOwn => "in-place-of-own",
             Self::NotAsked => "not-asked",
             Self::NoLongerAsked => "no-longer-asked",

@@ -164,15 +164,15 @@ pub async fn authenticate(ctx: &Ctx, groups: &Groups, text: &str) -> Result<Bear
         return Err(BadToken::NotActive.into());
     }
     let fresh = row.person_seen_at > rights::stale(now);
-    let member = |of: &[String]| fresh && row.person_groups.iter().any(|group| of.contains(group));
+    let (administers, audits) = groups.of(&row.person_directory, &row.person_groups);
     let bearer = Bearer {
         by: By {
             person: PersonId(row.person_id),
             name: row.person_name,
             token: Some(TokenId(row.id)),
             channel: Channel::Api,
-            is_administrator: member(&groups.administrators),
-            is_auditor: member(&groups.auditors),
+            is_administrator: fresh && administers,
+            is_auditor: fresh && audits,
         },
         scopes: row.scopes.iter().filter_map(|word| Scope::parse(word)).collect(),
     };

@@ -13,8 +13,8 @@ use crate::store::db::Db;
 use crate::store::person;
 
 use super::catalog_file::write::{Called, toml as written};
+use super::ctx::Directories;
 use super::error::ServiceError;
-use super::plan::chosen;
 
 /// Everything that is not retired, as the TOML that [`super::plan::run`] reads: applied at once it changes nothing. Things come in
 /// the order of their keys, so that two exports of the same catalog are the same text. A group is called by its name where the
@@ -22,15 +22,20 @@ use super::plan::chosen;
 ///
 /// # Errors
 /// [`ServiceError::Unavailable`] when the database does not answer.
-pub async fn toml(db: &Db, directories: &BTreeMap<String, Directory>) -> Result<String, ServiceError> {
+pub async fn toml(db: &Db, directories: &Directories) -> Result<String, ServiceError> {
     let current = {
         let mut tx = db.begin().await?;
         catalog::whole(&mut tx).await?
     };
     let mut called = Called { people: logins(db, &current).await?, ..Called::default() };
-    if let Ok((key, directory)) = chosen(directories) {
-        called.directory = key.to_owned();
-        called.groups = unique_names(directory).await.unwrap_or_default();
+    if let Ok((home, _)) = directories.home() {
+        called.directory = home.to_owned();
+    }
+    for (key, directory) in directories.iter() {
+        // Where no role is given there is nothing to be called.
+        if *key == called.directory || current.roles.iter().any(|role| !role.retired && role.directory.as_ref() == Some(key)) {
+            called.groups.insert(key.clone(), unique_names(directory).await.unwrap_or_default());
+        }
     }
     Ok(written(&current, &called))
 }

@@ -127,6 +127,9 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
         return Err(Refusal::NotForOthers.into());
     }
     let (requester, beneficiary) = (row_of(who)?, row_of(for_whom)?);
+    if beneficiary.directory != role.directory {
+        return Err(Refusal::OtherDirectory(beneficiary.display_name, role.directory).into());
+    }
     let mut snapshot = fetch::person(ctx, &beneficiary).await?;
     if for_other || policies.iter().any(|policy| policy.looks_up()) {
         snapshot.line = fetch::line(ctx, &snapshot).await?;

@@ -1,6 +1,7 @@
 //! What every verb needs at hand.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Duration, Utc};
@@ -16,6 +17,7 @@ use crate::store::policy::Policies;
 use crate::store::separation::Separations;
 
 use super::again::Progress;
+use super::error::ServiceError;
 use super::recent::Recent;
 
 /// How provisioning behaves.
@@ -27,17 +29,77 @@ pub struct Provisioning {
     pub sweep_every: Duration,
     /// How often people are read whole.
     pub sync_every: Duration,
+    /// The same for single directories, by key.
+    pub sync_every_of: BTreeMap<String, Duration>,
     /// A grant that could not be delivered for so long is given up; a revocation never is.
     pub give_up: Duration,
 }
 
 impl Default for Provisioning {
     fn default() -> Self {
-        Self { verify_again: Duration::seconds(30), sweep_every: Duration::minutes(5), sync_every: Duration::minutes(5), give_up: Duration::hours(24) }
+        Self {
+            verify_again: Duration::seconds(30),
+            sweep_every: Duration::minutes(5),
+            sync_every: Duration::minutes(5),
+            sync_every_of: BTreeMap::new(),
+            give_up: Duration::hours(24),
+        }
     }
 }
 
-/// Who is administrator and who auditor: groups of a directory, by reference or name.
+impl Provisioning {
+    /// How often the people of `directory` are read whole.
+    pub fn sync_every(&self, directory: &str) -> Duration {
+        self.sync_every_of.get(directory).copied().unwrap_or(self.sync_every)
+    }
+}
+
+/// The directories by key. One of them is home: people sign in with it, and a catalog file means it where it names none.
+#[derive(Clone, Debug, Default)]
+pub struct Directories {
+    all: BTreeMap<String, Directory>,
+    home: String,
+}
+
+impl Directories {
+    /// `all`, with `home` for home.
+    pub fn new(all: BTreeMap<String, Directory>, home: &str) -> Self {
+        Self { all, home: home.to_owned() }
+    }
+
+    /// The home directory and its key.
+    ///
+    /// # Errors
+    /// [`ServiceError::Unavailable`] when none is connected.
+    pub fn home(&self) -> Result<(&str, &Directory), ServiceError> {
+        let home = self.all.get_key_value(&self.home).map(|(key, directory)| (key.as_str(), directory));
+        home.ok_or_else(|| ServiceError::Unavailable("No directory is connected where people are found. Connect one first.".into()))
+    }
+}
+
+impl From<BTreeMap<String, Directory>> for Directories {
+    /// Home is the one called `main`, else the first.
+    fn from(all: BTreeMap<String, Directory>) -> Self {
+        let home = all.keys().find(|key| *key == "main").or(all.keys().next()).cloned().unwrap_or_default();
+        Self { all, home }
+    }
+}
+
+impl<const N: usize> From<[(String, Directory); N]> for Directories {
+    fn from(all: [(String, Directory); N]) -> Self {
+        BTreeMap::from(all).into()
+    }
+}
+
+impl Deref for Directories {
+    type Target = BTreeMap<String, Directory>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.all
+    }
+}
+
+/// Who of one directory is administrator and who auditor: groups of it, by reference or name; empty is nobody.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     /// Members are administrators.
@@ -65,13 +127,13 @@ pub struct Ctx {
     /// Immutable versions of separation rules, read once.
     pub separation: Separations,
     /// The directories by key.
-    pub directories: Arc<BTreeMap<String, Directory>>,
+    pub directories: Arc<Directories>,
     /// The one clock.
     pub clock: Clock,
     /// How provisioning behaves.
     pub provisioning: Arc<Provisioning>,
-    /// Who is administrator and auditor.
-    pub access: Arc<Access>,
+    /// Who is administrator and auditor, by directory.
+    pub access: Arc<BTreeMap<String, Access>>,
     /// How rules are changed.
     pub changing: Changing,
     /// Wakes the worker of this process.

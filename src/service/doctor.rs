@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::directory::port::Directory;
 use crate::store::{db, doctor as found, target};
 
-use super::ctx::Ctx;
+use super::ctx::{Access, Ctx};
 use super::error::ServiceError;
 
 /// Tables that only grow, as the migrations say.
@@ -267,10 +267,18 @@ async fn probe(key: &str, directory: &Directory) -> Part {
 async fn groups(ctx: &Ctx, key: &str, directory: &Directory) -> Part {
     let mut sentences = Vec::new();
     let mut state = State::Good;
-    for (what, group) in [("Administrators", &ctx.access.administrators_group), ("Auditors", &ctx.access.auditors_group)] {
+    let access = ctx.access.get(key).cloned().unwrap_or_default();
+    // Where one directory has them, another need not.
+    let nowhere = |of: fn(&Access) -> &String| ctx.access.values().all(|access| of(access).is_empty());
+    let none = [nowhere(|access| &access.administrators_group), nowhere(|access| &access.auditors_group)];
+    for ((what, group), nowhere) in [("Administrators", &access.administrators_group), ("Auditors", &access.auditors_group)].into_iter().zip(none) {
         if group.is_empty() {
-            state = State::Warn;
-            sentences.push(format!("{what}: no group is configured, so there are none."));
+            if nowhere {
+                state = State::Warn;
+                sentences.push(format!("{what}: no group is configured, so there are none."));
+            } else {
+                sentences.push(format!("{what}: none of this directory."));
+            }
             continue;
         }
         let known = match directory.find_group(group).await {

@@ -128,12 +128,9 @@ pub async fn overdue(ctx: &Ctx) -> Result<usize, ServiceError> {
 
 /// Everybody who was an administrator when last seen. A directory that does not answer is not waited for: its group by reference will do.
 async fn administrators(ctx: &Ctx) -> Result<Vec<PersonId>, ServiceError> {
-    let group = &ctx.access.administrators_group;
     let mut found = Vec::new();
-    if group.is_empty() {
-        return Ok(found);
-    }
     for (key, directory) in ctx.directories.iter() {
+        let Some(group) = ctx.access.get(key).map(|access| &access.administrators_group).filter(|group| !group.is_empty()) else { continue };
         let mut references = vec![group.clone()];
         if let Ok(Some(named)) = directory.find_group(group).await {
             references.push(named.reference);

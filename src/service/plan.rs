@@ -1,12 +1,10 @@
 //! Compares a catalog file with what is there.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use uuid::Uuid;
 
 use crate::clock::new_id;
-use crate::directory::port::Directory;
 use crate::store::catalog::{self, Catalog};
 use crate::store::catalog_write::Write;
 use crate::store::db::Db;
@@ -17,6 +15,7 @@ use super::catalog_file::model::CatalogFile;
 use super::catalog_file::places::Fault;
 use super::catalog_file::read::read;
 use super::catalog_file::resolve::{Resolved, resolve};
+use super::ctx::Directories;
 use super::error::ServiceError;
 
 /// What happens to one thing.
@@ -59,7 +58,7 @@ pub struct Plan {
 ///
 /// # Errors
 /// [`ServiceError::Unavailable`] when the directory or the database does not answer. A faulty file is no error: see [`Plan::faults`].
-pub async fn run(db: &Db, directories: &BTreeMap<String, Directory>, text: &str) -> Result<Plan, ServiceError> {
+pub async fn run(db: &Db, directories: &Directories, text: &str) -> Result<Plan, ServiceError> {
     let file = read(text);
     let resolved = ask(db, directories, &file).await?;
     let mut tx = db.begin().await?;
@@ -67,18 +66,9 @@ pub async fn run(db: &Db, directories: &BTreeMap<String, Directory>, text: &str)
     Ok(plan(&file, &current, &resolved, &mut new_id))
 }
 
-/// Asks the directory that roles are given in: the one called `main`, or else the first.
-pub(super) async fn ask(db: &Db, directories: &BTreeMap<String, Directory>, file: &CatalogFile) -> Result<Resolved, ServiceError> {
-    let (key, directory) = chosen(directories)?;
-    resolve(db, key, directory, file).await
-}
-
-/// The directory that roles are given in, and its key.
-pub(super) fn chosen(directories: &BTreeMap<String, Directory>) -> Result<(&str, &Directory), ServiceError> {
-    let chosen = directories.get_key_value("main").or_else(|| directories.first_key_value());
-    chosen
-        .map(|(key, directory)| (key.as_str(), directory))
-        .ok_or_else(|| ServiceError::Unavailable("No directory is connected, so no catalog can be compared with it. Connect one first.".into()))
+/// Asks the directories about everybody and every group that the file names.
+pub(super) async fn ask(db: &Db, directories: &Directories, file: &CatalogFile) -> Result<Resolved, ServiceError> {
+    resolve(db, directories, file).await
 }
 
 /// What has to change so that `current` becomes what `file` says. Pure but for `mint`, which makes the ids of what is new.

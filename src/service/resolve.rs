@@ -148,11 +148,13 @@ async fn people(ctx: &Ctx, source: &ApproverSource, role: &Role, beneficiary: &P
             Ok(manager(ctx, &beneficiary.directory, next.as_deref(), at_hand).await?.map(|(row, _)| row).into_iter().collect())
         }
         ApproverSource::Group { reference, .. } => {
-            let found = fetch::directory(ctx, &role.directory)?
+            // Wherever the role is given: who approves signs in.
+            let (home, directory) = ctx.directories.home()?;
+            let found = directory
                 .members(reference)
                 .await
                 .map_err(|error| ServiceError::Unavailable(format!("{error} Who would be asked cannot be said now; try again in a moment.")))?;
-            known(ctx, &role.directory, &found.unwrap_or_default()).await
+            known(ctx, home, &found.unwrap_or_default()).await
         }
     }
 }

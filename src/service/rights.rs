@@ -22,13 +22,21 @@ pub fn stale(now: DateTime<Utc>) -> DateTime<Utc> {
     now - SEEN_LASTS
 }
 
-/// References of the groups whose members have rights.
+/// Directory and reference of the groups whose members have rights. A group gives them to people of its own directory alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
     /// Members are administrators.
-    pub administrators: Vec<String>,
+    pub administrators: Vec<(String, String)>,
     /// Members are auditors.
-    pub auditors: Vec<String>,
+    pub auditors: Vec<(String, String)>,
+}
+
+impl Groups {
+    /// Whether somebody of `directory` who is in `groups` is an administrator, and whether an auditor.
+    pub fn of(&self, directory: &str, groups: &[String]) -> (bool, bool) {
+        let member = |of: &[(String, String)]| of.iter().any(|(whose, group)| whose == directory && groups.contains(group));
+        (member(&self.administrators), member(&self.auditors))
+    }
 }
 
 /// The groups as last looked up. Cloning shares them.
@@ -44,7 +52,7 @@ struct Known {
 impl Rights {
     /// The groups to hold people against; looked up again when that is due. Never fails: a name that cannot be looked
     /// up keeps its last meaning, and gives nobody any right before it had one.
-    pub async fn groups(&self, ctx: &Ctx, directory: &str) -> Arc<Groups> {
+    pub async fn groups(&self, ctx: &Ctx) -> Arc<Groups> {
         let now = ctx.clock.now();
         let last = {
             let mut known = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -55,10 +63,20 @@ impl Rights {
             known.until = Some(now + FAILED_LASTS);
             known.groups.clone()
         };
-        let (administrators, sure) = look_up(ctx, directory, &ctx.access.administrators_group, &last.administrators).await;
-        let (auditors, sure_too) = look_up(ctx, directory, &ctx.access.auditors_group, &last.auditors).await;
-        let groups = Arc::new(Groups { administrators, auditors });
-        let lasts = if sure && sure_too { FOUND_LASTS } else { FAILED_LASTS };
+        let mut groups = Groups::default();
+        let mut all_sure = true;
+        for (directory, access) in ctx.access.iter() {
+            for (configured, last, now) in [
+                (&access.administrators_group, &last.administrators, &mut groups.administrators),
+                (&access.auditors_group, &last.auditors, &mut groups.auditors),
+            ] {
+                let (found, sure) = look_up(ctx, directory, configured, last).await;
+                now.extend(found.into_iter().map(|reference| (directory.clone(), reference)));
+                all_sure &= sure;
+            }
+        }
+        let groups = Arc::new(groups);
+        let lasts = if all_sure { FOUND_LASTS } else { FAILED_LASTS };
         let mut known = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         known.groups = groups.clone();
         known.until = Some(ctx.clock.now() + lasts);
@@ -67,20 +85,20 @@ impl Rights {
 }
 
 /// The references that `configured` stands for, and whether the directory could be asked.
-async fn look_up(ctx: &Ctx, directory: &str, configured: &str, last: &[String]) -> (Vec<String>, bool) {
+async fn look_up(ctx: &Ctx, key: &str, configured: &str, last: &[(String, String)]) -> (Vec<String>, bool) {
     if configured.is_empty() {
         return (Vec::new(), true);
     }
     let mut references = vec![configured.to_owned()];
-    let Some(directory) = ctx.directories.get(directory) else { return (references, true) };
+    let Some(directory) = ctx.directories.get(key) else { return (references, true) };
     match directory.find_group(configured).await {
         Ok(found) => {
             references.extend(found.map(|group| group.reference));
             (references, true)
         }
         Err(error) => {
-            tracing::warn!(group = configured, why = %error, "a group that gives rights cannot be looked up");
-            references.extend(last.iter().filter(|reference| *reference != configured).cloned());
+            tracing::warn!(directory = key, group = configured, why = %error, "a group that gives rights cannot be looked up");
+            references.extend(last.iter().filter(|(whose, reference)| whose == key && reference != configured).map(|(_, reference)| reference.clone()));
             (references, false)
         }
     }

@@ -181,14 +181,14 @@ async fn admit(ctx: &Ctx, rules: &Rules, vouched: &Vouched, browser: &Browser) -
         Some(linked) => known(ctx, linked).await?,
         None => Some(recognise(ctx, rules, vouched).await?),
     };
-    let groups = rules.rights.groups(ctx, &rules.directory).await;
+    let groups = rules.rights.groups(ctx).await;
     let now = ctx.clock.now();
     let mut tx = ctx.db.begin().await?;
+    let directory = linked.as_ref().map_or(rules.directory.as_str(), |linked| linked.directory.as_str());
     let (person, name, reference, groups_now) = match (&linked, facts) {
-        (linked, Some(facts)) => {
-            let directory = linked.as_ref().map_or(rules.directory.as_str(), |linked| linked.directory.as_str());
+        (_, Some(facts)) => {
             let person = keep(&mut tx, directory, &facts, now).await?;
-            let groups = facts.groups.into_iter().map(|group| group.reference).collect();
+            let groups: Vec<String> = facts.groups.into_iter().map(|group| group.reference).collect();
             (person, facts.display_name, facts.reference, groups)
         }
         (Some(linked), None) => (PersonId(linked.person_id), linked.display_name.clone(), linked.reference.clone(), Vec::new()),
@@ -222,7 +222,7 @@ async fn admit(ctx: &Ctx, rules: &Rules, vouched: &Vouched, browser: &Browser) -
         event::append(&mut tx, &[Event { actor, channel: Channel::Web, subject, fact }]).await?;
     }
     let cookie = token::random();
-    let has_rights = groups_now.iter().any(|group| groups.administrators.contains(group) || groups.auditors.contains(group));
+    let has_rights = groups.of(directory, &groups_now) != (false, false);
     let expires_at = now + rules.absolute;
     let new = NewSession {
         id: SessionId(new_id()),
@@ -366,7 +366,7 @@ pub async fn who(ctx: &Ctx, rules: &Rules, cookie: &str) -> Result<Option<Viewer
     if cookie.len() != 43 {
         return Ok(None);
     }
-    let groups = rules.rights.groups(ctx, &rules.directory).await;
+    let groups = rules.rights.groups(ctx).await;
     let now = ctx.clock.now();
     let held = session::held(&ctx.db, &token::digest(cookie), (now, rights::stale(now)), &groups.administrators, &groups.auditors).await?;
     let Some(held) = held else { return Ok(None) };

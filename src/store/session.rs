@@ -153,8 +153,8 @@ pub struct Held {
     pub auth_time: Option<DateTime<Utc>>,
 }
 
-/// The session with this cookie, if it is still good at `now` and its person is active. The groups are references; they
-/// count for a person seen in the directory after `stale`.
+/// The session with this cookie, if it is still good at `now` and its person is active. The groups are directories
+/// and references; they count for people of that directory, when seen in it after `stale`.
 ///
 /// # Errors
 /// When the database fails.
@@ -162,12 +162,15 @@ pub async fn held(
     db: &Db,
     token: &[u8; 32],
     (now, stale): (DateTime<Utc>, DateTime<Utc>),
-    administrators: &[String],
-    auditors: &[String],
+    administrators: &[(String, String)],
+    auditors: &[(String, String)],
 ) -> Result<Option<Held>, StoreError> {
+    let halves = |groups: &[(String, String)]| -> (Vec<String>, Vec<String>) { groups.iter().cloned().unzip() };
+    let ((administrators_of, administrators), (auditors_of, auditors)) = (halves(administrators), halves(auditors));
     Ok(sqlx::query_as(
         "select s.id as session_id, p.id as person_id, p.directory, p.reference, p.user_name, p.display_name, p.email,
-           p.groups && $3 and p.seen_at > $5 as is_administrator, p.groups && $4 and p.seen_at > $5 as is_auditor,
+           p.seen_at > $5 and exists (select 1 from unnest($6::text[], $3::text[]) as g (directory, reference) where g.directory = p.directory and g.reference = any(p.groups)) as is_administrator,
+           p.seen_at > $5 and exists (select 1 from unnest($7::text[], $4::text[]) as g (directory, reference) where g.directory = p.directory and g.reference = any(p.groups)) as is_auditor,
            exists (select 1 from assignment a where a.person_id = p.id) as is_approver,
            (select count(distinct a.request_id) from assignment a where a.person_id = p.id and a.open) as queue_count,
            (select count(*) from emergency_reviewer w join emergency_review v on v.request_id = w.request_id where w.person_id = p.id and v.reviewed_at is null) as reviews,
@@ -181,6 +184,8 @@ pub async fn held(
     .bind(administrators)
     .bind(auditors)
     .bind(stale)
+    .bind(administrators_of)
+    .bind(auditors_of)
     .fetch_optional(&db.pool)
     .await?)
 }

@@ -39,6 +39,8 @@ pub struct TokenRow {
     pub person_name: String,
     /// `active`, `disabled` or `gone`.
     pub person_status: String,
+    /// Key of their directory.
+    pub person_directory: String,
     /// References of the groups seen last.
     pub person_groups: Vec<String>,
     /// When that was.
@@ -61,7 +63,7 @@ pub struct TokenRow {
 macro_rules! tokens {
     ($rest:literal) => {
         concat!(
-            "select t.id, t.person_id, p.display_name as person_name, p.status as person_status, p.groups as person_groups, p.seen_at as person_seen_at, t.name, t.scopes, t.created_at, t.expires_at, t.last_used_at, t.revoked_at ",
+            "select t.id, t.person_id, p.display_name as person_name, p.status as person_status, p.directory as person_directory, p.groups as person_groups, p.seen_at as person_seen_at, t.name, t.scopes, t.created_at, t.expires_at, t.last_used_at, t.revoked_at ",
             "from api_token t join person p on p.id = t.person_id ",
             $rest
         )

@@ -112,7 +112,7 @@ async fn timetable(ctx: &Ctx, what: &str, directory: &str) -> Result<usize, Serv
     }
     let (every, outcome) = match what {
         "sync" => (
-            ctx.provisioning.sync_every,
+            ctx.provisioning.sync_every(directory),
             sync::sync(ctx, directory).await.map(|found| format!("{} people, {} new or changed, {} not active", found.people, found.changed, found.left)),
         ),
         _ => (

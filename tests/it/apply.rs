@@ -1,6 +1,5 @@
 //! Policies as code: plan, apply, what the tables then hold.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use countersign::directory::http;
@@ -11,7 +10,7 @@ use countersign::domain::id::{PolicyVersionId, RoleId};
 use countersign::domain::separation::SeparationRule;
 use countersign::service::catalog_export;
 use countersign::service::catalog_file::compare::{policy_digest, separation_digest};
-use countersign::service::ctx::Ctx;
+use countersign::service::ctx::{Ctx, Directories};
 use countersign::service::error::ServiceError;
 use countersign::service::plan::Mark;
 use countersign::service::{apply, plan};
@@ -283,7 +282,7 @@ async fn what_is_exported_reads_back_to_exactly_what_is_there() {
         assert_eq!(catalog_export::toml(&other.ctx.db, &other.ctx.directories).await.unwrap(), exported);
     }
     // While the directory does not answer, groups are called by their references; it still reads back.
-    let blind = catalog_export::toml(&world.ctx.db, &BTreeMap::new()).await.unwrap();
+    let blind = catalog_export::toml(&world.ctx.db, &Directories::default()).await.unwrap();
     let readers = world.group("orders-db-readers").await;
     assert!(blind.contains(&format!("group = \"{readers}\"\n")), "{blind}");
     let again = world.try_apply(&blind).await.unwrap();
@@ -334,9 +333,9 @@ async fn without_the_directory_nothing_is_compared_and_nothing_changes() {
     let world = World::empty().await;
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let scim = Scim::new(&http::Settings::new(&format!("http://{closed}/scim/v2"), "token"), world.ctx.clock.clone()).unwrap();
-    let directories = BTreeMap::from([("main".to_owned(), Directory::Scim(scim))]);
+    let directories = Directories::from([("main".to_owned(), Directory::Scim(scim))]);
     let before = rows(&world).await;
-    for directories in [directories, BTreeMap::new()] {
+    for directories in [directories, Directories::default()] {
         let planned = plan::run(&world.ctx.db, &directories, DEMO).await;
         assert!(matches!(planned, Err(ServiceError::Unavailable(_))), "{planned:?}");
         let elsewhere = Ctx { directories: Arc::new(directories), ..world.ctx.clone() };

@@ -587,7 +587,7 @@ async fn a_directory_that_is_down_lets_in_whom_it_knew() {
     let broken = Scripted::start(|_| Reply::new(500, "<html>")).await;
     let scim = Scim::new(&http::Settings::new(&broken.url, "t"), house.world.ctx.clock.clone()).unwrap();
     let mut ctx = house.world.ctx.clone();
-    ctx.directories = Arc::new(BTreeMap::from([("main".to_owned(), Directory::Scim(scim))]));
+    ctx.directories = Arc::new(BTreeMap::from([("main".to_owned(), Directory::Scim(scim))]).into());
     assert!(sign_in::start(&ctx, &house.app.rules, &vouched("https://idp", "s-1", json!({})), &browser).await.is_ok());
     let stranger = vouched("https://idp", "s-2", json!({"preferred_username": "hana.sato"}));
     let denied = sign_in::start(&ctx, &house.app.rules, &stranger, &browser).await.unwrap_err();
@@ -602,7 +602,7 @@ async fn rights_age_out_while_the_directory_cannot_be_asked() {
     let broken = Scripted::start(|_| Reply::new(500, "<html>")).await;
     let scim = Scim::new(&http::Settings::new(&broken.url, "t"), house.world.ctx.clock.clone()).unwrap();
     let mut down = house.world.ctx.clone();
-    down.directories = Arc::new(BTreeMap::from([("main".to_owned(), Directory::Scim(scim))]));
+    down.directories = Arc::new(BTreeMap::from([("main".to_owned(), Directory::Scim(scim))]).into());
     let whose = |name: &str| vouched("https://idp", name, json!({"preferred_username": name}));
     for name in [&administrator, &auditor] {
         sign_in::start(&house.world.ctx, &house.app.rules, &whose(name), &browser).await.unwrap();

@@ -107,7 +107,7 @@ async fn the_whole_path_works_with_servers_nobody_here_wrote_by_configuration_al
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("countersign.toml");
     let text = format!(
-        "[oidc]\nissuer = \"{}\"\nclient_id = \"countersign\"\n\n[directory]\nkey = \"staff\"\nbase_url = \"{}\"\n\n[access]\nadministrators_group = \"countersign-administrators\"\nauditors_group = \"countersign-auditors\"\n",
+        "[oidc]\nissuer = \"{}\"\nclient_id = \"countersign\"\n\n[directories.staff]\nkind = \"scim\"\nbase_url = \"{}\"\nadministrators_group = \"countersign-administrators\"\nauditors_group = \"countersign-auditors\"\n",
         oidc.url, scim.url
     );
     std::fs::write(&config, text).unwrap();
@@ -119,7 +119,7 @@ async fn the_whole_path_works_with_servers_nobody_here_wrote_by_configuration_al
         ("COUNTERSIGN_CONFIG", config.as_str()),
         ("DATABASE_URL", database.0.as_str()),
         ("COUNTERSIGN_OIDC__CLIENT_SECRET", "countersign-secret"),
-        ("COUNTERSIGN_DIRECTORY__TOKEN_FILE", token_file.to_str().unwrap()),
+        ("COUNTERSIGN_DIRECTORIES__STAFF__TOKEN_FILE", token_file.to_str().unwrap()),
     ];
 
     let catalog = folder.path().join("catalog.toml");

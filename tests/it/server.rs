@@ -233,10 +233,11 @@ impl Town {
             ("COUNTERSIGN_OIDC__ISSUER", world.demo.issuer()),
             ("COUNTERSIGN_OIDC__CLIENT_ID", "countersign"),
             ("COUNTERSIGN_OIDC__CLIENT_SECRET", "client-secret-of-the-tests"),
-            ("COUNTERSIGN_DIRECTORY__BASE_URL", &world.scim_base),
-            ("COUNTERSIGN_DIRECTORY__TOKEN", SCIM_TOKEN),
-            ("COUNTERSIGN_ACCESS__ADMINISTRATORS_GROUP", "countersign-admins"),
-            ("COUNTERSIGN_ACCESS__AUDITORS_GROUP", "countersign-auditors"),
+            ("COUNTERSIGN_DIRECTORIES__MAIN__KIND", "scim"),
+            ("COUNTERSIGN_DIRECTORIES__MAIN__BASE_URL", &world.scim_base),
+            ("COUNTERSIGN_DIRECTORIES__MAIN__TOKEN", SCIM_TOKEN),
+            ("COUNTERSIGN_DIRECTORIES__MAIN__ADMINISTRATORS_GROUP", "countersign-admins"),
+            ("COUNTERSIGN_DIRECTORIES__MAIN__AUDITORS_GROUP", "countersign-auditors"),
         ];
         let settings: Vec<_> = own.iter().chain(settings).copied().collect();
         let server = Server::start(port, &[], &settings);

@@ -145,14 +145,15 @@ impl World {
             Reach::At(base) => base,
         };
         let scim = Scim::new(&http::Settings::new(&base, SCIM_TOKEN), clock.clone()).unwrap();
+        let rights = Access { administrators_group: "countersign-admins".into(), auditors_group: "countersign-auditors".into() };
         let ctx = Ctx {
             db,
             policies: Policies::default(),
             separation: Separations::default(),
-            directories: Arc::new(BTreeMap::from([("main".to_owned(), Directory::Scim(scim))])),
+            directories: Arc::new(BTreeMap::from([("main".to_owned(), Directory::Scim(scim))]).into()),
             clock,
             provisioning: Arc::new(Provisioning::default()),
-            access: Arc::new(Access { administrators_group: "countersign-admins".into(), auditors_group: "countersign-auditors".into() }),
+            access: Arc::new(BTreeMap::from([("main".to_owned(), rights)])),
             wake: Arc::new(Notify::new()),
             changing: Default::default(),
             recent: Default::default(),
@@ -161,7 +162,7 @@ impl World {
         let straight = |base: &str| Directory::Scim(Scim::new(&http::Settings::new(base, SCIM_TOKEN), ctx.clock.clone()).unwrap());
         let end = AtEnd {
             ctx: Ctx {
-                directories: Arc::new(BTreeMap::from([("main".to_owned(), straight(if is_demo { &demo_base } else { &base }))])),
+                directories: Arc::new(BTreeMap::from([("main".to_owned(), straight(if is_demo { &demo_base } else { &base }))]).into()),
                 paused: Arc::default(),
                 ..ctx.clone()
             },

@@ -15,7 +15,7 @@ use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, Appr
 use super::fillable;
 use super::model::{AutoEntry, BindingEntry, CatalogFile, PolicyEntry, ProcedureEntry, ProfileEntry, SeparationEntry, SourceEntry, StepEntry};
 use super::places::{Fault, Placed, distance};
-use super::resolve::{Found, FoundPerson, Resolved};
+use super::resolve::{Found, FoundGroup, FoundPerson, Resolved};
 
 /// A person and the login by which the file names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,9 +131,7 @@ pub fn draft(file: &CatalogFile, resolved: &Resolved) -> (Draft, Vec<Fault>) {
             (None, Some(application)) => application.owner.clone(),
             (None, None) => Owner { id: PersonId(Uuid::nil()), login: String::new() },
         };
-        if let Some(directory) = entry.directory.as_ref().filter(|directory| directory.value != resolved.directory) {
-            desk.fault(directory, format!("There is no directory “{}”; the one that is connected is “{}”.", directory.value, resolved.directory));
-        }
+        let directory = desk.directory(entry.directory.as_ref());
         roles.push(RoleDraft {
             application: entry.application.value.clone(),
             key: entry.key.value.clone(),
@@ -141,8 +139,8 @@ pub fn draft(file: &CatalogFile, resolved: &Resolved) -> (Draft, Vec<Fault>) {
             description: entry.description.clone(),
             owner,
             risk: entry.risk,
-            directory: resolved.directory.clone(),
-            group: desk.giving_group(&entry.group),
+            group: desk.giving_group(&directory, &entry.group),
+            directory,
             policies,
         });
     }
@@ -199,12 +197,35 @@ impl Desk<'_> {
         Owner { id, login: login.value.clone() }
     }
 
+    /// Key of the directory that is meant; the home directory where none is written, and empty after a fault.
+    fn directory(&mut self, written: Option<&Placed<String>>) -> String {
+        let home = &self.resolved.directory;
+        let Some(written) = written.filter(|written| written.value != *home) else { return home.clone() };
+        if self.resolved.others.contains(&written.value) {
+            return written.value.clone();
+        }
+        let connected = match self.resolved.others.as_slice() {
+            [] => format!("the one that is connected is “{home}”"),
+            others => format!("those that are connected are “{home}”, “{}”", others.join("”, “")),
+        };
+        self.fault(written, format!("There is no directory “{}”; {connected}.", written.value));
+        String::new()
+    }
+
     fn group(&mut self, name: &Placed<String>) -> Option<GroupRef> {
-        if name.value.is_empty() {
+        self.group_in(&self.resolved.directory, name)
+    }
+
+    /// What was found of a group; none for a directory that is not there, of which has been told.
+    fn found(&self, directory: &str, name: &str) -> Option<&Found<FoundGroup>> {
+        if directory == self.resolved.directory { self.resolved.groups.get(name) } else { self.resolved.elsewhere.get(directory)?.get(name) }
+    }
+
+    fn group_in(&mut self, directory: &str, name: &Placed<String>) -> Option<GroupRef> {
+        if name.value.is_empty() || directory.is_empty() {
             return None;
         }
-        let directory = &self.resolved.directory;
-        match self.resolved.groups.get(&name.value) {
+        match self.found(directory, &name.value) {
             Some(Found::One(group)) => return Some(GroupRef { reference: group.reference.clone(), name: group.name.clone() }),
             Some(Found::Several) => {
                 self.fault(name, format!("Several groups in directory {directory} are called “{}”; write the reference of the one that is meant.", name.value));
@@ -215,13 +236,13 @@ impl Desk<'_> {
     }
 
     /// The group that gives a role: its membership must be changeable.
-    fn giving_group(&mut self, name: &Placed<String>) -> GroupRef {
-        if let Some(Found::One(group)) = self.resolved.groups.get(&name.value)
+    fn giving_group(&mut self, directory: &str, name: &Placed<String>) -> GroupRef {
+        if let Some(Found::One(group)) = self.found(directory, &name.value)
             && let Some(why) = &group.read_only
         {
             self.fault(name, format!("Membership of group “{}” cannot be changed: {}.", group.name, why.trim_end_matches('.')));
         }
-        self.group(name).unwrap_or_else(|| GroupRef { reference: String::new(), name: name.value.clone() })
+        self.group_in(directory, name).unwrap_or_else(|| GroupRef { reference: String::new(), name: name.value.clone() })
     }
 
     fn conditions(&mut self, conditions: &[Placed<Condition>]) -> Vec<Condition> {

@@ -9,6 +9,7 @@ use crate::directory::facts::{PersonFacts, ReadError};
 use crate::directory::port::Directory;
 use crate::domain::condition::Operator;
 use crate::domain::id::PersonId;
+use crate::service::ctx::Directories;
 use crate::service::error::ServiceError;
 use crate::store::db::Db;
 use crate::store::person;
@@ -52,11 +53,15 @@ pub struct FoundGroup {
     pub approvers: Vec<String>,
 }
 
-/// What the directory said about every name in a file.
+/// What the directories said about every name in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
-    /// Key of the directory that was asked.
+    /// Key of the home directory: people, and groups but those of roles elsewhere, were looked for in it.
     pub directory: String,
+    /// Groups that give roles in another directory that is connected, by directory and then by what was written.
+    pub elsewhere: BTreeMap<String, BTreeMap<String, Found<FoundGroup>>>,
+    /// Keys of all directories that are connected, but for the home directory.
+    pub others: Vec<String>,
     /// People by the login that was written.
     pub people: BTreeMap<String, Found<FoundPerson>>,
     /// Groups by the name or reference that was written.
@@ -69,15 +74,23 @@ pub struct Resolved {
 struct Names {
     people: BTreeSet<String>,
     groups: BTreeSet<String>,
+    /// Groups of roles that are given elsewhere: directory and group.
+    elsewhere: BTreeSet<(String, String)>,
     /// Groups that approve, with the most members that could be needed.
     approving: BTreeMap<String, usize>,
 }
 
-fn names(file: &CatalogFile) -> Names {
-    let mut names = Names { people: BTreeSet::new(), groups: BTreeSet::new(), approving: BTreeMap::new() };
+fn names(file: &CatalogFile, home: &str) -> Names {
+    let mut names = Names { people: BTreeSet::new(), groups: BTreeSet::new(), elsewhere: BTreeSet::new(), approving: BTreeMap::new() };
     names.people.extend(file.applications.iter().map(|entry| entry.owner.value.clone()));
     names.people.extend(file.roles.iter().filter_map(|entry| entry.owner.as_ref()).map(|owner| owner.value.clone()));
-    names.groups.extend(file.roles.iter().map(|entry| entry.group.value.clone()));
+    for role in &file.roles {
+        match role.directory.as_ref().map(|directory| directory.value.as_str()).filter(|directory| *directory != home) {
+            Some(directory) if !role.group.value.is_empty() => drop(names.elsewhere.insert((directory.to_owned(), role.group.value.clone()))),
+            Some(_) => {}
+            None => drop(names.groups.insert(role.group.value.clone())),
+        }
+    }
     for condition in file.conditions() {
         match condition.value.operator {
             Operator::MemberOf | Operator::NotMemberOf => names.groups.extend(condition.value.values.iter().cloned()),
@@ -109,12 +122,14 @@ fn names(file: &CatalogFile) -> Names {
 /// How many questions are with the directory at a time.
 const AT_ONCE: usize = 8;
 
-/// Asks `directory`, whose key is `key`, about every person and group that `file` names. Writes nothing.
+/// Asks the home directory about every person and group that `file` names, but for the groups of roles that are given in another
+/// directory, about which that one is asked. Writes nothing.
 ///
 /// # Errors
 /// [`ServiceError::Unavailable`] when the directory does not answer: a name it did not speak about is never called unknown.
-pub async fn resolve(db: &Db, key: &str, directory: &Directory, file: &CatalogFile) -> Result<Resolved, ServiceError> {
-    let names = names(file);
+pub async fn resolve(db: &Db, directories: &Directories, file: &CatalogFile) -> Result<Resolved, ServiceError> {
+    let (key, directory) = directories.home()?;
+    let names = names(file, key);
     let people: Vec<(String, Found<PersonFacts>)> = stream::iter(names.people)
         .map(|login| async move {
             let found = match directory.find_person("user_name", &login).await {
@@ -137,12 +152,20 @@ pub async fn resolve(db: &Db, key: &str, directory: &Directory, file: &CatalogFi
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
+    let others: Vec<String> = directories.keys().filter(|other| *other != key).cloned().collect();
+    let mut elsewhere: BTreeMap<String, BTreeMap<String, Found<FoundGroup>>> = BTreeMap::new();
+    for (other, name) in names.elsewhere {
+        // One that is not connected is a fault of the file.
+        let Some(directory) = directories.get(&other) else { continue };
+        let found = group(directory, &name, 0).await?;
+        elsewhere.entry(other).or_default().insert(name, found);
+    }
 
     let references: Vec<String> =
         people.iter().filter_map(|(_, found)| if let Found::One(facts) = found { Some(facts.reference.clone()) } else { None }).collect();
     let mut known: BTreeMap<String, PersonId> =
         person::by_references(db, key, &references).await?.into_iter().map(|row| (row.reference, PersonId(row.id))).collect();
-    let mut resolved = Resolved { directory: key.to_owned(), groups, ..Resolved::default() };
+    let mut resolved = Resolved { directory: key.to_owned(), groups, elsewhere, others, ..Resolved::default() };
     for (login, found) in people {
         let found = match found {
             Found::One(facts) => {

@@ -25,8 +25,8 @@ pub struct Called {
     pub directory: String,
     /// Logins.
     pub people: BTreeMap<PersonId, String>,
-    /// Names of groups by reference, where the name still means that group; others are called by their reference.
-    pub groups: BTreeMap<String, String>,
+    /// By directory, names of groups by reference, where the name still means that group; others are called by their reference.
+    pub groups: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// The whole of `catalog`, but for what is retired, in the order of keys. Whoever is not in `called` is written by id.
@@ -123,7 +123,11 @@ impl Writer<'_> {
     }
 
     fn group(&self, reference: &str) -> String {
-        self.called.groups.get(reference).cloned().unwrap_or_else(|| reference.to_owned())
+        self.group_in(&self.called.directory, reference)
+    }
+
+    fn group_in(&self, directory: &str, reference: &str) -> String {
+        self.called.groups.get(directory).and_then(|names| names.get(reference)).cloned().unwrap_or_else(|| reference.to_owned())
     }
 
     /// Priorities are left out where the place in the list says them.
@@ -182,7 +186,8 @@ impl Writer<'_> {
         if let Some(directory) = role.directory.as_ref().filter(|directory| **directory != self.called.directory) {
             self.text("directory", directory);
         }
-        let group = self.group(role.group_reference.as_deref().unwrap_or_default());
+        let directory = role.directory.as_deref().unwrap_or(&self.called.directory);
+        let group = self.group_in(directory, role.group_reference.as_deref().unwrap_or_default());
         self.text("group", &group);
         self.bindings("policies", Some(role.id), None);
     }

@@ -62,7 +62,7 @@ fn company() -> Resolved {
         directory: "main".into(),
         people: people.into_iter().map(|(login, found)| (login.to_owned(), found)).collect(),
         groups: groups.into_iter().map(|(name, found)| (name.to_owned(), found)).collect(),
-        newcomers: vec![],
+        ..Resolved::default()
     }
 }
 

@@ -13,9 +13,9 @@ use crate::domain::span::Seconds;
 use crate::service::catalog_file::places::{Fault, Placed};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
+use crate::service::fetch;
 use crate::service::resolve::{self, ResolvedStep};
 use crate::service::rule_book::{self, RoleRules, RuleBook};
-use crate::service::{fetch, plan};
 use crate::store::person;
 
 use super::read::{Expect, Test, read};
@@ -101,7 +101,7 @@ impl People<'_> {
     }
 
     async fn ask(&self, login: &str) -> Result<Option<PersonSnapshot>, ServiceError> {
-        let (key, directory) = plan::chosen(&self.ctx.directories)?;
+        let (key, directory) = self.ctx.directories.home()?;
         let facts = match directory.find_person("user_name", login).await {
             Ok(Some(facts)) => facts,
             Ok(None) | Err(ReadError::Several { .. }) => return Ok(None),

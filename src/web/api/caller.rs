@@ -34,7 +34,7 @@ async fn bearer(app: &App, headers: &HeaderMap) -> Result<Bearer, Problem> {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim(),
         _ => return Err(Failure::unauthenticated().into()),
     };
-    let groups = app.rules.rights.groups(&app.ctx, &app.rules.directory).await;
+    let groups = app.rules.rights.groups(&app.ctx).await;
     api_token::authenticate(&app.ctx, &groups, token).await.map_err(|error| match error {
         NotAuthenticated::Bad(why) => Failure::bad_token(why.to_string()).into(),
         NotAuthenticated::Service(error) => error.into(),

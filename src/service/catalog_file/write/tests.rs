@@ -28,7 +28,7 @@ fn company() -> Resolved {
         directory: "main".into(),
         people: PEOPLE.iter().map(|(login, number)| ((*login).to_owned(), Found::One(person(*number)))).collect(),
         groups: [("dba", group("dba", "g1")), ("g2", group("renamed", "g2"))].map(|(name, found)| (name.to_owned(), found)).into(),
-        newcomers: vec![],
+        ..Resolved::default()
     }
 }
 
@@ -36,7 +36,7 @@ fn called() -> Called {
     Called {
         directory: "main".into(),
         people: PEOPLE.iter().map(|(login, number)| (PersonId(Uuid::from_u128(*number)), (*login).to_owned())).collect(),
-        groups: [("g1".to_owned(), "dba".to_owned())].into(),
+        groups: [("main".to_owned(), [("g1".to_owned(), "dba".to_owned())].into())].into(),
     }
 }
 
