@@ -251,13 +251,13 @@ mod tests {
         assert!(socket(&owner, data.path()).unwrap_err().to_string().contains("not a folder"));
     }
 
-    #[test]
-    fn a_second_lock_on_a_data_folder_is_refused_and_names_the_holder() {
+    #[tokio::test]
+    async fn a_second_lock_on_a_data_folder_is_refused_and_names_the_holder() {
         let data = tempfile::tempdir().unwrap();
-        let held = lock(data.path()).unwrap();
-        let refused = lock(data.path()).unwrap_err().to_string();
+        let held = lock(data.path()).await.unwrap();
+        let refused = lock(data.path()).await.unwrap_err().to_string();
         assert!(refused.contains(&std::process::id().to_string()), "{refused}");
         drop(held);
-        lock(data.path()).unwrap();
+        lock(data.path()).await.unwrap();
     }
 }
