@@ -718,7 +718,7 @@ create table countersign.access_grant (
   check (status not in ('active') or verified_at is not null)
 );
 create index access_grant_by_beneficiary on countersign.access_grant (beneficiary_id, id);
-create index access_grant_live on countersign.access_grant (beneficiary_id) where status not in ('ended', 'failed');
+create index access_grant_live on countersign.access_grant (beneficiary_id, role_id) where status not in ('ended', 'failed');
 create index access_grant_by_approval on countersign.access_grant (approved_at, id);
 -- Nobody holds a role twice: each lease would last as long as the policy allows. An extension follows the lease it extends.
 create unique index access_grant_one_live on countersign.access_grant (beneficiary_id, role_id) where status in ('scheduled', 'provisioning', 'verifying', 'active') and extension_of is null;

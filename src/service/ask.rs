@@ -231,8 +231,8 @@ async fn attempt(ctx: &Ctx, by: &By, ask_for: &AskFor, keep: Option<&Keep<'_>>) 
     if let Some(old) = ask_for.supersedes {
         reevaluate::give_way(&mut tx, by, old, new.id, &ask_for.changes, now).await?;
     }
-    match request::insert(&mut tx, &new).await {
-        Ok(()) => {}
+    let somebody_stands_in = match request::insert(&mut tx, &new).await {
+        Ok(somebody) => somebody,
         Err(error) => {
             return match error.constraint() {
                 Some("request_one_open") => Err(Refusal::AlreadyOpen.into()),
@@ -241,7 +241,7 @@ async fn attempt(ctx: &Ctx, by: &By, ask_for: &AskFor, keep: Option<&Keep<'_>>) 
                 _ => Err(error.into()),
             };
         }
-    }
+    };
     if status != RequestStatus::Refused {
         let held = grant::held(&mut tx, PersonId(beneficiary.id), role.id).await?;
         let others = held.iter().any(|id| Some(*id) != ask_for.extension_of.map(|g| g.0));
@@ -277,7 +277,9 @@ async fn attempt(ctx: &Ctx, by: &By, ask_for: &AskFor, keep: Option<&Keep<'_>>) 
         _ => {
             let opened = step_opened(&steps, 1, now);
             event::append(&mut tx, &[event(Fact::RequestSubmitted(submitted)), event(opened)]).await?;
-            stand_in::ask_delegates(&mut tx, &row, 1, now).await?;
+            if somebody_stands_in {
+                stand_in::ask_delegates(&mut tx, &row, 1, now).await?;
+            }
         }
     }
     if let Some(keep) = keep {

@@ -19,14 +19,14 @@ use super::separation;
 /// A role as [`roles!`] selects it.
 #[derive(FromRow)]
 pub(super) struct RoleRow {
-    id: Uuid,
+    role_id: Uuid,
     application_id: Uuid,
     application_name: String,
     application_owner: Uuid,
-    name: String,
-    owner_id: Uuid,
+    role_name: String,
+    role_owner: Uuid,
     risk: String,
-    directory: String,
+    role_directory: String,
     group_reference: String,
     retired: bool,
 }
@@ -34,8 +34,8 @@ pub(super) struct RoleRow {
 /// One role by its id, $1, as [`RoleRow`]: what stands before further columns, and after them.
 macro_rules! roles {
     (columns) => {
-        "select r.id, r.application_id, a.name as application_name, a.owner_id as application_owner, r.name, r.owner_id, r.risk, r.directory, r.group_reference,
-           r.retired_at is not null or a.retired_at is not null as retired"
+        "select r.id as role_id, r.application_id, a.name as application_name, a.owner_id as application_owner, r.name as role_name, r.owner_id as role_owner, r.risk,
+           r.directory as role_directory, r.group_reference, r.retired_at is not null or a.retired_at is not null as retired"
     };
     (rest) => {
         " from role r join application a on a.id = r.application_id where r.id = $1 and r.method = 'idp_group'"
@@ -51,14 +51,14 @@ impl RoleRow {
     pub(super) fn role(self) -> Result<(Role, bool), StoreError> {
         let risk = Risk::parse(&self.risk).ok_or_else(|| StoreError::Broken(format!("unknown risk {}", self.risk)))?;
         let role = Role {
-            id: self.id.into(),
+            id: self.role_id.into(),
             application: self.application_id.into(),
             application_name: self.application_name,
             application_owner: self.application_owner.into(),
-            name: self.name,
-            owner: self.owner_id.into(),
+            name: self.role_name,
+            owner: self.role_owner.into(),
             risk,
-            directory: self.directory,
+            directory: self.role_directory,
             group_reference: self.group_reference,
         };
         Ok((role, self.retired))

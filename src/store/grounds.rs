@@ -11,7 +11,7 @@ use crate::domain::id::{PersonId, PolicyVersionId, RequestId, RoleId};
 use super::catalog::{self, RoleRow};
 use super::db::Db;
 use super::error::StoreError;
-use super::person::{self, PersonRow};
+use super::person::{self, PersonRow, people};
 use super::policy;
 use super::request::{self, RequestRow};
 use super::separation;
@@ -31,12 +31,15 @@ pub struct Asking {
     pub people: Vec<PersonRow>,
 }
 
+/// One of the people, beside the role.
 #[derive(FromRow)]
 struct AskingRow {
     #[sqlx(flatten)]
     role: RoleRow,
     governing: Vec<Uuid>,
     separation: Vec<Uuid>,
+    #[sqlx(flatten)]
+    person: PersonRow,
 }
 
 /// What asking for `role` for `person` by `requester` starts from; none when there is no such role.
@@ -44,23 +47,35 @@ struct AskingRow {
 /// # Errors
 /// When the database does not answer.
 pub async fn of_asking(db: &Db, role: RoleId, person: PersonId, requester: PersonId) -> Result<Option<Asking>, StoreError> {
-    let mut pooled = db.pool.acquire().await?;
-    let connection = pooled.acquire().await?;
-    let found: Option<AskingRow> = sqlx::query_as(concat!(
+    // Role and people in one trip; materialized, so that what governs the role is looked up once and not for each of them.
+    let rows: Vec<AskingRow> = sqlx::query_as(concat!(
+        "with asked as materialized (",
         catalog::roles!(columns),
         ", ",
         policy::governing!(),
         " as governing, ",
         separation::naming!(),
         " as separation",
-        catalog::roles!(rest)
+        catalog::roles!(rest),
+        ") select * from asked cross join lateral (",
+        people!("where id = any(array[$2, $3, role_owner, application_owner]) union all "),
+        people!("where (directory, reference) = (select directory, manager_reference from person where id = $2)"),
+        ") around"
     ))
     .bind(role.0)
-    .fetch_optional(&mut *connection)
+    .bind(person.0)
+    .bind(requester.0)
+    .fetch_all(&db.pool)
     .await?;
-    let Some(AskingRow { role, governing, separation }) = found else { return Ok(None) };
+    let mut people = Vec::with_capacity(rows.len());
+    let mut asked = None;
+    for AskingRow { role, governing, separation, person } in rows {
+        people.push(person);
+        asked = Some((role, governing, separation));
+    }
+    // Its owners are somebody, so a role is never there without people.
+    let Some((role, governing, separation)) = asked else { return Ok(None) };
     let (role, retired) = role.role()?;
-    let people = person::around(connection, person, &[role.owner.0, role.application_owner.0, requester.0]).await?;
     Ok(Some(Asking { role, retired, governing: governing.into_iter().map(PolicyVersionId).collect(), separation, people }))
 }
 
@@ -69,7 +84,7 @@ pub async fn of_asking(db: &Db, role: RoleId, person: PersonId, requester: Perso
 pub struct Answering {
     /// The request, unlocked.
     pub request: RequestRow,
-    /// Its role and whether that is retired; none when no group gives it any more.
+    /// Its role and whether that is retired; none when no group gives it any more, and then nothing governs it.
     pub role: Option<(Role, bool)>,
     /// The beneficiary and the one who answers, if known.
     pub people: Vec<PersonRow>,
@@ -83,6 +98,14 @@ pub struct Answering {
     pub separation: Vec<Uuid>,
 }
 
+#[derive(FromRow)]
+struct AnsweringRow {
+    #[sqlx(flatten)]
+    role: RoleRow,
+    governing: Vec<Uuid>,
+    separation: Vec<Uuid>,
+}
+
 /// What `by` answering the request starts from; none when there is no such request.
 ///
 /// # Errors
@@ -90,20 +113,23 @@ pub struct Answering {
 pub async fn of_answering(db: &Db, id: RequestId, by: PersonId) -> Result<Option<Answering>, StoreError> {
     let mut pooled = db.pool.acquire().await?;
     let connection = pooled.acquire().await?;
-    let Some((request, asked)) = request::read(&mut *connection, id, by).await? else { return Ok(None) };
+    let Some(request::Read { request, asked, inputs }) = request::read(&mut *connection, id, by).await? else { return Ok(None) };
     let people = person::read(&mut *connection, &[request.beneficiary_id, by.0]).await?;
-    let role: Option<RoleRow> =
-        sqlx::query_as(concat!(catalog::roles!(columns), catalog::roles!(rest))).bind(request.role_id).fetch_optional(&mut *connection).await?;
-    let (inputs, governing, separation): (String, Vec<Uuid>, Vec<Uuid>) = sqlx::query_as(concat!(
-        "select q.inputs, ",
-        policy::governing!(),
+    let found: Option<AnsweringRow> = sqlx::query_as(concat!(
+        catalog::roles!(columns),
         ", ",
+        policy::governing!(),
+        " as governing, ",
         separation::naming!(),
-        " from request q join role r on r.id = q.role_id where q.id = $1"
+        " as separation",
+        catalog::roles!(rest)
     ))
-    .bind(id.0)
-    .fetch_one(&mut *connection)
+    .bind(request.role_id)
+    .fetch_optional(connection)
     .await?;
+    let Some(AnsweringRow { role, governing, separation }) = found else {
+        return Ok(Some(Answering { request, role: None, people, asked, inputs, governing: vec![], separation: vec![] }));
+    };
     let governing = governing.into_iter().map(PolicyVersionId).collect();
-    Ok(Some(Answering { request, role: role.map(RoleRow::role).transpose()?, people, asked, inputs, governing, separation }))
+    Ok(Some(Answering { request, role: Some(role.role()?), people, asked, inputs, governing, separation }))
 }

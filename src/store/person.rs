@@ -91,12 +91,13 @@ pub struct Upserted {
     pub changed: bool,
 }
 
-/// The columns of [`PersonRow`], with the rest of the statement.
+/// The columns of [`PersonRow`], with the rest of the statement. None of them is a column of a role as `catalog` selects it.
 macro_rules! people {
     ($rest:literal) => {
         concat!("select id, directory, reference, user_name, email, display_name, status, department, title, manager_reference, groups from person ", $rest)
     };
 }
+pub(super) use people;
 
 /// The row of `id`, if there is one.
 ///
@@ -121,21 +122,6 @@ pub async fn by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<PersonRow>, StoreError>
 /// When the database fails.
 pub(super) async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<PersonRow>, StoreError> {
     Ok(sqlx::query_as(people!("where id = any((select $1::uuid[])::uuid[])")).bind(ids).fetch_all(connection).await?)
-}
-
-/// The rows of a person, of `others`, and of the person's manager as last seen; somebody who is two of these may be there twice.
-///
-/// # Errors
-/// When the database fails.
-pub(super) async fn around(connection: &mut PgConnection, id: PersonId, others: &[Uuid]) -> Result<Vec<PersonRow>, StoreError> {
-    Ok(sqlx::query_as(concat!(
-        people!("where id = any((select $1::uuid || $2::uuid[])::uuid[]) union all "),
-        people!("where (directory, reference) = (select directory, manager_reference from person where id = $1)")
-    ))
-    .bind(id.0)
-    .bind(others)
-    .fetch_all(connection)
-    .await?)
 }
 
 /// Names to write into an event, each person once, by id.

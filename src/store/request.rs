@@ -102,11 +102,12 @@ pub struct NewSlot {
     pub asked: Vec<PersonId>,
 }
 
-/// Writes a request with its steps, slots and assignments. The first step is open at once.
+/// Writes a request with its steps, slots and assignments. The first step is open at once. Returns whether anybody asked there is away
+/// with somebody standing in: mostly nobody is, and asking for their delegates would be one more trip.
 ///
 /// # Errors
 /// [`StoreError::Refused`] with constraint `request_one_open` when one for the same role is open.
-pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<(), StoreError> {
+pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<bool, StoreError> {
     let open = new.status == RequestStatus::Pending;
     let closed = !new.status.is_open();
     let (mut step_no, mut step_name, mut step_limit) = (Vec::new(), Vec::new(), Vec::new());
@@ -137,7 +138,7 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<(), StoreError> {
     let after = |seconds: i64| Seconds(seconds).after(new.created_at);
     let due = first.and_then(|step| step.time_limit_s).and_then(after);
     let remind = first.and_then(|step| step.remind_every_s).and_then(after);
-    sqlx::query(
+    Ok(sqlx::query_scalar(
         "with r as (
            insert into request (id, requester_id, beneficiary_id, role_id, application_id, status, step_no, steps, step_due_at, decision, deciding_rule, policy_version_id,
              inputs, inputs_digest, trace, ask_digest, justification, ticket_reference, duration_s, wanted_start, extension_of, channel, created_at, closed_at,
@@ -151,9 +152,13 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<(), StoreError> {
          ), sl as (
            insert into request_slot (request_id, step_no, slot_no, approvals, procedure_slot, source, source_label)
            select $1, s, l, a, l, src, label from unnest($28::int[], $29::int[], $30::int[], $31::text[], $32::text[]) as t(s, l, a, src, label)
+         ), asked as (
+           insert into assignment (request_id, step_no, slot_no, person_id, assigned_at, open)
+           select $1, s, l, p, case when s = 1 and $45 then $23 end, s = 1 and $45 from unnest($33::int[], $34::int[], $35::uuid[]) as t(s, l, p)
+           returning person_id, open
          )
-         insert into assignment (request_id, step_no, slot_no, person_id, assigned_at, open)
-         select $1, s, l, p, case when s = 1 and $45 then $23 end, s = 1 and $45 from unnest($33::int[], $34::int[], $35::uuid[]) as t(s, l, p)",
+         select exists (select 1 from asked a join delegation d on d.person_id = a.person_id
+           where a.open and d.starts_at <= $23 and d.ends_at > $23 and d.ended_at is null)",
     )
     .bind(new.id.0)
     .bind(new.requester.0)
@@ -200,9 +205,8 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<(), StoreError> {
     .bind(step_version)
     .bind(step_position)
     .bind(open)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    .fetch_one(&mut **tx)
+    .await?)
 }
 
 /// A request's row, without its long texts.
@@ -275,25 +279,27 @@ pub async fn by_id(db: &Db, id: RequestId) -> Result<Option<RequestRow>, StoreEr
     Ok(sqlx::query_as(requests!("", "where id = $1")).bind(id.0).fetch_optional(&db.pool).await?)
 }
 
+/// A request as [`read`] finds it.
 #[derive(FromRow)]
-struct AskedRow {
+pub(super) struct Read {
     #[sqlx(flatten)]
-    request: RequestRow,
-    asked: bool,
+    pub(super) request: RequestRow,
+    /// Whether the person was asked, at any step.
+    pub(super) asked: bool,
+    /// What it was decided from: canonical JSON.
+    pub(super) inputs: String,
 }
 
-/// The request, unlocked, and whether `person` was asked at any step of it, on a connection that is at hand.
+/// The request, unlocked, and whether `person` was asked in it, on a connection that is at hand.
 ///
 /// # Errors
 /// When the database fails.
-pub(super) async fn read(connection: &mut PgConnection, id: RequestId, person: PersonId) -> Result<Option<(RequestRow, bool)>, StoreError> {
-    let found: Option<AskedRow> =
-        sqlx::query_as(requests!(", exists (select 1 from assignment where request_id = $1 and person_id = $2) as asked", "where id = $1"))
-            .bind(id.0)
-            .bind(person.0)
-            .fetch_optional(connection)
-            .await?;
-    Ok(found.map(|row| (row.request, row.asked)))
+pub(super) async fn read(connection: &mut PgConnection, id: RequestId, person: PersonId) -> Result<Option<Read>, StoreError> {
+    Ok(sqlx::query_as(requests!(", inputs, exists (select 1 from assignment where request_id = $1 and person_id = $2) as asked", "where id = $1"))
+        .bind(id.0)
+        .bind(person.0)
+        .fetch_optional(connection)
+        .await?)
 }
 
 /// The request, locked until the transaction ends.

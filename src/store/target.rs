@@ -56,6 +56,9 @@ macro_rules! columns {
 /// # Errors
 /// When the database fails.
 pub async fn raise(tx: &mut Tx, targets: &[Uuid], now: DateTime<Utc>) -> Result<(), StoreError> {
+    if targets.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "update target t set gen = gen + 1, next_at = $2, owed_since = coalesce(owed_since, $2), fails = 0,
            wanted = exists (select 1 from access_grant g where g.target_id = t.id and g.status in ('scheduled', 'provisioning', 'verifying', 'active')
