@@ -277,6 +277,7 @@ fn the_defaults_show_every_kind_and_its_settings_are_all_read() {
         }
     }
     assert_eq!(layers::DEFAULTS.lines().filter(|line| line.starts_with("#[directories.")).count(), templates.len());
-    let shown = layers::DEFAULTS.lines().filter(|line| line.starts_with('#') && !line.starts_with("# ") && !line.starts_with("#[") && line.contains(" = ")).count();
+    let shown =
+        layers::DEFAULTS.lines().filter(|line| line.starts_with('#') && !line.starts_with("# ") && !line.starts_with("#[") && line.contains(" = ")).count();
     assert_eq!(shown, templates.values().map(BTreeMap::len).sum::<usize>(), "each line behind a # is a setting");
 }
