@@ -1,8 +1,9 @@
 //! Makes directories from their settings.
 
 use countersign::clock::Clock;
-use countersign::config::directories::{Directory as Configured, ScimCredentials, Service};
+use countersign::config::directories::{Directory as Configured, OktaCredentials, ScimCredentials, Service};
 use countersign::directory::http;
+use countersign::directory::okta::{self, Okta};
 use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
 use countersign::directory::token::{Client, Credentials, Grant};
@@ -24,6 +25,22 @@ pub fn connect(configured: &Configured, clock: Clock) -> Result<Directory, Strin
             };
             let reach = http::Settings { media: "application/scim+json", ..reach(configured, &scim.base_url, credentials) };
             Ok(Directory::Scim(Scim::mapped(&reach, configured.attributes.clone(), clock)?))
+        }
+        Service::Okta(org) => {
+            let settings = match &org.credentials {
+                OktaCredentials::Token(token) => okta::Settings::with_token(&org.base_url, token.clone()),
+                OktaCredentials::App { client_id, private_key, key_id, scopes } => {
+                    okta::Settings::for_app(&org.base_url, client_id, private_key, key_id.as_deref(), scopes)?
+                }
+            };
+            let settings = okta::Settings {
+                http: reach(configured, &org.base_url, settings.http.credentials.clone()),
+                attributes: configured.attributes.clone(),
+                manager_is: org.manager_is,
+                active: org.active_statuses.iter().cloned().collect(),
+                ..settings
+            };
+            Ok(Directory::Okta(Okta::new(&settings, clock)?))
         }
         other => Err(format!("this build has no connector for the kind {}", other.kind())),
     }

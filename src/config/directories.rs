@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use crate::directory::okta::ManagerIs;
 use crate::domain::secret::Secret;
 
 /// One directory.
@@ -117,6 +118,10 @@ pub struct Okta {
     pub base_url: String,
     /// How we are known.
     pub credentials: OktaCredentials,
+    /// What its profiles hold as a person's manager.
+    pub manager_is: ManagerIs,
+    /// The statuses of people who work here.
+    pub active_statuses: Vec<String>,
 }
 
 /// How Okta knows us.

@@ -83,6 +83,8 @@ pub struct Answer {
     pub remaining: Option<u64>,
     /// The body, verbatim.
     pub body: Vec<u8>,
+    /// The server's own clock (`Date`), where it tells.
+    pub date: Option<DateTime<Utc>>,
 }
 
 impl Answer {
@@ -299,6 +301,7 @@ impl Http {
             next: next_link(headers),
             remaining: number(["x-rate-limit-remaining", "x-ratelimit-remaining"]),
             body: Vec::new(),
+            date: headers.get(header::DATE).and_then(|v| DateTime::parse_from_rfc2822(v.to_str().ok()?).ok()).map(|date| date.to_utc()),
         };
         if let (Some(limit), Some(remaining)) = (limit, answer.remaining) {
             *self.headroom.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Headroom { limit, remaining, at: self.clock.now() });

@@ -2,6 +2,17 @@
 pub mod cursor;
 pub mod facts;
 pub mod http;
+pub mod memberships;
+pub mod okta;
+pub mod okta_answer;
+pub mod okta_change;
+pub mod okta_hook;
+pub mod okta_list;
+pub mod okta_manager;
+pub mod okta_probe;
+pub mod okta_record;
+pub mod okta_since;
+pub mod outcome;
 pub mod port;
 pub mod scim;
 pub mod scim_answer;

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 use crate::directory::cursor::Cursor;
 use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, Probe, ReadError, WriteResult};
 use crate::directory::http::Headroom;
+use crate::directory::okta::Okta;
 use crate::directory::scim::Scim;
 use crate::domain::person::GroupRef;
 
@@ -16,6 +17,8 @@ use crate::domain::person::GroupRef;
 pub enum Directory {
     /// Any SCIM 2.0 service (RFC 7643, RFC 7644).
     Scim(Scim),
+    /// An Okta organisation.
+    Okta(Okta),
 }
 
 /// The same question to whichever directory it is.
@@ -23,6 +26,7 @@ macro_rules! each {
     ($directory:expr, $it:ident => $ask:expr) => {
         match $directory {
             Directory::Scim($it) => $ask,
+            Directory::Okta($it) => $ask,
         }
     };
 }

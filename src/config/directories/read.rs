@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::super::check::Check;
 use super::super::{Purpose, layers};
 use super::{Dialect, Directory, Entra, EntraCredentials, Google, Keycloak, Ldap, MemberValue, Okta, OktaCredentials, Reach, Scim, ScimCredentials, Service};
+use crate::directory::okta::ManagerIs;
 use crate::directory::token::SigningKey;
 use crate::domain::secret::Secret;
 
@@ -205,6 +206,10 @@ fn scim(table: &mut Table<'_>) -> Scim {
     Scim { base_url, credentials }
 }
 
+/// Okta's statuses in which somebody may work here. Those of accounts that were never used, are suspended or were taken away are not
+/// among them.
+const STATUSES_OF_WORK: [&str; 5] = ["ACTIVE", "PASSWORD_EXPIRED", "RECOVERY", "LOCKED_OUT", "PROVISIONED"];
+
 fn okta(table: &mut Table<'_>) -> Okta {
     let base_url = table.address("base_url", "the organisation's address, https://ORG.okta.com");
     let credentials = if table.one_way("api_token", &["client_id", "private_key", "key_id", "scopes"]) {
@@ -221,7 +226,20 @@ fn okta(table: &mut Table<'_>) -> Okta {
             scopes,
         }
     };
-    Okta { base_url, credentials }
+    let manager_is = table.name("manager_is");
+    let manager_is = match table.check.choice(&manager_is, &["id", "login", "employee_number"]).as_str() {
+        "login" => ManagerIs::Login,
+        "employee_number" => ManagerIs::EmployeeNumber,
+        _ => ManagerIs::Id,
+    };
+    let active_statuses = table.list("active_statuses");
+    let away = |status: &&String| !STATUSES_OF_WORK.contains(&status.as_str());
+    if let Some(unknown) = active_statuses.iter().find(away) {
+        table.fault("active_statuses", format!("{unknown:?} is none of {}", STATUSES_OF_WORK.join(", ")));
+    } else if active_statuses.is_empty() {
+        table.fault("active_statuses", "must hold at least ACTIVE, or nobody works here");
+    }
+    Okta { base_url, credentials, manager_is, active_statuses }
 }
 
 /// The private key of a table, which must be there.

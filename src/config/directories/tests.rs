@@ -7,6 +7,7 @@ use serde_json::Map;
 use super::super::Settings;
 use super::super::{Purpose, layers};
 use super::*;
+use crate::directory::okta::{self, ManagerIs};
 use crate::directory::token::SigningKey;
 
 const KEY: &str = "-----BEGIN PRIVATE KEY-----
@@ -45,6 +46,7 @@ fn any_number_of_directories_each_of_its_kind() {
 [directories.main]
 kind = "okta"
 base_url = "https://acme.okta.com/"
+manager_is = "login"
 client_id = "0oa1"
 key_id = "kid1"
 private_key = """
@@ -101,9 +103,12 @@ requests_per_minute = 600
     assert_eq!(main.attributes["cost_center"], "costCentre", "what is set lies over the default");
     assert_eq!(main.attributes["employment_type"], "userType", "what is not keeps it");
     assert!(!main.attributes.contains_key("manager"), "what is left out is left out");
-    let Service::Okta(Okta { base_url, credentials: OktaCredentials::App { client_id, private_key, key_id, scopes } }) = &main.service else {
-        panic!("{:?}", main.service)
+    let Service::Okta(okta) = &main.service else { panic!("{:?}", main.service) };
+    let Okta { base_url, credentials: OktaCredentials::App { client_id, private_key, key_id, scopes }, manager_is, active_statuses } = okta else {
+        panic!("{okta:?}")
     };
+    assert_eq!((*manager_is, &**active_statuses), (ManagerIs::Login, &okta::ACTIVE.map(str::to_owned)[..]));
+    assert_eq!(main.attributes["department"], okta::ATTRIBUTES[0].1);
     assert_eq!((base_url.as_str(), client_id.as_str(), key_id.as_deref()), ("https://acme.okta.com", "0oa1", Some("kid1")));
     assert!(SigningKey::from_pem(private_key.reveal(), Map::new()).is_ok());
     assert_eq!(scopes[0], "okta.users.read");

@@ -135,6 +135,7 @@ pub async fn directories(ctx: &Ctx, by: &By, after: Option<&Cursor>, before: Opt
         let (state, sentence) = health(&people_read, &groups_compared, now);
         let kind = match port {
             Port::Scim(_) => "SCIM 2.0",
+            Port::Okta(_) => "Okta",
         };
         directories.push(Directory {
             key: key.clone(),
