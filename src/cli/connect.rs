@@ -1,12 +1,14 @@
 //! Makes directories from their settings.
 
 use countersign::clock::Clock;
-use countersign::config::directories::{Directory as Configured, OktaCredentials, ScimCredentials, Service};
-use countersign::directory::http;
+use countersign::config::directories::{Directory as Configured, EntraCredentials, OktaCredentials, ScimCredentials, Service};
+use countersign::directory::entra::Entra;
+use countersign::directory::google::Google;
 use countersign::directory::okta::{self, Okta};
 use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
 use countersign::directory::token::{Client, Credentials, Grant};
+use countersign::directory::{entra_settings, google_settings, http};
 
 /// A directory as `configured`; nothing is sent yet.
 ///
@@ -41,6 +43,34 @@ pub fn connect(configured: &Configured, clock: Clock) -> Result<Directory, Strin
                 ..settings
             };
             Ok(Directory::Okta(Okta::new(&settings, clock)?))
+        }
+        Service::Entra(entra) => {
+            let proof = match &entra.credentials {
+                EntraCredentials::Secret(secret) => entra_settings::Proof::Secret(secret.clone()),
+                EntraCredentials::Certificate { private_key, certificate } => {
+                    entra_settings::Proof::Certificate { certificate: certificate.clone(), private_key: private_key.clone() }
+                }
+            };
+            let settings = entra_settings::Settings {
+                login_url: entra.login_url.clone(),
+                attributes: configured.attributes.clone(),
+                reach: reach(configured, &entra.graph_url, Credentials::Nothing),
+                ..entra_settings::Settings::new(&entra.tenant, &entra.client_id, proof)
+            };
+            Ok(Directory::Entra(Entra::new(&settings, clock)?))
+        }
+        Service::Google(google) => {
+            let settings = google_settings::Settings {
+                client_email: google.client_email.clone(),
+                private_key: google.private_key.clone(),
+                private_key_id: google.private_key_id.clone().unwrap_or_default(),
+                subject: google.subject.clone(),
+                customer: google.customer.clone(),
+                token_url: google.token_url.clone(),
+                attributes: configured.attributes.clone(),
+                reach: reach(configured, &google.base_url, Credentials::Nothing),
+            };
+            Ok(Directory::Google(Google::new(&settings, clock)?))
         }
         other => Err(format!("this build has no connector for the kind {}", other.kind())),
     }

@@ -1,6 +1,23 @@
 //! Identity providers behind one port.
 pub mod cursor;
+pub mod entra;
+pub mod entra_answer;
+pub mod entra_change;
+pub mod entra_delta;
+pub mod entra_find;
+pub mod entra_hook;
+pub mod entra_probe;
+pub mod entra_record;
+pub mod entra_settings;
 pub mod facts;
+pub mod google;
+pub mod google_answer;
+pub mod google_change;
+pub mod google_everybody;
+pub mod google_find;
+pub mod google_probe;
+pub mod google_record;
+pub mod google_settings;
 pub mod http;
 pub mod memberships;
 pub mod okta;

@@ -6,7 +6,9 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::directory::cursor::Cursor;
+use crate::directory::entra::Entra;
 use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, Probe, ReadError, WriteResult};
+use crate::directory::google::Google;
 use crate::directory::http::Headroom;
 use crate::directory::okta::Okta;
 use crate::directory::scim::Scim;
@@ -15,6 +17,10 @@ use crate::domain::person::GroupRef;
 /// A connected directory. Cloning is cheap and shares connections, limits and what was learned about the server.
 #[derive(Clone, Debug)]
 pub enum Directory {
+    /// Microsoft Entra ID.
+    Entra(Entra),
+    /// Google Workspace.
+    Google(Google),
     /// Any SCIM 2.0 service (RFC 7643, RFC 7644).
     Scim(Scim),
     /// An Okta organisation.
@@ -25,6 +31,8 @@ pub enum Directory {
 macro_rules! each {
     ($directory:expr, $it:ident => $ask:expr) => {
         match $directory {
+            Directory::Entra($it) => $ask,
+            Directory::Google($it) => $ask,
             Directory::Scim($it) => $ask,
             Directory::Okta($it) => $ask,
         }
@@ -124,6 +132,11 @@ impl Directory {
     /// # Errors
     /// When there is no trustworthy answer, or groups are nested deeper than 10 or more than 500 of them.
     pub async fn members_inherited(&self, group: &str) -> Result<Option<Vec<String>>, ReadError> {
+        match self {
+            Self::Entra(entra) => return entra.members_inherited(group).await,
+            Self::Google(google) => return google.members_inherited(group).await,
+            _ => {}
+        }
         let Some(top) = self.group(group).await? else { return Ok(None) };
         let mut people: BTreeSet<String> = top.members.into_iter().collect();
         let mut seen: HashSet<String> = HashSet::from([group.to_owned()]);
@@ -155,6 +168,9 @@ impl Directory {
     /// # Errors
     /// As [`Directory::members_inherited`].
     pub async fn is_member_inherited(&self, group: &str, person: &str) -> Result<bool, ReadError> {
+        if let Self::Entra(entra) = self {
+            return entra.is_member_inherited(group, person).await;
+        }
         Ok(self.is_member(group, person).await? || self.members_inherited(group).await?.unwrap_or_default().iter().any(|member| member == person))
     }
 

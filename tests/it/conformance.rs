@@ -370,7 +370,11 @@ async fn a_busy_directory_is_left_alone(bench: &impl Bench) {
     let (ada, bea) = (cast(bench, 0).await, cast(bench, 1).await);
     let group = bench.group(GROUPS[3], &[&bea]).await;
     let fits = |wait: Duration| {
-        if bench.can().says_wait { (Duration::from_secs(5)..=Duration::from_secs(8)).contains(&wait) } else { wait > Duration::ZERO && wait <= Duration::from_secs(60) }
+        if bench.can().says_wait {
+            (Duration::from_secs(5)..=Duration::from_secs(8)).contains(&wait)
+        } else {
+            wait > Duration::ZERO && wait <= Duration::from_secs(60)
+        }
     };
     bench.suffer(Fault::Busy(On::Change, 7)).await;
     match directory.add(&group, &ada).await {

@@ -73,6 +73,8 @@ pub enum Reach<'a> {
     Through(&'a Faulty),
     /// Another SCIM service at this address.
     At(String),
+    /// Another directory, of whatever kind.
+    By(Directory),
 }
 
 /// A database, a directory, a clock and the services between them. Everything in it is dropped with it but the database, which goes
@@ -136,8 +138,9 @@ impl World {
             PgPoolOptions::new().max_connections(2).connect_with(owner.options([("search_path", "countersign"), ("statement_timeout", "60s")])).await.unwrap();
         let demo = demo::serve::start(demo_settings(public_url, company), clock.clone()).await.unwrap();
         let (demo_base, is_demo) = (demo.scim_base(), !matches!(reach, Reach::At(_)));
+        let other = if let Reach::By(directory) = &reach { Some(directory.clone()) } else { None };
         let base = match reach {
-            Reach::Demo => demo_base.clone(),
+            Reach::Demo | Reach::By(_) => demo_base.clone(),
             Reach::Through(faulty) => {
                 faulty.before(&demo_base);
                 faulty.base.clone()
@@ -150,7 +153,7 @@ impl World {
             db,
             policies: Policies::default(),
             separation: Separations::default(),
-            directories: Arc::new(BTreeMap::from([("main".to_owned(), Directory::Scim(scim))]).into()),
+            directories: Arc::new(BTreeMap::from([("main".to_owned(), other.clone().unwrap_or(Directory::Scim(scim)))]).into()),
             clock,
             provisioning: Arc::new(Provisioning::default()),
             access: Arc::new(BTreeMap::from([("main".to_owned(), rights)])),
@@ -162,7 +165,9 @@ impl World {
         let straight = |base: &str| Directory::Scim(Scim::new(&http::Settings::new(base, SCIM_TOKEN), ctx.clock.clone()).unwrap());
         let end = AtEnd {
             ctx: Ctx {
-                directories: Arc::new(BTreeMap::from([("main".to_owned(), straight(if is_demo { &demo_base } else { &base }))]).into()),
+                directories: Arc::new(
+                    BTreeMap::from([("main".to_owned(), other.unwrap_or_else(|| straight(if is_demo { &demo_base } else { &base })))]).into(),
+                ),
                 paused: Arc::default(),
                 ..ctx.clone()
             },

@@ -134,6 +134,8 @@ pub async fn directories(ctx: &Ctx, by: &By, after: Option<&Cursor>, before: Opt
         let (people_read, groups_compared) = (run(&timetable, "sync", key), run(&timetable, "sweep", key));
         let (state, sentence) = health(&people_read, &groups_compared, now);
         let kind = match port {
+            Port::Entra(_) => "Microsoft Entra ID",
+            Port::Google(_) => "Google Workspace",
             Port::Scim(_) => "SCIM 2.0",
             Port::Okta(_) => "Okta",
         };
