@@ -56,6 +56,8 @@ create table countersign.session (
 );
 create index session_by_person on countersign.session (person_id);
 create index session_by_expiry on countersign.session (expires_at);
+create index session_by_subject on countersign.session (issuer, subject);
+create index session_by_sid on countersign.session (issuer, sid);
 
 create table countersign.sign_in_attempt (
   state_hash    bytea primary key,
@@ -67,6 +69,15 @@ create table countersign.sign_in_attempt (
   expires_at    timestamptz not null
 );
 create index sign_in_attempt_by_expiry on countersign.sign_in_attempt (expires_at);
+
+-- Logout tokens that were taken, so that none works twice (OpenID Connect Back-Channel Logout 1.0, section 2.6).
+create table countersign.logout_token (
+  issuer     text not null,
+  jti_hash   bytea not null check (length(jti_hash) = 32),
+  expires_at timestamptz not null,
+  primary key (issuer, jti_hash)
+);
+create index logout_token_by_expiry on countersign.logout_token (expires_at);
 
 create table countersign.api_token (
   id           uuid primary key,
@@ -770,6 +781,8 @@ create table countersign.worker (
 
 comment on column countersign.person.reference is 'The immutable id in its directory (SCIM id, objectGUID); never a login name.';
 comment on column countersign.person.groups is 'References of the groups seen at seen_at; decisions never read this, they ask the directory.';
+comment on column countersign.session.sid is 'The session at the provider, where its ID token named one.';
+comment on column countersign.logout_token.jti_hash is 'SHA-256 of the token''s jti.';
 comment on column countersign.session.token_hash is 'SHA-256 of the cookie; the cookie itself is kept nowhere.';
 comment on column countersign.request.inputs is 'Canonical JSON of everything the decision was made from, so that it can be made again.';
 comment on column countersign.request.ask_digest is 'SHA-256 over beneficiary, role, duration and policy version: what an approval authorises.';

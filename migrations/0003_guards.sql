@@ -356,6 +356,7 @@ grant insert, update, delete on countersign.idempotency_key, countersign.policy_
 grant insert, delete on countersign.session to countersign_app;
 grant update (seen_at, idle_until) on countersign.session to countersign_app;
 grant insert, delete on countersign.sign_in_attempt to countersign_app;
+grant insert, delete on countersign.logout_token to countersign_app;
 grant delete on countersign.worker to countersign_app;
 grant insert on countersign.api_token to countersign_app;
 grant update (last_used_at, revoked_at) on countersign.api_token to countersign_app;

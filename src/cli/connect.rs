@@ -4,6 +4,7 @@ use countersign::clock::Clock;
 use countersign::config::directories::{Directory as Configured, EntraCredentials, OktaCredentials, ScimCredentials, Service};
 use countersign::directory::entra::Entra;
 use countersign::directory::google::Google;
+use countersign::directory::keycloak::{self, Keycloak};
 use countersign::directory::okta::{self, Okta};
 use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
@@ -71,6 +72,16 @@ pub fn connect(configured: &Configured, clock: Clock) -> Result<Directory, Strin
                 reach: reach(configured, &google.base_url, Credentials::Nothing),
             };
             Ok(Directory::Google(Google::new(&settings, clock)?))
+        Service::Keycloak(realm) => {
+            let settings = keycloak::Settings {
+                base_url: realm.base_url.clone(),
+                realm: realm.realm.clone(),
+                client: Client::SecretBasic { id: realm.client_id.clone(), secret: realm.client_secret.clone() },
+                attributes: configured.attributes.clone(),
+                // Where it is and how we are known there follows from the realm.
+                reach: reach(configured, "", Credentials::Nothing),
+            };
+            Ok(Directory::Keycloak(Keycloak::new(&settings, clock)?))
         }
         other => Err(format!("this build has no connector for the kind {}", other.kind())),
     }

@@ -10,6 +10,7 @@ use crate::directory::entra::Entra;
 use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, Probe, ReadError, WriteResult};
 use crate::directory::google::Google;
 use crate::directory::http::Headroom;
+use crate::directory::keycloak::Keycloak;
 use crate::directory::okta::Okta;
 use crate::directory::scim::Scim;
 use crate::domain::person::GroupRef;
@@ -25,6 +26,8 @@ pub enum Directory {
     Scim(Scim),
     /// An Okta organisation.
     Okta(Okta),
+    /// A realm of Keycloak.
+    Keycloak(Keycloak),
 }
 
 /// The same question to whichever directory it is.
@@ -35,6 +38,7 @@ macro_rules! each {
             Directory::Google($it) => $ask,
             Directory::Scim($it) => $ask,
             Directory::Okta($it) => $ask,
+            Directory::Keycloak($it) => $ask,
         }
     };
 }

@@ -25,7 +25,7 @@ use crate::domain::person::GroupRef;
 
 const PAGE_SIZE: usize = 200;
 /// How long a verdict on the server's filters is believed.
-const VERDICT_LASTS: TimeDelta = TimeDelta::minutes(10);
+pub(super) const VERDICT_LASTS: TimeDelta = TimeDelta::minutes(10);
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 /// A connected SCIM service. Cloning shares connections and what was learned about the server.
@@ -44,6 +44,8 @@ struct Inner {
     groups_untold: AtomicBool,
     /// Whether `members.value eq` can be trusted, and when that was tried.
     membership_filter: Mutex<Option<(bool, DateTime<Utc>)>>,
+    /// Whether groups list logins where ids belong, and when that was tried.
+    logins_listed: Mutex<Option<(bool, DateTime<Utc>)>>,
 }
 
 /// Where a listing stands.
@@ -91,11 +93,20 @@ impl Scim {
             count_fails: AtomicBool::new(false),
             groups_untold: AtomicBool::new(false),
             membership_filter: Mutex::new(None),
+            logins_listed: Mutex::new(None),
         })))
     }
 
     pub(super) fn http(&self) -> &Http {
         &self.0.http
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(super) fn logins_listed(&self) -> &Mutex<Option<(bool, DateTime<Utc>)>> {
+        &self.0.logins_listed
     }
 
     /// A person, and whether the record said anything about groups.
@@ -185,7 +196,8 @@ impl Scim {
                     Some(all) => all,
                     None => Arc::new(self.memberships().await?),
                 };
-                facts.groups = all.get(&facts.reference).cloned().unwrap_or_default();
+                let login = self.logins_are_listed_for_all().await.then_some(&facts.user_name);
+                facts.groups = [Some(&facts.reference), login].into_iter().flatten().filter_map(|name| all.get(name)).flatten().cloned().collect();
                 memberships = Some(all);
             }
             items.push(facts);
@@ -204,7 +216,9 @@ impl Scim {
     /// See [`Directory::group`](crate::directory::port::Directory::group).
     pub async fn group(&self, reference: &str) -> Result<Option<GroupFacts>, ReadError> {
         let Some(found) = self.resource("Groups", reference).await? else { return Ok(None) };
-        record::group(&found).ok_or_else(no_id).map(Some)
+        let mut group = record::group(&found).ok_or_else(no_id)?;
+        self.by_id(reference, &mut group.members).await?;
+        Ok(Some(group))
     }
 
     /// See [`Directory::find_group`](crate::directory::port::Directory::find_group).
@@ -228,7 +242,7 @@ impl Scim {
         usable(person)?;
         let Some(found) = self.resource("Groups", group).await? else { return Ok(false) };
         if let Some(members) = record::members(&found) {
-            return Ok(members.iter().any(|m| !m.is_group && (m.value == person || m.reference == person)));
+            return Ok(self.listed_as(&members, person).await?.is_some());
         }
         // No list at all: the group is empty, or the server never tells (AWS). A search settles it, if it can say no.
         if !self.is_listed(group, person).await? {
@@ -251,7 +265,9 @@ impl Scim {
     async fn groups_of(&self, person: &str) -> Result<Vec<GroupRef>, ReadError> {
         usable(person)?;
         if !self.membership_filter_works().await? {
-            return Ok(self.memberships().await?.remove(person).unwrap_or_default());
+            let all = self.memberships().await?;
+            let login = if self.logins_are_listed_for_all().await { self.login(person).await? } else { None };
+            return Ok([Some(person), login.as_deref()].into_iter().flatten().filter_map(|name| all.get(name)).flatten().cloned().collect());
         }
         let query = format!("&filter={}&excludedAttributes=members", encoded(&format!("members.value eq {}", quoted(person))));
         let mut found = Vec::new();
@@ -277,6 +293,9 @@ impl Scim {
             let page = self.page("Groups", "", start).await?;
             for row in &page.items {
                 let group = record::group(row).ok_or_else(no_id)?;
+                if let Some(members) = record::members(row) {
+                    self.lists_logins(&members, &group.reference).await?;
+                }
                 for person in group.members {
                     let name = GroupRef { reference: group.reference.clone(), name: group.name.clone() };
                     all.entry(person).or_default().push(name);
@@ -418,7 +437,7 @@ impl Scim {
         checked(self.exchange(path_and_query).await?)
     }
 
-    async fn exchange(&self, path_and_query: &str) -> Result<Answer, ReadError> {
+    pub(super) async fn exchange(&self, path_and_query: &str) -> Result<Answer, ReadError> {
         match self.0.http.send(Method::GET, path_and_query, None, None).await {
             Ok(answer) => Ok(answer),
             Err(Failure::NotSent(why) | Failure::Lost(why)) => Err(ReadError::Unreachable(why)),

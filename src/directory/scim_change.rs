@@ -27,7 +27,7 @@ impl Scim {
             Err(result) => return result,
         };
         match answer.status {
-            200..=299 => match listed(&answer, person) {
+            200..=299 => match self.listed(&answer, person).await {
                 Some(None) => WriteResult::Unknown("it took the change, but its answer does not list the person".into()),
                 Some(Some(_)) | None => WriteResult::Changed,
             },
@@ -61,7 +61,7 @@ impl Scim {
             };
         }
         match answer.status {
-            200..=299 => match listed(&answer, person) {
+            200..=299 => match self.listed(&answer, person).await {
                 Some(Some(value)) if value != person => self.remove_by_its_value(group, person, &value).await,
                 Some(Some(_)) => WriteResult::Unknown("it took the change, but its answer still lists the person".into()),
                 Some(None) | None => WriteResult::Changed,
@@ -76,13 +76,20 @@ impl Scim {
     async fn remove_by_its_value(&self, group: &str, person: &str, value: &str) -> WriteResult {
         let operation = json!({"op": "remove", "path": format!("members[value eq {}]", quoted(value))});
         match self.patch(group, operation).await {
-            Ok(answer) if (200..=299).contains(&answer.status) => match listed(&answer, person) {
+            Ok(answer) if (200..=299).contains(&answer.status) => match self.listed(&answer, person).await {
                 Some(Some(_)) => WriteResult::Unknown("it took the change, but its answer still lists the person".into()),
                 Some(None) | None => WriteResult::Changed,
             },
             Ok(answer) => refusal(&answer),
             Err(result) => result,
         }
+    }
+
+    /// Where the answer shows the group's members: how it lists the person, if it does. `None` when it shows none.
+    async fn listed(&self, answer: &Answer, person: &str) -> Option<Option<String>> {
+        let members = record::members(&answer.json()?)?;
+        // What cannot be found out shows nothing: whoever called reads back.
+        self.listed_as(&members, person).await.ok()
     }
 
     async fn patch(&self, group: &str, operation: Value) -> Result<Answer, WriteResult> {
@@ -149,12 +156,6 @@ fn usable(group: &str, person: &str) -> Result<(), WriteResult> {
 fn is_person(entry: &Value, person: &str) -> bool {
     let listed = record::members(&json!({"members": [entry]})).unwrap_or_default();
     listed.iter().any(|m| !m.is_group && (m.value == person || m.reference == person))
-}
-
-/// Where the answer shows the group's members: how it lists the person, if it does. `None` when it shows none.
-fn listed(answer: &Answer, person: &str) -> Option<Option<String>> {
-    let members = record::members(&answer.json()?)?;
-    Some(members.into_iter().find(|m| !m.is_group && (m.value == person || m.reference == person)).map(|m| m.value))
 }
 
 fn lost(failure: Failure) -> WriteResult {

@@ -39,6 +39,11 @@ pub fn get<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> 
     object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)).filter(|value| !value.is_null())
 }
 
+/// A text of a record by name, without regard to case; what is blank counts as absent.
+pub fn get_text<'a>(record: &'a Value, name: &str) -> Option<&'a str> {
+    text(record.as_object()?, name)
+}
+
 fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     get(object, name)?.as_str().filter(|s| !s.trim().is_empty())
 }

@@ -523,7 +523,7 @@ pub enum Fact {
     /// Somebody signed out, or was.
     #[serde(rename = "session.ended")]
     SessionEnded {
-        /// `signed_out`, `ended_elsewhere`, `person_disabled`.
+        /// `signed_out`, `signed_in_again`, `ended_elsewhere`, `signed_out_at_provider`, `person_disabled`.
         reason: String,
     },
     /// A sign-in was tied to a person of the directory, for good.

@@ -1,6 +1,6 @@
-//! Ends sessions: one's own, here or elsewhere.
+//! Ends sessions: one's own, here, elsewhere or at the provider.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::domain::id::{PersonId, SessionId};
@@ -13,6 +13,46 @@ use super::ctx::Ctx;
 use super::error::ServiceError;
 use super::sign_in::Viewer;
 use super::token;
+
+/// How long a logout token is remembered after it was taken: longer than any is good.
+const REMEMBERED: TimeDelta = TimeDelta::minutes(30);
+
+/// What a provider says of a session that ended there; every signature and claim is checked already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Farewell {
+    /// The issuer.
+    pub issuer: String,
+    /// The token's own id.
+    pub jti: String,
+    /// The session there; there is one, or a subject.
+    pub sid: Option<String>,
+    /// Who it was there.
+    pub subject: Option<String>,
+}
+
+/// What became of a provider's word that a session has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// So many sessions ended here; none, when there was none.
+    Ended(usize),
+    /// The same was said before.
+    Replayed,
+}
+
+/// Ends what began with a session at the provider that has ended there (OpenID Connect Back-Channel Logout 1.0, section 2.7): each once.
+///
+/// # Errors
+/// When the database fails; the sessions then go on, and the provider may say it again.
+pub async fn by_provider(ctx: &Ctx, said: &Farewell) -> Result<Followed, ServiceError> {
+    let mut tx = ctx.db.begin().await?;
+    if !session::take_logout_token(&mut tx, &said.issuer, &token::digest(&said.jti), ctx.clock.now() + REMEMBERED).await? {
+        return Ok(Followed::Replayed);
+    }
+    let ended = session::end_at_provider(&mut tx, &said.issuer, said.sid.as_deref(), said.subject.as_deref()).await?;
+    event::append(&mut tx, &events(&ended, Actor::System, Channel::Web, "signed_out_at_provider")).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(Followed::Ended(ended.len()))
+}
 
 /// Ends the session with this cookie. Returns whether there was one, and its ID token for the provider.
 ///

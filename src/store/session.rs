@@ -249,6 +249,41 @@ pub async fn end_of_person(tx: &mut Tx, person: PersonId, only: Option<SessionId
     .await?)
 }
 
+/// Ends sessions that began with a sign-in at `issuer`: that of its session `sid`, of `subject` where one is given, and with a subject
+/// those whose session at the provider is not known; without `sid` all of `subject`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end_at_provider(tx: &mut Tx, issuer: &str, sid: Option<&str>, subject: Option<&str>) -> Result<Vec<Ended>, StoreError> {
+    Ok(sqlx::query_as(
+        "with gone as (
+           delete from session where issuer = $1 and ($3::text is null or subject = $3)
+             and case when $2::text is null then $3::text is not null else sid = $2 or (sid is null and $3::text is not null) end
+           returning id, person_id, id_token
+         )
+         select gone.id, gone.person_id, p.display_name, gone.id_token from gone join person p on p.id = gone.person_id",
+    )
+    .bind(issuer)
+    .bind(sid)
+    .bind(subject)
+    .fetch_all(&mut **tx)
+    .await?)
+}
+
+/// Notes that a logout token was taken; false when it was before. `until`: when no such token could be good any more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn take_logout_token(tx: &mut Tx, issuer: &str, jti: &[u8; 32], until: DateTime<Utc>) -> Result<bool, StoreError> {
+    let taken = sqlx::query("insert into logout_token (issuer, jti_hash, expires_at) values ($1, $2, $3) on conflict do nothing")
+        .bind(issuer)
+        .bind(jti.as_slice())
+        .bind(until)
+        .execute(&mut **tx)
+        .await?;
+    Ok(taken.rows_affected() == 1)
+}
+
 /// A session in its person's list.
 #[derive(Clone, Debug, FromRow)]
 pub struct Listed {

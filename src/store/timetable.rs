@@ -97,13 +97,14 @@ pub async fn last_beat(db: &Db) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar("select max(beat_at) from worker").fetch_one(&db.pool).await?)
 }
 
-/// Removes what has expired and is of no use: sessions, sign-in attempts, stored answers older than a day.
+/// Removes what has expired and is of no use: sessions, sign-in attempts, logout tokens that were taken, stored answers older than a day.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn tidy(db: &Db, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query("delete from session where expires_at < $1 or idle_until < $1").bind(now).execute(&db.pool).await?;
     sqlx::query("delete from sign_in_attempt where expires_at < $1").bind(now).execute(&db.pool).await?;
+    sqlx::query("delete from logout_token where expires_at < $1").bind(now).execute(&db.pool).await?;
     sqlx::query("delete from idempotency_key where created_at < $1").bind(now - chrono::Duration::days(1)).execute(&db.pool).await?;
     Ok(())
 }

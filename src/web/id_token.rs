@@ -13,11 +13,11 @@ use serde_json::{Map, Value};
 use crate::service::sign_in::Vouched;
 
 /// How far two clocks may be apart.
-const SKEW: TimeDelta = TimeDelta::seconds(60);
-/// How old a token may be when it arrives: it was made for this sign-in, moments ago.
-const TOKEN_AGE: TimeDelta = TimeDelta::minutes(10);
+pub(super) const SKEW: TimeDelta = TimeDelta::seconds(60);
+/// How old a token may be when it arrives: it was made for this moment.
+pub(super) const TOKEN_AGE: TimeDelta = TimeDelta::minutes(10);
 /// Signatures that are believed: asymmetric only, whatever the provider's metadata say.
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 4] = [
+pub(super) const ALGORITHMS: [CoreJwsSigningAlgorithm; 4] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPssSha256,
     CoreJwsSigningAlgorithm::EcdsaP256Sha256,
@@ -82,11 +82,16 @@ pub fn verify(
     Ok(Vouched {
         issuer: issuer.to_owned(),
         subject: subject.to_owned(),
-        sid: all.get("sid").and_then(Value::as_str).map(|sid| sid.chars().filter(|c| !c.is_control()).take(255).collect()),
+        sid: all.get("sid").and_then(Value::as_str).map(session_id),
         auth_time: claims.auth_time(),
         id_token,
         claims: all,
     })
+}
+
+/// A session's id at the provider as it is kept, and so as it is looked for.
+pub(super) fn session_id(sid: &str) -> String {
+    sid.chars().filter(|c| !c.is_control()).take(255).collect()
 }
 
 /// The claims of a token that is verified already.

@@ -22,7 +22,9 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 use crate::domain::secret::Secret;
 use crate::service::sign_in::Vouched;
+use crate::service::sign_out::Farewell;
 use crate::web::id_token::{self, Fault};
+use crate::web::logout_token;
 use crate::web::wire::{Wire, is_safe};
 
 /// How long metadata is used before it is read again.
@@ -244,6 +246,29 @@ impl Oidc {
             url.query_pairs_mut().append_pair("id_token_hint", id_token);
         }
         Some(url.into())
+    }
+
+    /// Verifies a logout token that is meant to come from the provider (OpenID Connect Back-Channel Logout 1.0, section 2.6).
+    ///
+    /// # Errors
+    /// [`Trouble::Unavailable`] when the provider's keys cannot be had, [`Trouble::Refused`] when the token is not to be believed.
+    pub async fn told_to_end(&self, token: &str) -> Result<Farewell, Trouble> {
+        let metadata = self.metadata().await?;
+        let verify = |metadata: &Metadata| logout_token::verify(token, metadata.jwks(), &self.settings.issuer, &self.settings.client_id, self.clock.now());
+        let mut verdict = verify(&metadata);
+        if matches!(verdict, Err(Fault::UnknownKey))
+            && let Some(renewed) = self.renew_keys(&metadata).await
+        {
+            verdict = verify(&renewed);
+        }
+        verdict.map_err(|fault| {
+            let why = match fault {
+                Fault::UnknownKey => "signed with a key the provider does not publish".to_owned(),
+                Fault::Bad(why) => why,
+            };
+            tracing::warn!(why, "a logout token was refused");
+            Trouble::Refused("This is no logout token of the provider for this service, so no session ended.".into())
+        })
     }
 
     fn current(&self) -> Option<Arc<Metadata>> {

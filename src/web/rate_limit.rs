@@ -19,6 +19,8 @@ const MOST_CALLERS: usize = 20_000;
 pub struct Limits {
     /// Sign-ins by address.
     pub sign_in: Buckets,
+    /// Sessions that a provider says have ended, by address: it has one, and many people.
+    pub back_channel: Buckets,
     /// Requests, decisions and other acts by person.
     pub act: Buckets,
     /// Searches by person.
@@ -29,7 +31,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sign_in: Buckets::new(60, 1.0), act: Buckets::new(120, 4.0), search: Buckets::new(120, 10.0), export: Buckets::new(10, 0.1) }
+        Self {
+            sign_in: Buckets::new(60, 1.0),
+            back_channel: Buckets::new(1_000, 50.0),
+            act: Buckets::new(120, 4.0),
+            search: Buckets::new(120, 10.0),
+            export: Buckets::new(10, 0.1),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use crate::web::state::App;
-use crate::web::{acting, api, assets, beside, decide, door, health, layers, lease, notices, pages};
+use crate::web::{acting, api, assets, back_channel, beside, decide, door, health, layers, lease, notices, pages};
 
 /// Every page, act and call, with what every request passes through.
 pub fn router(app: &App) -> Router {
@@ -14,6 +14,7 @@ pub fn router(app: &App) -> Router {
         .route("/sign-in", get(door::page))
         .route("/sign-in/start", get(door::start))
         .route("/sign-in/callback", get(door::callback))
+        .route("/sign-in/back-channel-logout", post(back_channel::logout))
         .route("/sign-out", post(door::out))
         .route("/signed-out", get(door::signed_out))
         .route("/sessions", get(door::sessions))

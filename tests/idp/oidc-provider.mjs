@@ -14,11 +14,15 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     grant_types: ["authorization_code"],
     response_types: ["code"],
     token_endpoint_auth_method: "client_secret_basic",
+    backchannel_logout_uri: `${publicUrl}/sign-in/back-channel-logout`,
+    backchannel_logout_session_required: true,
   }],
   cookies: { keys: ["for tests only"] },
   claims: { openid: ["sub"], profile: ["name", "preferred_username"], email: ["email", "email_verified"] },
   pkce: { required: () => true },
-  features: { devInteractions: { enabled: true }, rpInitiatedLogout: { enabled: true } },
+  // It calls nobody on this machine unless its own guard is taken out.
+  fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
+  features: { devInteractions: { enabled: true }, rpInitiatedLogout: { enabled: true }, backchannelLogout: { enabled: true } },
   ttl: { AccessToken: 3600, AuthorizationCode: 60, IdToken: 3600, Session: 86400, Grant: 86400, Interaction: 600 },
   async findAccount(_context, login) {
     if (!people.includes(login)) return undefined;

@@ -166,6 +166,23 @@ async fn the_whole_path_works_with_servers_nobody_here_wrote_by_configuration_al
     })
     .await;
 
+    // Another browser window that came in by the same sign-in there: who is out in one is out in both, and nobody else is.
+    let mut erin = sign_in(&site, "erin").await;
+    let mut window = erin.clone();
+    window.set_session("");
+    let home = window.visit(Method::GET, "/sign-in/start", Sent::Nothing).await;
+    assert_eq!((home.url.path(), home.status), ("/", 200), "{} {}", home.url, home.text());
+    assert!(window.session() != erin.session() && erin.get("/").await.status == 200);
+    sign_out(&mut erin, &oidc.url).await;
+    eventually("the other window is out", || async {
+        let page = window.clone().get("/").await;
+        page.location().starts_with("/sign-in").then_some(())
+    })
+    .await;
+    let sql = "select count(*) from audit_event where kind = 'session.ended' and data ->> 'reason' = 'signed_out_at_provider'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&database.1).await.unwrap(), 1, "the provider said so, and only of that one");
+    assert_eq!(bob.get("/").await.status, 200);
+
     // Once more, until its time is up.
     let request = alice.ask(role, &[("duration", "300"), why[1]]).await.id();
     bob.approve(request, &[]).await;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// A running server; dropping it stops it.
 pub struct Server {
@@ -21,10 +22,26 @@ impl Server {
         Self::start("oidc-provider.sh", &[public_url])
     }
 
+    /// Canaille, with a Countersign at `public_url` as its client.
+    pub fn canaille(public_url: &str) -> Self {
+        Self::start("canaille.sh", &[public_url])
+    }
+
+    /// Keycloak with the realm of `keycloak-realm.py`, for all tests: it takes long to start and much memory. `site` is the port of a
+    /// Countersign that it lets people sign in to, which one test at a time may start. It ends with the tests, which its script watches.
+    pub fn keycloak() -> &'static (Self, u16) {
+        static ONE: OnceLock<(Server, u16)> = OnceLock::new();
+        ONE.get_or_init(|| {
+            let site = free_port();
+            (Self::start("keycloak.sh", &[&format!("http://127.0.0.1:{site}")]), site)
+        })
+    }
+
     fn start(script: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(format!("{}/tests/idp/{script}", env!("CARGO_MANIFEST_DIR")))
             .arg(free_port().to_string())
             .args(arguments)
+            .env("IDP_UNTIL", std::process::id().to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -16,23 +16,23 @@ use sha2::{Digest, Sha256, Sha512};
 use crate::scripted::{Asked, Reply, Scripted};
 
 /// A provider whose next answer is written by the test.
-struct Provider {
-    server: Scripted,
-    script: Arc<Mutex<Script>>,
-    clock: Clock,
+pub struct Provider {
+    pub server: Scripted,
+    pub script: Arc<Mutex<Script>>,
+    pub clock: Clock,
 }
 
 #[derive(Default)]
-struct Script {
+pub struct Script {
     /// Published keys by name; the name is also the secret.
-    keys: Vec<u8>,
+    pub keys: Vec<u8>,
     token: String,
     userinfo: Option<Reply>,
     metadata: Option<Value>,
-    down: bool,
+    pub down: bool,
 }
 
-fn key(secret: u8) -> CoreEdDsaPrivateSigningKey {
+pub fn key(secret: u8) -> CoreEdDsaPrivateSigningKey {
     // PKCS #8 of an Ed25519 key (RFC 8410 §7) around any 32 bytes.
     let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
     der.extend([secret; 32]);
@@ -40,13 +40,13 @@ fn key(secret: u8) -> CoreEdDsaPrivateSigningKey {
     CoreEdDsaPrivateSigningKey::from_ed25519_pem(&pem, Some(JsonWebKeyId::new(format!("key-{secret}")))).unwrap()
 }
 
-fn signed(header: &Value, claims: &Value, secret: u8) -> String {
+pub fn signed(header: &Value, claims: &Value, secret: u8) -> String {
     let body = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
     let signature = key(secret).sign(&CoreJwsSigningAlgorithm::EdDsa, body.as_bytes()).unwrap();
     format!("{body}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-fn header(secret: u8) -> Value {
+pub fn header(secret: u8) -> Value {
     json!({"alg": "EdDSA", "kid": format!("key-{secret}"), "typ": "JWT"})
 }
 
@@ -67,7 +67,7 @@ fn json_reply(body: &Value) -> Reply {
 }
 
 impl Provider {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let script = Arc::new(Mutex::new(Script { keys: vec![1], ..Script::default() }));
         let told = script.clone();
         let server = Scripted::start(move |asked| answer(asked, &mut told.lock().unwrap())).await;
@@ -87,11 +87,11 @@ impl Provider {
         }
     }
 
-    fn connect(&self) -> Oidc {
+    pub fn connect(&self) -> Oidc {
         Oidc::new(self.settings(), self.clock.clone()).unwrap()
     }
 
-    fn now(&self) -> i64 {
+    pub fn now(&self) -> i64 {
         self.clock.now().timestamp()
     }
 
@@ -116,7 +116,7 @@ impl Provider {
         self.arrives(signed(&header(1), &claims, 1)).await
     }
 
-    fn asked_for(&self, path: &str) -> usize {
+    pub fn asked_for(&self, path: &str) -> usize {
         self.server.asked().iter().filter(|asked| asked.path() == path).count()
     }
 }

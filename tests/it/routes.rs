@@ -36,6 +36,8 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("GET /sign-in",                          [200, DONE, DONE, DONE, DONE, DONE, DONE]),
     ("GET /sign-in/start",                    [303, 303, 303, 303, 303, 303, 303]),
     ("GET /sign-in/callback",                 [400, 400, 400, 400, 400, 400, 400]),
+    // What is sent is no logout token, whoever sends it.
+    ("POST /sign-in/back-channel-logout",     [400, 400, 400, 400, 400, 400, 400]),
     ("POST /sign-out",                        [303, 303, 303, 303, 303, 303, 303]),
     ("GET /signed-out",                       [200, 200, 200, 200, 200, 200, 200]),
     ("GET /sessions",                         [DOOR, 200, 200, 200, 200, 200, 200]),
@@ -360,6 +362,7 @@ fn body(route: &str, things: &Things) -> Sent {
         "POST /api/v1/requests/{request}/sign-off" => json_of(json!({"given_by": "Dana Ruiz", "given_at": "2026-01-02T10:00:00Z", "reference": "call 17"})),
         "POST /api/v1/policy-changes" => json_of(json!({"catalog": crate::world::catalog(), "check": true})),
         route if route.starts_with("POST /api/v1/policy-changes/") => json_of(json!({})),
+        "POST /sign-in/back-channel-logout" => form(&[("logout_token", "e30.e30.AA")]),
         "POST /tokens" => form(&[("name", "mine"), ("scope", "catalog:read"), ("life", "86400")]),
         route
             if route.starts_with("POST /api/")
@@ -486,8 +489,15 @@ async fn no_act_is_done_by_a_get_or_for_another_site() {
                 let mut client = client.clone();
                 client.headers = evil.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
                 let page = client.send(Method::POST, &place, body(route, &things)).await;
-                // The API knows no cookies: for it nobody has called.
-                assert_eq!(page.status, if path.starts_with("/api/v1") { 401 } else { 403 }, "{route} {evil:?}: {}", page.text());
+                // The API knows no cookies: for it nobody has called. What the provider calls goes by what it signed.
+                let wanted = if path.starts_with("/api/v1") {
+                    401
+                } else if path.ends_with("/back-channel-logout") {
+                    400
+                } else {
+                    403
+                };
+                assert_eq!(page.status, wanted, "{route} {evil:?}: {}", page.text());
                 has_its_headers(route, &page);
             }
             if !routes.contains(format!("GET {path}").as_str()) {

@@ -138,6 +138,7 @@ pub async fn directories(ctx: &Ctx, by: &By, after: Option<&Cursor>, before: Opt
             Port::Google(_) => "Google Workspace",
             Port::Scim(_) => "SCIM 2.0",
             Port::Okta(_) => "Okta",
+            Port::Keycloak(_) => "Keycloak",
         };
         directories.push(Directory {
             key: key.clone(),
