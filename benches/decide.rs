@@ -97,6 +97,7 @@ fn policy() -> AccessPolicy {
         on_behalf: OnBehalf::default(),
         emergency: None,
         comment_to_deny: false,
+        eligibility_lost: Default::default(),
     }
 }
 

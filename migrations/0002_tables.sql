@@ -276,6 +276,7 @@ create table countersign.access_policy_version (
   emergency_maximum_s    bigint check (emergency_maximum_s > 0),
   emergency_review_s     bigint check (emergency_review_s > 0),
   comment_to_deny        boolean not null,
+  eligibility_grace_s    bigint check (eligibility_grace_s > 0),
   digest                 text not null check (digest ~ '^[0-9a-f]{64}$'),
   created_at             timestamptz not null,
   created_by             uuid references countersign.person,
@@ -761,6 +762,111 @@ create table countersign.app_login (
   password text not null check (password ~ '^[0-9a-f]{64}$')
 );
 
+-- The life of people: reading directories, who leaves, who moves ------------------------------------------------------
+
+-- How reading a directory goes. The token says where counting of changes goes on.
+create table countersign.directory_sync (
+  directory  text primary key check (directory <> ''),
+  token      text check (token <> ''),
+  started_at timestamptz,
+  full_at    timestamptz,
+  changes_at timestamptz,
+  people     bigint not null default 0 check (people >= 0),
+  groups     bigint not null default 0 check (groups >= 0),
+  changed    bigint not null default 0 check (changed >= 0),
+  leaving    bigint not null default 0 check (leaving >= 0),
+  outcome    text check (outcome in ('complete', 'failed', 'shrunk')),
+  detail     text check (detail <> ''),
+  believe    boolean not null default false,
+  believed_at timestamptz
+);
+
+-- Groups, as they were last seen in a directory.
+create table countersign.directory_group (
+  directory   text not null check (directory <> ''),
+  reference   text not null check (reference <> ''),
+  name        text not null check (name <> ''),
+  description text check (description <> ''),
+  read_only   text check (read_only <> ''),
+  seen_at     timestamptz not null,
+  gone_at     timestamptz,
+  primary key (directory, reference)
+);
+create index directory_group_by_name on countersign.directory_group (directory, lower(name) text_pattern_ops) where gone_at is null;
+
+-- Whom to ask a directory about again, by reference: hints of a listing, of a directory itself, or of somebody who was not found.
+create table countersign.person_recheck (
+  directory   text not null check (directory <> ''),
+  reference   text not null check (reference <> ''),
+  cause       text not null check (cause in ('listing', 'missing', 'change', 'hook', 'moved', 'decision')),
+  held        boolean not null default false,
+  asked_at    timestamptz not null,
+  next_at     timestamptz not null,
+  gen         bigint not null default 1,
+  fails       int not null default 0,
+  lease_until timestamptz,
+  lease_token uuid,
+  last_error  text check (last_error <> ''),
+  primary key (directory, reference)
+);
+create index person_recheck_due on countersign.person_recheck (next_at) where not held;
+
+-- Who left, each time they did.
+create table countersign.leaver (
+  id                  uuid primary key,
+  person_id           uuid not null references countersign.person,
+  status              text not null check (status in ('disabled', 'gone')),
+  deactivated_at      timestamptz,
+  detected_at         timestamptz not null,
+  grants_at_detection int not null check (grants_at_detection >= 0),
+  requests_closed     int not null default 0 check (requests_closed >= 0),
+  sla_hours           int not null check (sla_hours >= 1),
+  event_id            bigint not null references countersign.audit_event,
+  next_at             timestamptz,
+  fails               int not null default 0,
+  settled_at          timestamptz,
+  returned_at         timestamptz,
+  check ((settled_at is null) = (next_at is not null))
+);
+create index leaver_by_time on countersign.leaver (detected_at, id);
+create index leaver_by_person on countersign.leaver (person_id, detected_at);
+create index leaver_due on countersign.leaver (next_at) where settled_at is null;
+
+-- What changed about somebody who held access, an attribute a row.
+create table countersign.mover (
+  id         uuid primary key,
+  person_id  uuid not null references countersign.person,
+  attribute  text not null check (attribute <> ''),
+  old        text[] not null,
+  new        text[] not null,
+  changed_at timestamptz not null,
+  event_id   bigint not null references countersign.audit_event
+);
+create index mover_by_time on countersign.mover (changed_at, id);
+create index mover_by_person on countersign.mover (person_id, changed_at);
+
+-- A grant whose holder no longer meets the policy that governed it, and what became of that.
+create table countersign.eligibility_loss (
+  id          uuid primary key,
+  grant_id    uuid not null references countersign.access_grant,
+  request_id  uuid not null references countersign.request,
+  mover_id    uuid references countersign.mover,
+  policy_version_id uuid not null references countersign.access_policy_version,
+  rule        text not null check (rule <> ''),
+  sentence    text not null check (sentence <> ''),
+  found_at    timestamptz not null,
+  due_at      timestamptz,
+  next_at     timestamptz,
+  resolved_at timestamptz,
+  resolution  text check (resolution in ('revoked', 'restored', 'ended')),
+  check ((resolved_at is null) = (resolution is null)),
+  check (next_at is null or resolved_at is null and due_at is not null)
+);
+create unique index eligibility_loss_open on countersign.eligibility_loss (grant_id) where resolved_at is null;
+create index eligibility_loss_by_grant on countersign.eligibility_loss (grant_id);
+create index eligibility_loss_by_mover on countersign.eligibility_loss (mover_id) where mover_id is not null;
+create index eligibility_loss_due on countersign.eligibility_loss (next_at) where next_at is not null;
+
 -- The timetable ------------------------------------------------------------------------------------------------------
 
 create table countersign.timetable (
@@ -797,3 +903,12 @@ comment on column countersign.target.wanted is 'Whether a lease covered this mom
 comment on column countersign.target.gen is 'Raised by every business transaction that may change what is wanted; work is owed while done_gen is lower.';
 comment on column countersign.target.owed_since is 'When the oldest unfinished change became owed.';
 comment on column countersign.target.pre_existing is 'The membership was there before the first lease, so no lease may take it away.';
+comment on column countersign.access_policy_version.eligibility_grace_s is 'How long who no longer meets the policy keeps the access; null: for good.';
+comment on column countersign.directory_sync.token is 'As the directory gave it; says where its list of changes goes on. A hint, worth nothing elsewhere.';
+comment on column countersign.directory_sync.believe is 'An administrator said that so many people really left: the next full reading is believed.';
+comment on column countersign.person_recheck.held is 'Waits until the listing that named it turns out to be believable.';
+comment on column countersign.person_recheck.gen is 'Raised by every hint, so that one that comes while the person is being asked about is not lost.';
+comment on column countersign.leaver.deactivated_at is 'When the directory says it was; null when it does not say.';
+comment on column countersign.leaver.next_at is 'When to go on with what is still open of theirs; null: all is done.';
+comment on column countersign.eligibility_loss.due_at is 'When the grace ends; null: the policy keeps the access.';
+comment on column countersign.eligibility_loss.next_at is 'When to look next: the end of the grace, later where the directory could not be asked.';

@@ -367,7 +367,7 @@ grant insert on countersign.approval_procedure_step, countersign.approval_proced
 grant insert (id, policy_id, version, name, profile_version_id, procedure_version_id, recommended_s, minimum_s, maximum_s, choices_s, indefinite,
   justification_required, justification_minimum, justification_pattern, justification_says, ticket_required, ticket_minimum, ticket_pattern, ticket_says, future_start_s,
   extension, extension_maximum_s, extension_last_percent, extension_most, extension_procedure_version_id, behalf_manager, behalf_owner, behalf_confirm,
-  emergency_maximum_s, emergency_review_s, comment_to_deny, digest, created_at, created_by) on countersign.access_policy_version to countersign_app;
+  emergency_maximum_s, emergency_review_s, comment_to_deny, eligibility_grace_s, digest, created_at, created_by) on countersign.access_policy_version to countersign_app;
 grant insert on countersign.access_policy_condition, countersign.access_policy_field, countersign.access_policy_rule to countersign_app;
 grant insert, update (retired_at) on countersign.separation_rule to countersign_app;
 grant insert (id, rule_id, version, name, procedure_version_id, digest, created_at) on countersign.separation_rule_version to countersign_app;
@@ -399,6 +399,60 @@ revoke all on countersign.app_login from countersign_app;
 -- The auditor reads everything but what would let them sign in as somebody.
 grant select on all tables in schema countersign to countersign_auditor;
 revoke select on countersign.session, countersign.sign_in_attempt, countersign.api_token, countersign.idempotency_key, countersign.app_login from countersign_auditor;
+
+-- The life of people: what is found is written once, with its event, and never removed.
+create function countersign.require_life_event() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare held boolean;
+begin
+  if tg_table_name = 'eligibility_loss' then
+    select exists (select 1 from audit_event where request_id = new.request_id and txid = pg_current_xact_id() and grant_id = new.grant_id and kind like 'grant.eligibility%') into held;
+  else
+    select exists (select 1 from audit_event where id = new.event_id and txid = pg_current_xact_id() and person_id = new.person_id
+      and kind = case tg_table_name when 'mover' then 'person.moved' else 'person.changed' end) into held;
+  end if;
+  if not held then
+    raise exception '% changed without an event', tg_table_name using errcode = 'check_violation', constraint = 'no_change_without_event';
+  end if;
+  return null;
+end $$;
+create function countersign.refuse_other_life() returns trigger language plpgsql set search_path = pg_catalog as $$
+declare another boolean;
+begin
+  if tg_table_name = 'leaver' then
+    another := (new.id, new.person_id, new.status, new.deactivated_at, new.detected_at, new.grants_at_detection, new.sla_hours, new.event_id)
+      is distinct from (old.id, old.person_id, old.status, old.deactivated_at, old.detected_at, old.grants_at_detection, old.sla_hours, old.event_id)
+      or old.settled_at is not null and new.settled_at is distinct from old.settled_at or new.requests_closed < old.requests_closed;
+  elsif tg_table_name = 'eligibility_loss' then
+    another := (new.id, new.grant_id, new.request_id, new.mover_id, new.policy_version_id, new.rule, new.sentence, new.found_at, new.due_at)
+      is distinct from (old.id, old.grant_id, old.request_id, old.mover_id, old.policy_version_id, old.rule, old.sentence, old.found_at, old.due_at)
+      or old.resolved_at is not null;
+  else
+    another := true;
+  end if;
+  if another then
+    raise exception 'what was found of a % never changes', tg_table_name using errcode = 'check_violation', constraint = 'never_another';
+  end if;
+  return new;
+end $$;
+do $$
+declare t text;
+begin
+  foreach t in array array['leaver', 'mover', 'eligibility_loss'] loop
+    execute format('create trigger never_removed before delete on countersign.%I for each row execute function countersign.refuse_change()', t);
+    execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
+    execute format('create trigger never_another before update on countersign.%I for each row execute function countersign.refuse_other_life()', t);
+    execute format('create constraint trigger with_event after insert on countersign.%I deferrable initially deferred for each row execute function countersign.require_life_event()', t);
+    execute format('alter table countersign.%I enable always trigger never_removed, enable always trigger never_emptied, enable always trigger never_another, enable always trigger with_event', t);
+  end loop;
+end $$;
+create constraint trigger with_event_resolved after update on countersign.eligibility_loss deferrable initially deferred for each row
+  when (new.resolution in ('revoked', 'restored')) execute function countersign.require_life_event();
+alter table countersign.eligibility_loss enable always trigger with_event_resolved;
+grant insert, update on countersign.directory_sync, countersign.directory_group to countersign_app;
+grant insert, update, delete on countersign.person_recheck to countersign_app;
+grant insert on countersign.leaver, countersign.mover, countersign.eligibility_loss to countersign_app;
+grant update (requests_closed, next_at, fails, settled_at, returned_at) on countersign.leaver to countersign_app;
+grant update (next_at, resolved_at, resolution) on countersign.eligibility_loss to countersign_app;
 
 -- The guard functions read what they check.
 grant select on countersign.audit_event, countersign.request, countersign.approval, countersign.approval_procedure_slot, countersign.approval_procedure_step, countersign.access_policy_rule, countersign.request_step, countersign.request_slot, countersign.separation_rule_version, countersign.target, countersign.role, countersign.person, countersign.policy_binding, countersign.emergency_review, countersign.emergency_reviewer,

@@ -144,6 +144,8 @@ pub struct Provisioning {
     pub sweep_interval: TimeDelta,
     /// When a grant has failed.
     pub give_up: TimeDelta,
+    /// Within how many hours everything of who left must have ended.
+    pub leaver_sla_hours: i32,
 }
 
 /// `[log]`
@@ -357,6 +359,7 @@ fn provisioning(check: &mut Check) -> Provisioning {
         verify_again: TimeDelta::seconds(check.number("provisioning.verify_again_seconds", 1..=3600)),
         sweep_interval: TimeDelta::seconds(check.number("provisioning.sweep_interval_seconds", 10..=86_400)),
         give_up: TimeDelta::hours(check.number("provisioning.give_up_hours", 1..=720)),
+        leaver_sla_hours: check.number("provisioning.leaver_sla_hours", 1..=720),
     }
 }
 

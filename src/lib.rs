@@ -30,6 +30,8 @@
 //! - [`service::ask::ask`] → [`service::answer::answer`] → [`service::deliver::deliver`] → [`service::lapse::lapse`]: the life of one
 //!   access. `tests/it/life.rs` walks it.
 //! - [`service::deliver`]: how a membership is made true in a directory that fails, lies and answers late.
+//! - [`service::sync`] → [`service::learn`] → [`service::recheck`] → [`service::leave`], [`service::movers`]: how it is found out that
+//!   somebody left or moved, and what follows. Listings, changes and calls of a directory are hints; only what it says of one person counts.
 //! - [`service::rule_form`]: the rules as forms; [`service::rule_form::shape`] is every field, [`service::change::submit`] the one way
 //!   by which rules change, whatever they came from.
 //! - `migrations/0003_guards.sql`: what the database refuses whoever asks.

@@ -95,6 +95,7 @@ pub async fn founded() -> Outcome<(Ctx, serve::Running, Names)> {
         paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
         recent: Default::default(),
+        hooks: Default::default(),
     };
     sync::sync(&ctx, "main").await.map_err(|error| error.to_string())?;
     let applied = apply::run(&ctx, (&catalog(LEAST), "bench.toml"), (Actor::System, Channel::Cli)).await.map_err(|error| error.to_string())?;

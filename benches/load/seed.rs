@@ -67,6 +67,7 @@ pub async fn services(database: &str, scim_base: &str, clock: &Clock, connection
         paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
         recent: Default::default(),
+        hooks: Default::default(),
     })
 }
 

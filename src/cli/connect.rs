@@ -72,6 +72,7 @@ pub fn connect(configured: &Configured, clock: Clock) -> Result<Directory, Strin
                 reach: reach(configured, &google.base_url, Credentials::Nothing),
             };
             Ok(Directory::Google(Google::new(&settings, clock)?))
+        }
         Service::Keycloak(realm) => {
             let settings = keycloak::Settings {
                 base_url: realm.base_url.clone(),

@@ -88,6 +88,8 @@ fn directory(base_url: String, token: &str) -> Directory {
         auditors_group: Some("countersign-auditors".into()),
         // A newcomer who disables somebody in the demo directory wants to see what follows.
         sync_interval: TimeDelta::seconds(10),
+        changes_interval: TimeDelta::minutes(1),
+        hook_secret: None,
     }
 }
 

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use countersign::clock::Clock;
-use countersign::config::directories::Directory;
+use countersign::config::directories::{Directory, Service};
 use countersign::config::{Purpose, Settings};
 use countersign::domain::secret::Secret;
-use countersign::service::ctx::{Access, Changing, Ctx, Directories, Provisioning};
+use countersign::service::ctx::{Access, Changing, Ctx, Directories, Hook, HookKind, Provisioning};
 use countersign::service::heartbeat;
 use countersign::service::recent::Recent;
 use countersign::store::db::{self, Db};
@@ -83,6 +83,8 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
             verify_again: settings.provisioning.verify_again,
             sweep_every: settings.provisioning.sweep_interval,
             sync_every_of: settings.directories.iter().map(|(key, directory)| (key.clone(), directory.sync_interval)).collect(),
+            changes_every_of: settings.directories.iter().map(|(key, directory)| (key.clone(), directory.changes_interval)).collect(),
+            leaver_sla_hours: settings.provisioning.leaver_sla_hours,
             give_up: settings.provisioning.give_up,
             ..Provisioning::default()
         }),
@@ -90,6 +92,7 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
         changing: Changing { require_second_person: settings.policy.require_second_person, ..Changing::default() },
         wake: Arc::new(Notify::new()),
         recent: Recent::default(),
+        hooks: Arc::new(hooks(settings)),
         paused: Arc::new(Mutex::new(BTreeMap::new())),
     };
     heartbeat::follow_clock(&ctx).await?;
@@ -101,6 +104,19 @@ fn access(directory: &Directory) -> Access {
         administrators_group: directory.administrators_group.clone().unwrap_or_default(),
         auditors_group: directory.auditors_group.clone().unwrap_or_default(),
     }
+}
+
+/// How directories tell us of changes.
+fn hooks(settings: &Settings) -> BTreeMap<String, Hook> {
+    let hook = |(key, directory): (&String, &Directory)| {
+        let kind = match directory.service {
+            Service::Okta(_) => HookKind::Okta,
+            Service::Entra(_) => HookKind::Entra,
+            _ => HookKind::Plain,
+        };
+        Some((key.clone(), Hook { kind, secret: directory.hook_secret.clone()? }))
+    };
+    settings.directories.iter().filter_map(hook).collect()
 }
 
 /// `countersign migrate`

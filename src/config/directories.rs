@@ -26,6 +26,10 @@ pub struct Directory {
     pub auditors_group: Option<String>,
     /// The pause between two readings of everything.
     pub sync_interval: TimeDelta,
+    /// The pause between two looks at what changed.
+    pub changes_interval: TimeDelta,
+    /// What its calls to us prove themselves by; `None`: it does not call.
+    pub hook_secret: Option<Secret>,
     /// What it is.
     pub service: Service,
 }

@@ -14,7 +14,7 @@ pub const DEFAULT_PLACE: &str = "config/default.toml";
 /// The settings that are secrets, which may also come from a file named by `…_FILE`.
 const SECRETS: [&str; 3] = ["database.url", "database.app_url", "oidc.client_secret"];
 /// Those of a directory, and what comes with them.
-const DIRECTORY_SECRETS: [&str; 7] = ["token", "client_secret", "api_token", "private_key", "certificate", "service_account", "bind_password"];
+const DIRECTORY_SECRETS: [&str; 8] = ["hook_secret", "token", "client_secret", "api_token", "private_key", "certificate", "service_account", "bind_password"];
 /// The section of the directories; each is a table in it.
 const DIRECTORIES: &str = "directories";
 /// What the settings of every directory stand under in the defaults.

@@ -468,6 +468,30 @@ pub enum Fact {
         /// The rule.
         rule: String,
     },
+    /// The holder no longer meets the policy; the lease ends when the grace is over, unless they meet it again.
+    #[serde(rename = "grant.eligibility_grace")]
+    GrantEligibilityGrace {
+        /// The rule.
+        rule: String,
+        /// What it asks, as a sentence.
+        sentence: String,
+        /// When the lease ends.
+        ends_at: DateTime<Utc>,
+    },
+    /// The holder no longer meets the policy, which keeps the lease all the same.
+    #[serde(rename = "grant.eligibility_kept")]
+    GrantEligibilityKept {
+        /// The rule.
+        rule: String,
+        /// What it asks, as a sentence.
+        sentence: String,
+    },
+    /// The holder meets the policy again.
+    #[serde(rename = "grant.eligibility_restored")]
+    GrantEligibilityRestored {
+        /// The rule that they had not met.
+        rule: String,
+    },
     /// The removal was verified, or another lease keeps the membership.
     #[serde(rename = "grant.ended")]
     GrantEnded {
@@ -606,6 +630,22 @@ pub enum Fact {
         old: String,
         /// After.
         new: String,
+    },
+    /// What the directory says of somebody who holds access changed.
+    #[serde(rename = "person.moved")]
+    PersonMoved {
+        /// Which attribute.
+        attribute: String,
+        /// Its values before.
+        old: Vec<String>,
+        /// Its values now.
+        new: Vec<String>,
+    },
+    /// An administrator said that so many people really left, so that the next reading is believed.
+    #[serde(rename = "directory.believed")]
+    DirectoryBelieved {
+        /// Which.
+        directory: String,
     },
     /// The database's clock and the monotonic clock disagree.
     #[serde(rename = "clock.jumped")]

@@ -377,6 +377,43 @@ pub struct Emergency {
     pub review_within: Seconds,
 }
 
+/// What becomes of a grant whose holder no longer meets the policy that governed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EligibilityLost {
+    /// It stays; the owner of the role is told.
+    Keep,
+    /// It ends after this grace; holder and owner are told when the grace begins.
+    Revoke(Seconds),
+}
+
+impl EligibilityLost {
+    /// The grace when a policy says nothing: 7 days.
+    pub const GRACE: Seconds = Seconds(7 * 86_400);
+
+    /// The grace; none: it stays.
+    pub fn grace(self) -> Option<Seconds> {
+        match self {
+            Self::Keep => None,
+            Self::Revoke(grace) => Some(grace),
+        }
+    }
+
+    /// "Who no longer meets this policy loses the access after 7 days, and is told before."
+    pub fn sentence(self) -> String {
+        match self {
+            Self::Keep => "Who no longer meets this policy keeps the access; the role’s owner is told.".into(),
+            Self::Revoke(grace) => format!("Who no longer meets this policy loses the access after {}, and is told before.", sentence(Some(grace))),
+        }
+    }
+}
+
+impl Default for EligibilityLost {
+    fn default() -> Self {
+        Self::Revoke(Self::GRACE)
+    }
+}
+
 /// One immutable version of an access policy, with the versions of profile and procedure it was made with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessPolicy {
@@ -416,6 +453,9 @@ pub struct AccessPolicy {
     pub emergency: Option<Emergency>,
     /// Whether a denial must give a reason.
     pub comment_to_deny: bool,
+    /// What becomes of a grant whose holder no longer meets this policy.
+    #[serde(default)]
+    pub eligibility_lost: EligibilityLost,
 }
 
 /// A fault of one field of an ask, with the sentence the person reads.

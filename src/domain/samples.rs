@@ -12,8 +12,8 @@ use super::decide::{Ask, Standing};
 use super::id::{GrantId, PersonId, PolicyVersionId, RoleId};
 use super::person::{Above, GroupRef, PersonSnapshot};
 use super::policy::{
-    AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, AutoRule, Durations, Effect, Emergency, Extension, OnBehalf, Rule, Slot, Step, TextRule,
-    Verdict, When,
+    AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, AutoRule, Durations, Effect, EligibilityLost, Emergency, Extension, OnBehalf, Rule, Slot,
+    Step, TextRule, Verdict, When,
 };
 use super::separation::SeparationRule;
 use super::span::Seconds;
@@ -145,6 +145,7 @@ pub fn policy(key: &str, applies_to: Vec<Condition>, rules: Vec<Rule>) -> Access
         on_behalf: OnBehalf::default(),
         emergency: None,
         comment_to_deny: true,
+        eligibility_lost: EligibilityLost::default(),
     }
 }
 

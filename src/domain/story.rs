@@ -72,6 +72,11 @@ impl Fact {
             Self::GrantRevoked { reason } => format!("revoked the access{}", because(reason.as_deref())),
             Self::GrantOffboarded { status } => format!("ended it: the directory says the person is {status}"),
             Self::GrantEligibilityLost { rule } => format!("ended it: the person no longer meets {rule}"),
+            Self::GrantEligibilityGrace { sentence, ends_at, .. } => {
+                format!("found that the person no longer meets it, and ends it on {} unless they do again: {sentence}", ends_at.format("%Y-%m-%d %H:%M UTC"))
+            }
+            Self::GrantEligibilityKept { sentence, .. } => format!("found that the person no longer meets it, and keeps it, as the policy says: {sentence}"),
+            Self::GrantEligibilityRestored { .. } => "found that the person meets it again".into(),
             Self::GrantEnded { membership, .. } => match membership.as_str() {
                 "removed" => "read the directory back: the access is gone".into(),
                 "kept_by_other_lease" => "left the membership in place: another grant keeps it".into(),
@@ -98,6 +103,11 @@ impl Fact {
             Self::DirectorySynced { directory, people, changed } => format!("read directory {directory}: {people} people, {changed} changed"),
             Self::DirectoryFailed { directory, error } => format!("could not read directory {directory}: {error}"),
             Self::PersonChanged { old, new } => format!("noticed that the directory calls the person {new}, no longer {old}"),
+            Self::PersonMoved { attribute, old, new } => {
+                let said = |values: &[String]| if values.is_empty() { "nothing".to_owned() } else { values.join(", ") };
+                format!("noticed that the directory says {} {}, no longer {}", attribute.replace('_', " "), said(new), said(old))
+            }
+            Self::DirectoryBelieved { directory } => format!("said that so many people really left directory {directory}"),
             Self::ClockJumped { by_ms } => format!("noticed that the clocks differ by {by_ms} ms"),
         }
     }

@@ -24,11 +24,15 @@ pub enum File {
     PolicyChanges,
     /// What separation rules were run against.
     Sod,
+    /// Everybody who left, and how fast what was theirs ended.
+    Leavers,
+    /// Everything that changed about people who held access, and what became of that.
+    Movers,
 }
 
 impl File {
     /// Every file, in the order of the bundle.
-    pub const ALL: [File; 6] = [Self::Requests, Self::Approvals, Self::Grants, Self::Events, Self::PolicyChanges, Self::Sod];
+    pub const ALL: [File; 8] = [Self::Requests, Self::Approvals, Self::Grants, Self::Leavers, Self::Movers, Self::Events, Self::PolicyChanges, Self::Sod];
 
     /// The word in URLs and on the command line.
     pub fn word(self) -> &'static str {
@@ -39,6 +43,8 @@ impl File {
             Self::Events => "events",
             Self::PolicyChanges => "policy_changes",
             Self::Sod => "sod",
+            Self::Leavers => "leavers",
+            Self::Movers => "movers",
         }
     }
 
@@ -61,6 +67,10 @@ impl File {
             Self::Grants => "Every access approved in the period: when it began, how it was given, when and why it ended.",
             Self::Events => "Every event of the period, in order, as the log holds it.",
             Self::PolicyChanges => "Every change of the rules proposed or applied in the period: who made it, who approved it, what it changed.",
+            Self::Leavers => "Everybody who was found to have left in the period: what they held, and when it was taken away and verified.",
+            Self::Movers => {
+                "Every change in the period of an attribute of somebody who held access: what they were no longer eligible for, and what became of that."
+            }
             Self::Sod => {
                 "Every separation of duties that was run against in the period: what was blocked, what an exception allowed, what was found held together."
             }
@@ -76,6 +86,8 @@ impl File {
             Self::Events => &EVENTS,
             Self::PolicyChanges => &POLICY_CHANGES,
             Self::Sod => &SOD,
+            Self::Leavers => &LEAVERS,
+            Self::Movers => &MOVERS,
         }
     }
 
@@ -238,6 +250,38 @@ const SOD: [Column; 10] = [
     LAST,
 ];
 
+/// `leavers.csv`: a row for each time that somebody left.
+const LEAVERS: [Column; 14] = [
+    ("person_id", "Who left."),
+    ("email", "Their address, as it was last seen."),
+    ("deactivated_at", "When the directory says that the account was switched off, UTC; empty: it does not say."),
+    ("detected_at", "When Countersign found it out, UTC."),
+    ("grants_at_detection", "How many live grants they held then."),
+    ("first_revoked_at", "When the first of them was ended for it, UTC; empty: none was."),
+    ("last_revoked_at", "When the last of them was, UTC."),
+    ("last_verified_at", "When the directory said itself that the last of these memberships is gone, UTC; empty while one is not."),
+    ("hours_to_last_revocation", "Hours from deactivated_at, or detected_at where that is empty, to last_verified_at."),
+    ("sla_hours", "Within how many hours everything must have ended, as it was set then."),
+    ("within_sla", "true when it had; false when it had not, or has not yet and the time is up; empty while there is time."),
+    ("requests_closed", "Open requests for them or by them that were closed for it."),
+    FIRST,
+    LAST,
+];
+
+/// `movers.csv`: a row for each attribute that changed.
+const MOVERS: [Column; 10] = [
+    ("person_id", "Whose attribute it is."),
+    ("attribute", "Its name; groups: those left and joined, without the ones that grants gave."),
+    ("old", "JSON: its values before."),
+    ("new", "JSON: its values since."),
+    ("changed_at", "When Countersign found it out, UTC."),
+    ("grants_losing_eligibility", "How many grants they no longer met the policy of because of it."),
+    ("removed_at", "When the directory said itself that the last of those that ended for it is gone, UTC; empty: none ended, or one is not gone yet."),
+    ("kept_by", "Key and version of each policy that kept such a grant, separated by semicolons; empty: none did."),
+    FIRST,
+    LAST,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,6 +298,8 @@ mod tests {
         insta::assert_snapshot!(header(File::Approvals), @"request_id, step_no, step, slot_source, slot_count, assigned_to_id, assigned_to_email, assigned_at, notified_at, first_viewed_at, decided_by_id, decided_by_email, acting_as, decision, decided_at, comment, granted_duration_s, channel, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Grants), @"grant_id, request_id, beneficiary_id, beneficiary_email, application, role_id, role, target, provisioning_method, approved_at, provisioning_started_at, granted_at, verified_at, approval_before_grant, starts_at, ends_at, status, ended_at, end_verified_at, end_reason, ended_by, revoke_latency_s, extension_of, attempts, last_error, confirmed, confirmed_at, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Sod), @"rule, set_a, set_b, request_id, found_at, outcome, approver, exception_until, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::Leavers), @"person_id, email, deactivated_at, detected_at, grants_at_detection, first_revoked_at, last_revoked_at, last_verified_at, hours_to_last_revocation, sla_hours, within_sla, requests_closed, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::Movers), @"person_id, attribute, old, new, changed_at, grants_losing_eligibility, removed_at, kept_by, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Events), @"event_id, occurred_at, kind, actor_kind, actor_id, actor_name, acting_for, token_id, channel, request_id, grant_id, person_id, role_id, application_id, policy_version_id, data, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::PolicyChanges), @"change_id, policy, version_from, version_to, author, approver, submitted_at, approved_at, effective_at, diff_json, whatif_summary, digest, status, event_seq_first, event_seq_last");
     }

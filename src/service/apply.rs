@@ -19,7 +19,7 @@ use super::catalog_file::resolve::{Found, Resolved};
 use super::commit::commit;
 use super::ctx::Ctx;
 use super::error::ServiceError;
-use super::fetch;
+use super::learn;
 use super::plan::{Plan, ask, plan};
 
 /// What became of a file.
@@ -85,7 +85,7 @@ pub(super) async fn planned(
 ) -> Result<(Plan, Catalog), ServiceError> {
     let current = catalog::whole(tx).await?;
     for (id, facts) in &resolved.newcomers {
-        let kept = PersonId(person::upsert(tx, *id, &fetch::seen(&resolved.directory, facts), now).await?.id);
+        let kept = PersonId(person::upsert(tx, *id, &learn::seen(&resolved.directory, facts), now).await?.id);
         // Somebody else may have met them since we looked; then theirs is the id that stays.
         for found in resolved.people.values_mut() {
             if let Found::One(person) = found

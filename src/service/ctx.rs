@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::directory::port::Directory;
 use crate::domain::event::{Actor, Channel};
 use crate::domain::id::{PersonId, TokenId};
+use crate::domain::secret::Secret;
 use crate::store::db::Db;
 use crate::store::policy::Policies;
 use crate::store::separation::Separations;
@@ -31,6 +32,12 @@ pub struct Provisioning {
     pub sync_every: Duration,
     /// The same for single directories, by key.
     pub sync_every_of: BTreeMap<String, Duration>,
+    /// How often a directory is asked what changed, where it can tell.
+    pub changes_every: Duration,
+    /// The same for single directories, by key.
+    pub changes_every_of: BTreeMap<String, Duration>,
+    /// Within how many hours everything of who left must have ended.
+    pub leaver_sla_hours: i32,
     /// A grant that could not be delivered for so long is given up; a revocation never is.
     pub give_up: Duration,
 }
@@ -42,6 +49,9 @@ impl Default for Provisioning {
             sweep_every: Duration::minutes(5),
             sync_every: Duration::minutes(5),
             sync_every_of: BTreeMap::new(),
+            changes_every: Duration::minutes(1),
+            changes_every_of: BTreeMap::new(),
+            leaver_sla_hours: 24,
             give_up: Duration::hours(24),
         }
     }
@@ -51,6 +61,11 @@ impl Provisioning {
     /// How often the people of `directory` are read whole.
     pub fn sync_every(&self, directory: &str) -> Duration {
         self.sync_every_of.get(directory).copied().unwrap_or(self.sync_every)
+    }
+
+    /// How often `directory` is asked what changed.
+    pub fn changes_every(&self, directory: &str) -> Duration {
+        self.changes_every_of.get(directory).copied().unwrap_or(self.changes_every)
     }
 }
 
@@ -117,6 +132,26 @@ pub struct Changing {
     pub runs: Arc<Mutex<BTreeMap<Uuid, Progress>>>,
 }
 
+/// How a directory calls us when somebody changes.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// What its calls look like.
+    pub kind: HookKind,
+    /// What it proves itself by.
+    pub secret: Secret,
+}
+
+/// What the calls of a directory look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookKind {
+    /// A few names in JSON, under a bearer token or a signature.
+    Plain,
+    /// An Okta event hook.
+    Okta,
+    /// A change notification of Microsoft Graph.
+    Entra,
+}
+
 /// The pieces every verb works with. Cloning shares them.
 #[derive(Clone)]
 pub struct Ctx {
@@ -140,6 +175,8 @@ pub struct Ctx {
     pub wake: Arc<Notify>,
     /// What lists remember for some seconds.
     pub recent: Recent,
+    /// How directories tell us of changes, by key.
+    pub hooks: Arc<BTreeMap<String, Hook>>,
     /// Directories that asked to be left alone, and until when.
     pub paused: Arc<Mutex<BTreeMap<String, DateTime<Utc>>>>,
 }

@@ -175,6 +175,8 @@ async fn start(ctx: &Ctx, actor: Actor, channel: Channel, taking: &Taking) -> Re
         File::Events => Population::Events,
         File::PolicyChanges => Population::PolicyChanges,
         File::Sod => Population::SeparationOfDuties,
+        File::Leavers => Population::Leavers,
+        File::Movers => Population::Movers,
     };
     let rows = export::stream(&ctx.db, population, narrow(taking)).await.map_err(|error: StoreError| ServiceError::from(error))?;
     let mut header = Vec::new();

@@ -2,16 +2,17 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::clock::new_id;
 use crate::directory::facts::PersonFacts;
 use crate::directory::port::Directory;
 use crate::domain::id::PersonId;
 use crate::domain::person::{Above, PersonSnapshot};
-use crate::store::db::Tx;
-use crate::store::person::{self, PersonRow, Seen, Upserted};
+use crate::store::person::PersonRow;
+use crate::store::recheck;
 
+use super::commit;
 use super::ctx::Ctx;
 use super::error::ServiceError;
+use super::learn::{self, Source, seen};
 
 /// The directory with this key.
 ///
@@ -40,25 +41,38 @@ pub async fn person(ctx: &Ctx, row: &PersonRow) -> Result<PersonSnapshot, Servic
         Some(facts) => {
             if differs(row, &facts) {
                 let mut tx = ctx.db.begin().await?;
-                keep(&mut tx, &row.directory, &facts, now).await?;
-                tx.commit().await.map_err(crate::store::error::StoreError::from)?;
+                learn::one(&mut tx, ctx, &row.directory, &facts, Source::Read, now).await?;
+                commit::commit(tx).await?;
             }
             Ok(snapshot(PersonId(row.id), &row.directory, facts, now))
         }
-        None => Ok(PersonSnapshot {
-            person: PersonId(row.id),
-            directory: row.directory.clone(),
-            reference: row.reference.clone(),
-            user_name: row.user_name.clone(),
-            display_name: row.display_name.clone(),
-            email: row.email.clone(),
-            active: false,
-            manager: None,
-            attributes: Default::default(),
-            groups: Vec::new(),
-            line: Vec::new(),
-            fetched_at: now,
-        }),
+        None => {
+            if row.status != "gone" {
+                // Nothing ends for one answer; it is asked again right away.
+                let mut tx = ctx.db.begin().await?;
+                recheck::ask(&mut tx, &row.directory, std::slice::from_ref(&row.reference), "decision", false, now, now).await?;
+                commit::commit(tx).await?;
+            }
+            Ok(nobody(row, now))
+        }
+    }
+}
+
+/// Somebody whom the directory does not know.
+fn nobody(row: &PersonRow, now: DateTime<Utc>) -> PersonSnapshot {
+    PersonSnapshot {
+        person: PersonId(row.id),
+        directory: row.directory.clone(),
+        reference: row.reference.clone(),
+        user_name: row.user_name.clone(),
+        display_name: row.display_name.clone(),
+        email: row.email.clone(),
+        active: false,
+        manager: None,
+        attributes: Default::default(),
+        groups: Vec::new(),
+        line: Vec::new(),
+        fetched_at: now,
     }
 }
 
@@ -104,36 +118,6 @@ pub fn snapshot(person: PersonId, directory: &str, facts: PersonFacts, now: Date
         groups: facts.groups,
         line: Vec::new(),
         fetched_at: now,
-    }
-}
-
-/// Keeps what a directory said of a person.
-///
-/// # Errors
-/// When the database fails.
-pub async fn keep(tx: &mut Tx, directory: &str, facts: &PersonFacts, now: DateTime<Utc>) -> Result<Upserted, ServiceError> {
-    Ok(person::upsert(tx, PersonId(new_id()), &seen(directory, facts), now).await?)
-}
-
-fn first(facts: &PersonFacts, attribute: &str) -> Option<String> {
-    facts.attributes.get(attribute).and_then(|values| values.first()).filter(|value| !value.is_empty()).cloned()
-}
-
-/// A directory's facts as the store keeps them.
-pub fn seen(directory: &str, facts: &PersonFacts) -> Seen {
-    Seen {
-        directory: directory.to_owned(),
-        reference: facts.reference.clone(),
-        user_name: facts.user_name.clone(),
-        email: facts.email.clone().filter(|email| !email.is_empty()),
-        display_name: facts.display_name.clone(),
-        status: if facts.active { "active" } else { "disabled" },
-        department: first(facts, "department"),
-        title: first(facts, "title"),
-        employment_type: first(facts, "employment_type"),
-        manager_reference: facts.manager.clone().filter(|manager| !manager.is_empty()),
-        attributes: serde_json::to_value(&facts.attributes).unwrap_or_default(),
-        groups: facts.groups.iter().map(|group| group.reference.clone()).collect(),
     }
 }
 

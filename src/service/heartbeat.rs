@@ -67,6 +67,14 @@ pub async fn claim(ctx: &Ctx, name: &str, token: Uuid, hold: Duration) -> Result
     Ok(timetable::claim(&ctx.db, name, token, now, now + hold).await?)
 }
 
+/// Holds a claim for `hold` longer; false when another worker has taken it over.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold(ctx: &Ctx, name: &str, token: Uuid, hold: Duration) -> Result<bool, ServiceError> {
+    Ok(timetable::hold(&ctx.db, name, token, ctx.clock.now() + hold).await?)
+}
+
 /// Writes how a run went, with an event where reading a directory failed otherwise than the last time; the next is due `every` later, or in a minute if it failed.
 ///
 /// # Errors

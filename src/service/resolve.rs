@@ -13,6 +13,7 @@ use crate::store::person::{self, PersonRow};
 use super::ctx::Ctx;
 use super::error::ServiceError;
 use super::fetch;
+use super::learn::{self, Source};
 
 /// A slot with the people it asks.
 #[derive(Clone, Debug)]
@@ -199,7 +200,7 @@ async fn learn(ctx: &Ctx, directory: &str, reference: &str) -> Result<(), Servic
         fetch::directory(ctx, directory)?.person(reference).await.map_err(|error| ServiceError::Unavailable(format!("{error} Try again in a moment.")))?;
     if let Some(facts) = facts {
         let mut tx = ctx.db.begin().await?;
-        fetch::keep(&mut tx, directory, &facts, ctx.clock.now()).await?;
+        learn::one(&mut tx, ctx, directory, &facts, Source::Read, ctx.clock.now()).await?;
         commit(tx).await?;
     }
     Ok(())

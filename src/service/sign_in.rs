@@ -11,13 +11,13 @@ use crate::clock::new_id;
 use crate::directory::facts::{PersonFacts, ReadError, clean};
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::domain::id::{PersonId, SessionId};
-use crate::store::db::Tx;
 use crate::store::error::StoreError;
 use crate::store::session::{self, NewSession};
 use crate::store::{event, identity};
 
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
+use super::learn::{self, Source};
 use super::rights::{self, Rights};
 use super::{fetch, token};
 
@@ -187,7 +187,7 @@ async fn admit(ctx: &Ctx, rules: &Rules, vouched: &Vouched, browser: &Browser) -
     let directory = linked.as_ref().map_or(rules.directory.as_str(), |linked| linked.directory.as_str());
     let (person, name, reference, groups_now) = match (&linked, facts) {
         (_, Some(facts)) => {
-            let person = keep(&mut tx, directory, &facts, now).await?;
+            let person = learn::one(&mut tx, ctx, directory, &facts, Source::Read, now).await?;
             let groups: Vec<String> = facts.groups.into_iter().map(|group| group.reference).collect();
             (person, facts.display_name, facts.reference, groups)
         }
@@ -242,18 +242,6 @@ async fn admit(ctx: &Ctx, rules: &Rules, vouched: &Vouched, browser: &Browser) -
     event::append(&mut tx, &[about(Fact::SessionStarted { issuer: vouched.issuer.clone() })]).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(Started { token: cookie, expires_at })
-}
-
-/// Keeps what the directory says now; somebody who is back is back with an event.
-async fn keep(tx: &mut Tx, directory: &str, facts: &PersonFacts, now: DateTime<Utc>) -> Result<PersonId, ServiceError> {
-    let kept = fetch::keep(tx, directory, facts, now).await?;
-    let person = PersonId(kept.id);
-    if let Some(old) = kept.old_status.filter(|old| old != "active") {
-        let subject = Subject { person: Some(person), ..Subject::default() };
-        let fact = Fact::PersonChanged { old, new: "active".into() };
-        event::append(tx, &[Event { actor: Actor::System, channel: Channel::System, subject, fact }]).await?;
-    }
-    Ok(person)
 }
 
 /// Somebody who was here before, as the directory describes them now; `None` when it cannot be asked but called them

@@ -1,147 +1,210 @@
-//! Reads everybody from the directory.
+//! Reads everybody, and every group, from the directory.
+//!
+//! A listing is read page by page, each kept in one transaction; nothing of it stays in memory. It never ends anything by itself: whom
+//! it calls switched off, and whom it misses, is written down as somebody to ask about, and asked about one by one ([`super::recheck`])
+//! once the listing is complete and can be believed.
 
-use std::collections::HashMap;
-
+use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
-use crate::domain::event::{Fact, Subject};
-use crate::domain::grant::EndReason;
-use crate::domain::id::PersonId;
-use crate::domain::request::RequestStatus;
-use crate::store::{event, grant, person, request, step_clock, target, token};
+use crate::directory::port::Directory;
+use crate::domain::event::{Event, Fact, Subject};
+use crate::store::directory_sync::{self, Counts, GroupSeen};
+use crate::store::{event, person, recheck as queue};
 
-use super::commit::{self, about, about_grant, by_system};
-use super::ctx::Ctx;
+use super::commit::{self, by_system};
+use super::ctx::{By, Ctx};
 use super::error::ServiceError;
-use super::{fetch, tend};
+use super::learn::{self, Source};
+use super::recheck::believable;
+use super::{fetch, heartbeat, leave, recheck};
 
 /// What a sync found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Synced {
     /// People read.
     pub people: usize,
-    /// Of them new or changed.
+    /// Groups read.
+    pub groups: usize,
+    /// Of the people new or changed.
     pub changed: usize,
-    /// Found disabled or gone.
+    /// People who were missed, or called switched off; each was asked about.
     pub left: usize,
 }
 
-/// How many requests whose approvers have left one sync tends; the next goes on.
-const MOST_TENDED: i64 = 10_000;
+/// How long one page may take before another worker may begin anew.
+pub const HOLD: Duration = Duration::minutes(5);
 
-/// Reads every person of `directory`, page by page, and keeps what is new. Who is found disabled or gone loses every lease
-/// (`offboarded`), open request, session and API token. A listing that fails midway, or in which a large share is missing, says nothing about
-/// who left.
+/// Reads every person and group of `directory`, page by page, and keeps what is new; then asks about everybody who seems to have left
+/// and ends what was theirs. A listing that fails midway, or in which a large share is missing or switched off, says nothing about who left.
 ///
 /// # Errors
 /// [`ServiceError::Unavailable`] when the listing failed or is not believed; what was kept before stays kept.
 pub async fn sync(ctx: &Ctx, directory: &str) -> Result<Synced, ServiceError> {
+    under(ctx, directory, None).await
+}
+
+/// [`sync`] as the entry `hold.0` of the timetable, claimed under `hold.1`: stops when another worker has taken it over.
+///
+/// # Errors
+/// As [`sync`].
+pub async fn under(ctx: &Ctx, directory: &str, hold: Option<(&str, Uuid)>) -> Result<Synced, ServiceError> {
     let started = ctx.clock.now();
     let known = person::count(&ctx.db, directory).await?;
     let port = fetch::directory(ctx, directory)?;
-    let mut synced = Synced::default();
-    let mut left: Vec<(PersonId, String)> = Vec::new();
+    directory_sync::began(&ctx.db, directory, started).await?;
+    // Counting changes begins before the listing, so that none falls between the two.
+    let token = match port.changes(None).await {
+        Ok(changes) => changes.map(|changes| changes.next),
+        Err(error) => {
+            tracing::warn!(directory, why = %error, "the directory does not say where counting its changes begins; it is read whole each time");
+            None
+        }
+    };
+    let mut counts = Counts::default();
+    let read = match people(ctx, port, directory, hold, &mut counts).await {
+        Ok(()) => groups(ctx, port, directory, started, hold, &mut counts).await,
+        Err(error) => Err(error),
+    };
+    let concluded = conclude(ctx, directory, (started, known), read, &mut counts, token.as_deref()).await;
+    // Whom it named is asked about now, whatever became of the listing otherwise.
+    recheck::due(ctx).await?;
+    leave::due(ctx).await?;
+    leave::leftovers(ctx).await?;
+    concluded?;
+    let whole = |number: i64| usize::try_from(number).unwrap_or_default();
+    Ok(Synced { people: whole(counts.people), groups: whole(counts.groups), changed: whole(counts.changed), left: whole(counts.leaving) })
+}
+
+async fn still_ours(ctx: &Ctx, hold: Option<(&str, Uuid)>) -> Result<(), ServiceError> {
+    match hold {
+        Some((name, token)) if !heartbeat::hold(ctx, name, token, HOLD).await? => {
+            Err(ServiceError::Unavailable("Another worker has begun to read the directory anew.".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn people(ctx: &Ctx, port: &Directory, directory: &str, hold: Option<(&str, Uuid)>, counts: &mut Counts) -> Result<(), ServiceError> {
     let mut cursor = None;
     loop {
         let page = port.people(cursor).await.map_err(|error| ServiceError::Unavailable(error.to_string()))?;
+        still_ours(ctx, hold).await?;
         let mut tx = ctx.db.begin().await?;
-        let now = ctx.clock.now();
-        let seen: Vec<_> = page.items.iter().map(|facts| fetch::seen(directory, facts)).collect();
-        let again: HashMap<String, Uuid> =
-            person::seen_again(&mut tx, directory, &seen, now).await?.into_iter().map(|(id, reference)| (reference, id)).collect();
-        for facts in &page.items {
-            synced.people += 1;
-            if let Some(id) = again.get(&facts.reference) {
-                if !facts.active {
-                    left.push((PersonId(*id), "disabled".into()));
-                }
-                continue;
-            }
-            let kept = fetch::keep(&mut tx, directory, facts, now).await?;
-            synced.changed += usize::from(kept.changed);
-            let was = kept.old_status.unwrap_or_default();
-            let status = if facts.active { "active" } else { "disabled" };
-            if !was.is_empty() && was != status {
-                let subject = Subject { person: Some(PersonId(kept.id)), ..Subject::default() };
-                event::append(&mut tx, &[by_system(subject, Fact::PersonChanged { old: was, new: status.into() })]).await?;
-            }
-            if !facts.active {
-                left.push((PersonId(kept.id), status.into()));
-            }
-        }
+        let learned = learn::learn(&mut tx, ctx, directory, &page.items, Source::Listing, ctx.clock.now()).await?;
         commit::commit(tx).await?;
+        counts.people += count(page.items.len());
+        counts.changed += count(learned.changed);
+        counts.leaving += count(learned.leaving);
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn groups(
+    ctx: &Ctx,
+    port: &Directory,
+    directory: &str,
+    started: DateTime<Utc>,
+    hold: Option<(&str, Uuid)>,
+    counts: &mut Counts,
+) -> Result<(), ServiceError> {
+    let mut cursor = None;
+    loop {
+        let page = port.groups(cursor).await.map_err(|error| ServiceError::Unavailable(error.to_string()))?;
+        still_ours(ctx, hold).await?;
+        let seen: Vec<GroupSeen> = page
+            .items
+            .into_iter()
+            .map(|group| GroupSeen { reference: group.reference, name: group.name, description: group.description, read_only: group.read_only })
+            .collect();
+        let mut tx = ctx.db.begin().await?;
+        directory_sync::groups(&mut tx, directory, &seen, ctx.clock.now()).await?;
+        commit::commit(tx).await?;
+        counts.groups += count(seen.len());
         cursor = page.next;
         if cursor.is_none() {
             break;
         }
     }
-    let unseen = person::not_seen_since(&ctx.db, directory, started, 10_000).await?;
-    let believable = (known / 20).max(20);
-    if unseen.len() as i64 > believable {
-        return Err(ServiceError::Unavailable(format!(
-            "{} of {known} people are missing from the directory's list; that many did not leave at once, so nobody was counted as gone",
-            unseen.len()
-        )));
+    let mut tx = ctx.db.begin().await?;
+    let (unseen, known) = directory_sync::unseen_groups(&mut tx, directory, started).await?;
+    if unseen > 0 && unseen <= (known / 20).max(20) {
+        directory_sync::groups_gone(&mut tx, directory, started, ctx.clock.now()).await?;
     }
-    for row in unseen {
-        // Missing from a list is not gone: ask for each by reference.
-        if port.person(&row.reference).await.map_err(|error| ServiceError::Unavailable(error.to_string()))?.is_none() {
-            let mut tx = ctx.db.begin().await?;
-            let was = person::gone(&mut tx, PersonId(row.id), ctx.clock.now()).await?;
-            let subject = Subject { person: Some(PersonId(row.id)), ..Subject::default() };
-            event::append(&mut tx, &[by_system(subject, Fact::PersonChanged { old: was.unwrap_or_default(), new: "gone".into() })]).await?;
-            commit::commit(tx).await?;
-            synced.changed += 1;
-            left.push((PersonId(row.id), "gone".into()));
-        }
-    }
-    for (person, status) in left {
-        synced.left += 1;
-        offboard(ctx, person, &status).await?;
-    }
-    // Who has left decides nothing any more: the next source of their slots is asked.
-    tend::tend_all(ctx, &step_clock::asking_the_inactive(&ctx.db, MOST_TENDED).await?).await?;
-    // Who was found away before is no news.
-    if synced.changed > 0 {
-        let mut tx = ctx.db.begin().await?;
-        let fact = Fact::DirectorySynced { directory: directory.into(), people: synced.people, changed: synced.changed };
-        event::append(&mut tx, &[by_system(Subject::default(), fact)]).await?;
-        commit::commit(tx).await?;
-    }
-    Ok(synced)
+    commit::commit(tx).await
 }
 
-/// Ends everything of a person whom the directory calls `status`: leases, open requests, sessions, API
-/// tokens. Who comes back begins without any of them.
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Decides what the listing says about who left, and writes down how it went.
+async fn conclude(
+    ctx: &Ctx,
+    directory: &str,
+    (started, known): (DateTime<Utc>, i64),
+    read: Result<(), ServiceError>,
+    counts: &mut Counts,
+    token: Option<&str>,
+) -> Result<(), ServiceError> {
+    let believe = directory_sync::of(&ctx.db, directory).await?.is_some_and(|sync| sync.believe);
+    let mut tx = ctx.db.begin().await?;
+    let now = ctx.clock.now();
+    let switched_off = queue::held(&mut tx, directory).await?;
+    let missing = if read.is_ok() { queue::ask_unseen(&mut tx, directory, started, now).await? } else { 0 };
+    counts.leaving = switched_off + missing;
+    let most = believable(known);
+    let too_many = |number: i64| number > most && !believe;
+    if too_many(missing) {
+        queue::forget_held(&mut tx, directory, "missing").await?;
+    }
+    if too_many(switched_off) {
+        queue::forget_held(&mut tx, directory, "listing").await?;
+    }
+    queue::release(&mut tx, directory, now).await?;
+    let doubt = match (too_many(missing), too_many(switched_off)) {
+        (true, _) => {
+            Some(format!("{missing} of {known} people are missing from the directory’s list; that many did not leave at once, so nobody was counted as gone"))
+        }
+        (_, true) => Some(format!(
+            "{switched_off} of {known} people are switched off in the directory’s list; that many did not leave at once, so nothing of theirs ended"
+        )),
+        _ => None,
+    };
+    let (outcome, detail) = match (&read, &doubt) {
+        (Err(error), _) => ("failed", Some(error.to_string())),
+        (Ok(()), Some(doubt)) => ("shrunk", Some(doubt.clone())),
+        (Ok(()), None) => ("complete", None),
+    };
+    directory_sync::ended(&mut tx, directory, outcome, detail.as_deref(), *counts, token, now).await?;
+    // Who was found away before is no news.
+    if outcome == "complete" && counts.changed > 0 {
+        let whole = |number: i64| usize::try_from(number).unwrap_or_default();
+        let fact = Fact::DirectorySynced { directory: directory.into(), people: whole(counts.people), changed: whole(counts.changed) };
+        event::append(&mut tx, &[by_system(Subject::default(), fact)]).await?;
+    }
+    commit::commit(tx).await?;
+    read?;
+    doubt.map_or(Ok(()), |doubt| Err(ServiceError::Unavailable(doubt)))
+}
+
+/// An administrator says that so many people really left: the next full reading is believed, and due at once.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn offboard(ctx: &Ctx, person: PersonId, status: &str) -> Result<(), ServiceError> {
+/// [`ServiceError::Missing`] for anybody else, for a directory that there is not, and when its last reading was not doubted.
+pub async fn believe(ctx: &Ctx, by: &By, directory: &str) -> Result<(), ServiceError> {
+    if !by.is_administrator || !ctx.directories.contains_key(directory) {
+        return Err(ServiceError::Missing);
+    }
     let mut tx = ctx.db.begin().await?;
-    let (open, live) = (request::lock_open_of(&mut tx, person).await?, grant::lock_live_of(&mut tx, person).await?);
-    let now = ctx.clock.now();
-    let mut events = Vec::new();
-    for row in open {
-        request::close(&mut tx, row.id.into(), RequestStatus::Withdrawn, row.granted_s, now).await?;
-        events.push(by_system(about(&row), Fact::RequestClosed { reason: format!("the beneficiary is {status} in the directory") }));
+    if !directory_sync::believe(&mut tx, directory).await? {
+        return Err(ServiceError::Missing);
     }
-    let mut targets = Vec::new();
-    for row in live {
-        grant::end(&mut tx, row.id.into(), EndReason::Offboarded, None, None, now).await?;
-        events.push(by_system(about_grant(&row), Fact::GrantOffboarded { status: status.into() }));
-        targets.push(row.target_id);
-    }
-    if person::end_sessions(&mut tx, person).await? > 0 {
-        events.push(by_system(Subject { person: Some(person), ..Subject::default() }, Fact::SessionEnded { reason: "person_disabled".into() }));
-    }
-    for name in token::revoke_of_person(&mut tx, person, now).await? {
-        events.push(by_system(Subject { person: Some(person), ..Subject::default() }, Fact::TokenRevoked { name }));
-    }
-    event::append(&mut tx, &events).await?;
-    target::raise(&mut tx, &targets, now).await?;
+    let fact = Fact::DirectoryBelieved { directory: directory.into() };
+    event::append(&mut tx, &[Event { actor: by.actor(), channel: by.channel, subject: Subject::default(), fact }]).await?;
     commit::commit(tx).await?;
-    if !targets.is_empty() {
-        ctx.wake.notify_one();
-    }
-    Ok(())
+    heartbeat::run_now(ctx, &format!("sync:{directory}")).await
 }

@@ -34,6 +34,10 @@ pub enum Population {
     PolicyChanges,
     /// What separation rules were run against, by the time it was found.
     SeparationOfDuties,
+    /// Who left, by the time it was found out.
+    Leavers,
+    /// What changed about who held access, by the time it was found out.
+    Movers,
 }
 
 /// Narrows a population; `None` leaves it as wide as it is.
@@ -75,6 +79,8 @@ impl Population {
             Self::Events => EVENTS,
             Self::PolicyChanges => POLICY_CHANGES,
             Self::SeparationOfDuties => SEPARATION,
+            Self::Leavers => LEAVERS,
+            Self::Movers => MOVERS,
         }
     }
 }
@@ -384,6 +390,57 @@ where c.submitted_at >= $1 and c.submitted_at < $2
   and ($5::uuid is null or c.author_id = $5 or c.approver_id = $5)
 order by c.submitted_at, c.id, v.policy_key"#;
 
+// What ended for it: the offboarded grants from when it was found out until the next time that the person left.
+const LEAVERS: &str = r#"
+select l.person_id, p.email,
+  to_char(l.deactivated_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as deactivated_at,
+  to_char(l.detected_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as detected_at,
+  l.grants_at_detection,
+  to_char(g.first_revoked, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as first_revoked_at,
+  to_char(g.last_revoked, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as last_revoked_at,
+  to_char(case when g.open = 0 then g.last_verified end, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as last_verified_at,
+  case when g.open = 0 then round(extract(epoch from g.last_verified - b.began) / 3600, 3) end as hours_to_last_revocation,
+  l.sla_hours,
+  case when l.settled_at is not null and g.open = 0 then case when coalesce(g.last_verified, l.detected_at) <= b.began + make_interval(hours => l.sla_hours) then 'true' else 'false' end
+       when clock() > b.began + make_interval(hours => l.sla_hours) then 'false' end as within_sla,
+  l.requests_closed,
+  l.event_id as event_seq_first,
+  greatest(l.event_id, (select max(e.id) from audit_event e where e.person_id = l.person_id and e.id >= l.event_id and (n.event_id is null or e.id < n.event_id)
+    and e.kind in ('grant.offboarded', 'grant.ended', 'request.closed', 'session.ended', 'token.revoked', 'delegation.ended'))) as event_seq_last
+from leaver l
+join person p on p.id = l.person_id
+cross join lateral (select coalesce(l.deactivated_at, l.detected_at) as began) b
+left join lateral (select o.detected_at, o.event_id from leaver o where o.person_id = l.person_id and (o.detected_at, o.id) > (l.detected_at, l.id) order by o.detected_at, o.id limit 1) n on true
+cross join lateral (select min(a.ended_at) as first_revoked, max(a.ended_at) as last_revoked, max(a.end_verified_at) as last_verified, count(*) filter (where a.end_verified_at is null) as open
+  from access_grant a where a.beneficiary_id = l.person_id and a.end_reason = 'offboarded' and a.ended_at >= l.detected_at and (n.detected_at is null or a.ended_at < n.detected_at)) g
+where l.detected_at >= $1 and l.detected_at < $2
+  and ($3::uuid is null or exists (select 1 from access_grant a where a.beneficiary_id = l.person_id and a.application_id = $3 and a.end_reason = 'offboarded' and a.ended_at >= l.detected_at))
+  and ($4::uuid is null or exists (select 1 from access_grant a where a.beneficiary_id = l.person_id and a.role_id = $4 and a.end_reason = 'offboarded' and a.ended_at >= l.detected_at))
+  and ($5::uuid is null or l.person_id = $5)
+order by l.detected_at, l.id"#;
+
+const MOVERS: &str = r#"
+select m.person_id, m.attribute, to_json(m.old)::text as old, to_json(m.new)::text as new,
+  to_char(m.changed_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as changed_at,
+  x.losing as grants_losing_eligibility,
+  to_char(case when x.open = 0 then x.removed end, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as removed_at,
+  x.kept_by,
+  m.event_id as event_seq_first,
+  greatest(m.event_id, (select max(e.id) from eligibility_loss l join audit_event e on e.request_id = l.request_id
+    where l.mover_id = m.id and e.grant_id = l.grant_id and (e.kind like 'grant.eligibility%' or e.kind = 'grant.ended') and e.id >= m.event_id)) as event_seq_last
+from mover m
+cross join lateral (
+  select count(*) as losing, max(g.end_verified_at) filter (where l.resolution = 'revoked') as removed,
+    count(*) filter (where l.resolution = 'revoked' and g.end_verified_at is null) as open,
+    string_agg(distinct case when l.due_at is null then k.key || ' v' || v.version end, ';') as kept_by
+  from eligibility_loss l join access_grant g on g.id = l.grant_id join access_policy_version v on v.id = l.policy_version_id join access_policy k on k.id = v.policy_id
+  where l.mover_id = m.id) x
+where m.changed_at >= $1 and m.changed_at < $2
+  and ($3::uuid is null or exists (select 1 from eligibility_loss l join access_grant g on g.id = l.grant_id where l.mover_id = m.id and g.application_id = $3))
+  and ($4::uuid is null or exists (select 1 from eligibility_loss l join access_grant g on g.id = l.grant_id where l.mover_id = m.id and g.role_id = $4))
+  and ($5::uuid is null or m.person_id = $5)
+order by m.changed_at, m.id"#;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,9 +454,16 @@ mod tests {
             "a >= (timestamptz 'epoch' + -1 * interval '1 microsecond') and a < timestamptz 'infinity' and b = uuid '00000000-0000-0000-0000-000000000007' \
              and c = null::uuid or null::uuid is null"
         );
-        for population in
-            [Population::Requests, Population::Approvals, Population::Grants, Population::Events, Population::PolicyChanges, Population::SeparationOfDuties]
-        {
+        for population in [
+            Population::Requests,
+            Population::Approvals,
+            Population::Grants,
+            Population::Events,
+            Population::PolicyChanges,
+            Population::SeparationOfDuties,
+            Population::Leavers,
+            Population::Movers,
+        ] {
             assert!(!written_in(population.statement(), narrow).contains('$'));
         }
     }

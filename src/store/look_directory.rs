@@ -18,6 +18,10 @@ pub struct Counts {
     pub gone: i64,
     /// Groups that give a role.
     pub groups: i64,
+    /// Groups seen in it.
+    pub known_groups: i64,
+    /// People who wait to be asked about.
+    pub waiting: i64,
 }
 
 /// Counts of `directory`.
@@ -27,7 +31,9 @@ pub struct Counts {
 pub async fn counts(db: &Db, directory: &str) -> Result<Counts, StoreError> {
     Ok(sqlx::query_as(
         "select count(*) filter (where status <> 'gone') as people, count(*) filter (where status = 'active') as active, count(*) filter (where status = 'gone') as gone,
-           (select count(distinct group_reference) from role where directory = $1 and retired_at is null) as groups
+           (select count(distinct group_reference) from role where directory = $1 and retired_at is null) as groups,
+           (select count(*) from directory_group where directory = $1 and gone_at is null) as known_groups,
+           (select count(*) from person_recheck where directory = $1) as waiting
          from person where directory = $1",
     )
     .bind(directory)

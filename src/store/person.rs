@@ -166,6 +166,74 @@ pub async fn seen_again(tx: &mut Tx, directory: &str, seen: &[Seen], now: DateTi
     .await?)
 }
 
+/// Somebody of whom something was new.
+#[derive(Clone, Debug, FromRow)]
+pub struct Changed {
+    /// The person.
+    pub id: Uuid,
+    /// The immutable id in the directory.
+    pub reference: String,
+    /// Their status before; none for somebody new.
+    pub old_status: Option<String>,
+    /// Their attributes before.
+    pub old_attributes: Option<Value>,
+    /// Their manager's reference before.
+    pub old_manager: Option<String>,
+    /// References of their groups before.
+    pub old_groups: Option<Vec<String>>,
+    /// Whether anything but the time was new.
+    pub changed: bool,
+}
+
+/// A row of [`upsert_many`]: the id for somebody new, and what was seen.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct New<'a> {
+    /// Used for somebody new.
+    pub id: PersonId,
+    /// What was seen.
+    #[serde(flatten)]
+    pub seen: &'a Seen,
+}
+
+/// Keeps what was seen of people of `directory`, each once. With `still_active` whoever was active stays so, whatever is said now.
+/// Returns everybody of `rows` with what was known before.
+///
+/// # Errors
+/// When the database fails.
+pub async fn upsert_many(tx: &mut Tx, directory: &str, rows: &[New<'_>], still_active: bool, now: DateTime<Utc>) -> Result<Vec<Changed>, StoreError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(sqlx::query_as(
+        "with s as (
+           select * from jsonb_to_recordset($2) as s (id uuid, reference text, user_name text, email text, display_name text, status text, department text, title text,
+             employment_type text, manager_reference text, attributes jsonb, groups text[])
+         ), old as (
+           select p.reference, p.status, p.attributes, p.manager_reference, p.groups,
+             (p.user_name, p.email, p.display_name, p.status, p.department, p.title, p.employment_type, p.manager_reference, p.attributes, p.groups)
+               is distinct from (s.user_name, s.email, s.display_name, s.status, s.department, s.title, s.employment_type, s.manager_reference, s.attributes, s.groups) as changed
+           from person p join s on s.reference = p.reference where p.directory = $1 order by p.reference for no key update of p
+         ), fresh as (
+           insert into person (id, directory, reference, user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups, seen_at)
+           select s.id, $1, s.reference, s.user_name, s.email, s.display_name, s.status, s.department, s.title, s.employment_type, s.manager_reference, s.attributes, s.groups, $4
+           from s cross join (select count(*) from old) as read_before_it_changes order by s.reference
+           on conflict (directory, reference) do update set user_name = excluded.user_name, email = excluded.email, display_name = excluded.display_name,
+             status = case when $3 and person.status = 'active' then 'active' else excluded.status end, department = excluded.department, title = excluded.title,
+             employment_type = excluded.employment_type, manager_reference = excluded.manager_reference, attributes = excluded.attributes, groups = excluded.groups,
+             seen_at = excluded.seen_at
+           returning id, reference
+         )
+         select fresh.id, fresh.reference, old.status as old_status, old.attributes as old_attributes, old.manager_reference as old_manager, old.groups as old_groups,
+           coalesce(old.changed, true) as changed from fresh left join old on old.reference = fresh.reference",
+    )
+    .bind(directory)
+    .bind(sqlx::types::Json(rows))
+    .bind(still_active)
+    .bind(now)
+    .fetch_all(&mut **tx)
+    .await?)
+}
+
 /// Keeps what was seen; `new_id` is used for somebody new. A row that says the same already is left alone, its time apart.
 ///
 /// # Errors
@@ -217,19 +285,6 @@ pub async fn gone(tx: &mut Tx, id: PersonId, now: DateTime<Utc>) -> Result<Optio
     .bind(now)
     .fetch_optional(&mut **tx)
     .await?)
-}
-
-/// Ids and references of the people of a directory that are not gone and were not seen since `since`, at most `limit`.
-///
-/// # Errors
-/// When the database fails.
-pub async fn not_seen_since(db: &Db, directory: &str, since: DateTime<Utc>, limit: i64) -> Result<Vec<PersonRow>, StoreError> {
-    Ok(sqlx::query_as(people!("where directory = $1 and seen_at < $2 and status <> 'gone' order by id limit $3"))
-        .bind(directory)
-        .bind(since)
-        .bind(limit)
-        .fetch_all(&db.pool)
-        .await?)
 }
 
 /// How many people of a directory are not gone.

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use crate::domain::condition::Condition;
 use crate::domain::id::{PolicyVersionId, RoleId};
-use crate::domain::policy::{AccessPolicy, AutoRule, CustomField, Durations, Emergency, Extension, FieldKind, OnBehalf, Pattern, TextRule, Verdict};
+use crate::domain::policy::{
+    AccessPolicy, AutoRule, CustomField, Durations, EligibilityLost, Emergency, Extension, FieldKind, OnBehalf, Pattern, TextRule, Verdict,
+};
 use crate::domain::span::Seconds;
 
 use super::db::Db;
@@ -163,6 +165,7 @@ struct PolicyRow {
     emergency_maximum_s: Option<i64>,
     emergency_review_s: Option<i64>,
     comment_to_deny: bool,
+    eligibility_grace_s: Option<i64>,
     digest: String,
 }
 
@@ -230,7 +233,7 @@ pub(super) async fn policies(connection: &mut PgConnection, ids: &[Uuid]) -> Res
                 v.indefinite, v.justification_required, v.justification_minimum, v.justification_pattern, v.justification_says,
                 v.ticket_required, v.ticket_minimum, v.ticket_pattern, v.ticket_says, v.future_start_s,
                 v.extension, v.extension_maximum_s, v.extension_last_percent, v.extension_most, v.extension_procedure_version_id,
-                v.behalf_manager, v.behalf_owner, v.behalf_confirm, v.emergency_maximum_s, v.emergency_review_s, v.comment_to_deny, v.digest
+                v.behalf_manager, v.behalf_owner, v.behalf_confirm, v.emergency_maximum_s, v.emergency_review_s, v.comment_to_deny, v.eligibility_grace_s, v.digest
          from access_policy_version v join access_policy p on p.id = v.policy_id where v.id = any($1) order by p.key, v.version",
     )
     .bind(ids)
@@ -306,6 +309,7 @@ pub(super) async fn policies(connection: &mut PgConnection, ids: &[Uuid]) -> Res
                 on_behalf: OnBehalf { manager: row.behalf_manager, owner: row.behalf_owner, confirm: row.behalf_confirm },
                 emergency: emergency.map(|(maximum, review)| Emergency { maximum: Seconds(maximum), review_within: Seconds(review) }),
                 comment_to_deny: row.comment_to_deny,
+                eligibility_lost: row.eligibility_grace_s.map_or(EligibilityLost::Keep, |grace| EligibilityLost::Revoke(Seconds(grace))),
             })
         })
         .collect()

@@ -186,9 +186,9 @@ pub(super) async fn policy(tx: &mut Tx, id: Uuid, parts: Parts, body: &AccessPol
            indefinite, justification_required, justification_minimum, justification_pattern, justification_says,
            ticket_required, ticket_minimum, ticket_pattern, ticket_says, future_start_s,
            extension, extension_maximum_s, extension_last_percent, extension_most, extension_procedure_version_id,
-           behalf_manager, behalf_owner, behalf_confirm, emergency_maximum_s, emergency_review_s, comment_to_deny, digest, created_at, created_by)
+           behalf_manager, behalf_owner, behalf_confirm, emergency_maximum_s, emergency_review_s, comment_to_deny, eligibility_grace_s, digest, created_at, created_by)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30,
-           $31, $32, $33, $34)",
+           $31, $32, $33, $34, $35)",
     )
     .bind(body.id.0)
     .bind(id)
@@ -221,6 +221,7 @@ pub(super) async fn policy(tx: &mut Tx, id: Uuid, parts: Parts, body: &AccessPol
     .bind(emergency.map(|path| path.maximum.0))
     .bind(emergency.map(|path| path.review_within.0))
     .bind(body.comment_to_deny)
+    .bind(seconds(body.eligibility_lost.grace()))
     .bind(&body.digest)
     .bind(now)
     .bind(by.map(|person| person.0))

@@ -25,6 +25,16 @@ pub async fn claim(db: &Db, name: &str, token: Uuid, now: DateTime<Utc>, until: 
     Ok(claimed.is_some())
 }
 
+/// Holds a claim until `until`; false when it is another's by now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold(db: &Db, name: &str, token: Uuid, until: DateTime<Utc>) -> Result<bool, StoreError> {
+    let done =
+        sqlx::query("update timetable set lease_until = $3 where name = $1 and lease_token = $2").bind(name).bind(token).bind(until).execute(&db.pool).await?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// Writes how a run went and when the next is due.
 ///
 /// # Errors

@@ -2,8 +2,8 @@
 //!
 //! Cookies go along with what another site makes a browser send, so every unsafe method must say that it comes from us:
 //! `Sec-Fetch-Site`, which scripts cannot set, or an exact `Origin` from browsers without it. What else a call carries
-//! proves nothing: pages go by the cookie, and the API, which goes by bearer tokens alone, is exempt by its path, as is what a provider
-//! calls, which goes by what it signed.
+//! proves nothing: pages go by the cookie. The API and the hooks, which go by bearer tokens and secrets alone, are exempt by their paths,
+//! as is what a provider calls, which goes by what it signed.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
@@ -16,9 +16,10 @@ use crate::web::state::App;
 
 /// Refuses what another site sent.
 pub async fn refuse(State(app): State<App>, request: Request, next: Next) -> Response {
-    // Neither knows cookies, so another site has nothing to make a browser send along.
+    // None of these knows cookies, so another site has nothing to make a browser send along.
     let path = request.uri().path();
-    if path.starts_with("/api/v1/") || path == back_channel::PATH || is_allowed(request.method(), request.headers(), &app.public.origin) {
+    let without_cookies = path.starts_with("/api/v1/") || path.starts_with("/hooks/") || path == back_channel::PATH;
+    if without_cookies || is_allowed(request.method(), request.headers(), &app.public.origin) {
         next.run(request).await
     } else {
         Failure::cross_site().into_response()

@@ -85,6 +85,12 @@ impl Failure {
         Self { errors, id, status: StatusCode::UNPROCESSABLE_ENTITY, ..Self::bad_input(failed) }
     }
 
+    /// A call to the hook of a directory does not know its secret.
+    pub fn unproven() -> Self {
+        let failed = "This call does not prove that it comes from the directory.";
+        Self { failed: failed.into(), next: "Send the secret that is set for the directory’s hook.".into(), ..Self::unauthenticated() }
+    }
+
     /// The idempotency key was used for another call.
     pub fn key_reused() -> Self {
         let failed = "This Idempotency-Key was used for another call, so nothing was done.";

@@ -110,6 +110,14 @@ fn work(measures: Option<&Measures>) -> Registry {
         ages.get_or_create(&[("entry", name.clone())]).set(*age);
     }
     registry.register_with_unit("timetable_success_age", "Since a periodic entry last went well", Unit::Seconds, ages);
+    let readings: Family<[(&'static str, String); 2], prometheus_client::metrics::gauge::Gauge> = Family::default();
+    for (directory, ended) in &measures.syncs {
+        for outcome in ["complete", "failed", "shrunk"] {
+            readings.get_or_create(&[("directory", directory.clone()), ("outcome", outcome.to_owned())]).set(i64::from(ended == outcome));
+        }
+    }
+    registry.register("directory_reading", "How the last full reading of a directory ended: 1 for its outcome", readings);
+    registry.register("leavers_open", "People who left and of whom something is still open", ConstGauge::new(measures.leavers));
     registry.register("drifts_open", "Open differences between groups and grants", ConstGauge::new(measures.drifts));
     registry.register("events", "Events of the log, ids that were never used included", ConstCounter::new(measures.events.unsigned_abs()));
     let connections: Family<[(&'static str, &'static str); 1], prometheus_client::metrics::gauge::Gauge> = Family::default();
@@ -150,6 +158,8 @@ mod tests {
             oldest_removal_s: 1.5,
             worker_silent_s: Some(0.25),
             timetable_s: vec![("sync:main".into(), 12.0)],
+            syncs: vec![("main".into(), "shrunk".into())],
+            leavers: 3,
             drifts: 2,
             events: 77,
             connections: (4, 3),
@@ -173,6 +183,9 @@ mod tests {
             "countersign_worker_heartbeat_age_seconds 0.25",
             "countersign_timetable_success_age_seconds{entry=\"sync:main\"} 12.0",
             "countersign_events_total 77",
+            "countersign_directory_reading{directory=\"main\",outcome=\"shrunk\"} 1",
+            "countersign_directory_reading{directory=\"main\",outcome=\"complete\"} 0",
+            "countersign_leavers_open 3",
             "countersign_database_connections{state=\"busy\"} 1",
             "countersign_database_up 1",
         ] {

@@ -16,6 +16,7 @@ pub mod form;
 pub mod guard;
 pub mod headers;
 pub mod health;
+pub mod hooks;
 pub mod id_token;
 pub mod layers;
 pub mod lease;

@@ -27,6 +27,8 @@ pub struct Limits {
     pub search: Buckets,
     /// Exports by person.
     pub export: Buckets,
+    /// Calls of directories by address.
+    pub hook: Buckets,
 }
 
 impl Default for Limits {
@@ -37,6 +39,7 @@ impl Default for Limits {
             act: Buckets::new(120, 4.0),
             search: Buckets::new(120, 10.0),
             export: Buckets::new(10, 0.1),
+            hook: Buckets::new(300, 10.0),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 use crate::web::state::App;
-use crate::web::{acting, api, assets, back_channel, beside, decide, door, health, layers, lease, notices, pages};
+use crate::web::{acting, api, assets, back_channel, beside, decide, door, health, hooks, layers, lease, notices, pages};
 
 /// Every page, act and call, with what every request passes through.
 pub fn router(app: &App) -> Router {
@@ -83,7 +83,12 @@ pub fn router(app: &App) -> Router {
         .route("/admin/provisioning/run", post(pages::provisioning::run))
         .route("/admin/provisioning/{id}/retry", post(pages::provisioning::retry))
         .route("/admin/directory", get(pages::directory::get))
-        .route("/admin/directory/{key}/sync", post(pages::directory::sync))
+        .route("/admin/directory/{key}/sync", post(pages::directory::read))
+        .route("/admin/directory/{key}/believe", post(pages::directory::believe))
+        // For directories.
+        .route("/hooks/directories/{key}", get(hooks::call).post(hooks::call).layer(DefaultBodyLimit::max(hooks::LARGEST)))
+        .route("/hooks/directories/{key}/Users", post(hooks::users).layer(DefaultBodyLimit::max(hooks::LARGEST)))
+        .route("/hooks/directories/{key}/Users/{id}", put(hooks::user).patch(hooks::user).delete(hooks::user).layer(DefaultBodyLimit::max(hooks::LARGEST)))
         // For machines.
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -28,6 +28,7 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
     let mut failures = 0u32;
     let days = tokio::spawn(days(ctx.clone(), stop.clone()));
     let weighing = tokio::spawn(weighing(ctx.clone(), stop.clone()));
+    let reading = tokio::spawn(reading(ctx.clone(), stop.clone()));
     while !*stop.borrow() {
         if last_beat.is_none_or(|at| at.elapsed() >= BEAT) {
             match heartbeat::beat(&ctx, id, started_at).await {
@@ -49,7 +50,7 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
             _ = stop.changed() => {}
         }
     }
-    for beside in [days, weighing] {
+    for beside in [days, weighing, reading] {
         if let Err(error) = beside.await {
             tracing::warn!(%error, "what is done beside the worker ended badly");
         }
@@ -93,6 +94,28 @@ async fn weighing(ctx: Ctx, mut stop: watch::Receiver<bool>) {
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Reads and compares the directories, beside everything else: a large one takes minutes, and what is due to end does not wait for it.
+/// A reading that is at work when `stop` turns true is left, and begins anew when its claim is over.
+async fn reading(ctx: Ctx, mut stop: watch::Receiver<bool>) {
+    let mut failures = 0u32;
+    while !*stop.borrow() {
+        tokio::select! {
+            outcome = step::read(&ctx) => match outcome {
+                Ok(_) => failures = 0,
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    tracing::warn!(%error, failures, "reading a directory failed; it goes on");
+                }
+            },
+            _ = stop.changed() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(IDLE.saturating_mul(1 << failures.min(5)).min(LONGEST)) => {}
             _ = stop.changed() => return,
         }
     }

@@ -1,6 +1,6 @@
 //! One turn of the worker: whatever is due now.
 //!
-//! Tests call [`turn`] and move the clock; the server calls [`soon`] and [`daily`] from [`super::run`]. Everything periodic is due by a row of the
+//! Tests call [`turn`] and move the clock; the server calls [`soon`], [`read`] and [`daily`] from [`super::run`]. Everything periodic is due by a row of the
 //! database, never by how long this process has been up.
 
 use chrono::Duration;
@@ -9,18 +9,20 @@ use crate::clock::new_id;
 use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
-use crate::service::{confirm, deliver, emergency_review, health, heartbeat, lapse, separation_scan, sweep, sync};
+use crate::service::{confirm, deliver, emergency_review, health, heartbeat, lapse, leave, movers, recheck, separation_scan, sweep, sync, sync_changes};
 
-/// Does everything that is due: what is due soon, and what is due once a day. Returns how much was done; nothing is left that was due
+/// Does everything that is due: what is due soon, what reads the directories, and what is due once a day. Returns how much was done; nothing is left that was due
 /// when it began.
 ///
 /// # Errors
 /// The first failure, after everything else was tried.
 pub async fn turn(ctx: &Ctx) -> Result<usize, ServiceError> {
-    let soon = soon(ctx).await;
+    let before = soon(ctx).await;
+    let read = read(ctx).await;
+    let after = soon(ctx).await;
     let weighed = weigh::due(ctx).await;
     let daily = daily(ctx).await;
-    Ok(soon? + weighed? + daily?)
+    Ok(before? + read? + after? + weighed? + daily?)
 }
 
 /// Looks that are due once a day, by the timetable: dead ends in the rules, and grants that separation rules keep apart.
@@ -60,7 +62,7 @@ async fn look(ctx: &Ctx, what: Look) -> Result<usize, ServiceError> {
     outcome.map(|_| 1)
 }
 
-/// Does what cannot wait: what time alone does, what is owed to the directories, and their timetable. Returns how much was done.
+/// Does what cannot wait: what time alone does, who left or moved, and what is owed to the directories. Returns how much was done.
 ///
 /// # Errors
 /// The first failure, after everything else was tried.
@@ -77,16 +79,34 @@ pub async fn soon(ctx: &Ctx) -> Result<usize, ServiceError> {
     done += keep(confirm::lapse(ctx).await);
     done += keep(emergency_review::overdue(ctx).await);
     done += keep(carry_out::due(ctx).await);
-    done += keep(drain(ctx).await);
-    for key in ctx.directories.keys() {
-        done += keep(timetable(ctx, "sync", key).await);
-        done += keep(timetable(ctx, "sweep", key).await);
-    }
+    done += keep(recheck::some(ctx).await);
+    done += keep(leave::due(ctx).await);
+    done += keep(movers::due(ctx).await);
     done += keep(drain(ctx).await);
     match first {
         Some(error) => Err(error),
         None => Ok(done),
     }
+}
+
+/// Reads and compares the directories, each by its timetable and none waiting for another. Returns how much was done.
+///
+/// # Errors
+/// The first failure, after everything else was tried.
+pub async fn read(ctx: &Ctx) -> Result<usize, ServiceError> {
+    let one = async |key: &String| {
+        let (mut done, mut first) = (0, None);
+        for what in ["sync", "changes", "sweep"] {
+            match timetable(ctx, what, key).await {
+                Ok(did) => done += did,
+                Err(error) => drop(first.get_or_insert(error)),
+            }
+        }
+        first.map_or(Ok(done), Err)
+    };
+    let asked = recheck::due(ctx).await;
+    let read: Result<usize, ServiceError> = futures_util::future::join_all(ctx.directories.keys().map(one)).await.into_iter().sum();
+    Ok(asked? + read?)
 }
 
 /// Works off what is owed to the directories until nothing more is due.
@@ -107,13 +127,22 @@ pub async fn drain(ctx: &Ctx) -> Result<usize, ServiceError> {
 async fn timetable(ctx: &Ctx, what: &str, directory: &str) -> Result<usize, ServiceError> {
     let name = format!("{what}:{directory}");
     let token = new_id();
-    if !heartbeat::claim(ctx, &name, token, Duration::minutes(15)).await? {
+    if !heartbeat::claim(ctx, &name, token, if what == "sync" { sync::HOLD } else { Duration::minutes(15) }).await? {
         return Ok(0);
     }
     let (every, outcome) = match what {
         "sync" => (
             ctx.provisioning.sync_every(directory),
-            sync::sync(ctx, directory).await.map(|found| format!("{} people, {} new or changed, {} not active", found.people, found.changed, found.left)),
+            sync::under(ctx, directory, Some((&name, token))).await.map(|found| {
+                format!("{} people, {} new or changed, {} who seem to have left, {} groups", found.people, found.changed, found.left, found.groups)
+            }),
+        ),
+        "changes" => (
+            ctx.provisioning.changes_every(directory),
+            sync_changes::follow(ctx, directory).await.map(|followed| match followed {
+                Some(found) => format!("{} people and {} managed groups named", found.people, found.groups),
+                None => "it does not say what changed since it was read".into(),
+            }),
         ),
         _ => (
             ctx.provisioning.sweep_every,

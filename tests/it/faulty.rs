@@ -1,6 +1,6 @@
 //! A directory that misbehaves: a proxy that obeys orders.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -25,6 +26,23 @@ pub enum Fault {
     DoneButSilent,
     /// The connection breaks at once; it is done only when [`Faulty::late`] is called.
     Late,
+}
+
+/// What it tells of people otherwise than the directory behind it.
+#[derive(Debug, Default)]
+pub struct Otherwise {
+    /// By id: merged into what is told of them, `null` takes away.
+    pub told: HashMap<String, Value>,
+    /// Ids that a listing leaves out.
+    pub unlisted: HashSet<String>,
+    /// Ids that are not there at all.
+    pub gone: HashSet<String>,
+    /// A listing of people from this startIndex on fails.
+    pub fails_from: Option<usize>,
+    /// A question about one person fails.
+    pub fails_alone: bool,
+    /// Listings of people that were asked for, and questions about one.
+    pub asked: (usize, usize),
 }
 
 /// The proxy.
@@ -46,6 +64,7 @@ struct Inner {
     held: Mutex<Vec<Held>>,
     seen: Notify,
     writes_seen: Mutex<usize>,
+    otherwise: Mutex<Otherwise>,
 }
 
 impl Faulty {
@@ -61,6 +80,7 @@ impl Faulty {
             held: Mutex::default(),
             seen: Notify::new(),
             writes_seen: Mutex::new(0),
+            otherwise: Mutex::default(),
         });
         let routes = Router::new().fallback(pass).with_state(inner.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -80,6 +100,11 @@ impl Faulty {
     /// Every call is refused with 503, or no longer.
     pub fn down(&self, down: bool) {
         *self.inner.down.lock().unwrap() = down;
+    }
+
+    /// Has it tell something else of people.
+    pub fn tells<T>(&self, change: impl FnOnce(&mut Otherwise) -> T) -> T {
+        change(&mut self.inner.otherwise.lock().unwrap())
     }
 
     /// How many writes came by, whatever became of them.
@@ -130,6 +155,27 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         }
         _ => {}
     }
+    let users = parts.uri.path().split_once("/Users").map(|(_, id)| id.trim_start_matches('/').to_owned()).filter(|_| !is_write);
+    if let Some(id) = &users {
+        let mut otherwise = inner.otherwise.lock().unwrap();
+        let query = parts.uri.query().unwrap_or_default();
+        let start = query.split('&').find_map(|pair| pair.strip_prefix("startIndex=")).map_or(1, |n| n.parse::<usize>().unwrap());
+        if id.is_empty() {
+            otherwise.asked.0 += 1;
+            if otherwise.fails_from.is_some_and(|from| start >= from) {
+                return (StatusCode::INTERNAL_SERVER_ERROR, "failed").into_response();
+            }
+        } else {
+            otherwise.asked.1 += 1;
+            if otherwise.fails_alone {
+                return (StatusCode::INTERNAL_SERVER_ERROR, "failed").into_response();
+            }
+            if otherwise.gone.contains(id) {
+                let body = r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"404"}"#;
+                return (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/scim+json")], body).into_response();
+            }
+        }
+    }
     let mut call = inner.client.request(parts.method, url).timeout(Duration::from_secs(10)).body(body);
     for (name, value) in headers {
         call = call.header(name, value);
@@ -145,7 +191,9 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request) -> Response {
             {
                 response = response.header(name, value);
             }
-            response.body(Body::from(answer.bytes().await.unwrap())).unwrap()
+            let body = answer.bytes().await.unwrap();
+            let body = if users.is_some() { told(&inner.otherwise.lock().unwrap(), &body) } else { body.to_vec() };
+            response.body(Body::from(body)).unwrap()
         }
     }
 }
@@ -154,4 +202,42 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request) -> Response {
 fn broken() -> Response {
     let breaks = futures_util::stream::once(async { Err::<Vec<u8>, _>(std::io::Error::other("cut")) });
     Response::builder().status(200).header(header::CONTENT_TYPE, "application/scim+json").body(Body::from_stream(breaks)).unwrap()
+}
+
+/// What is told of people instead.
+fn told(otherwise: &Otherwise, body: &[u8]) -> Vec<u8> {
+    let Ok(mut answer) = serde_json::from_slice::<Value>(body) else { return body.to_vec() };
+    let id = |person: &Value| person["id"].as_str().unwrap_or_default().to_owned();
+    let tell = |person: &mut Value| {
+        if let Some(other) = otherwise.told.get(&id(person)) {
+            merge(person, other);
+        }
+    };
+    match answer.get_mut("Resources").and_then(Value::as_array_mut) {
+        Some(people) => {
+            // In the place of whoever is left out stands somebody else once more, so that all counts are right.
+            let is_left_out = |person: &Value| otherwise.unlisted.contains(&id(person)) || otherwise.gone.contains(&id(person));
+            let other = people.iter().find(|person| !is_left_out(person)).cloned();
+            for person in people.iter_mut() {
+                if is_left_out(person) {
+                    *person = other.clone().expect("a page is not all of people who are left out");
+                }
+                tell(person);
+            }
+        }
+        None => tell(&mut answer),
+    }
+    answer.to_string().into_bytes()
+}
+
+/// RFC 7396, for objects.
+fn merge(into: &mut Value, other: &Value) {
+    let (Some(fields), Some(others)) = (into.as_object_mut(), other.as_object()) else { return };
+    for (key, value) in others {
+        match value {
+            Value::Null => drop(fields.remove(key)),
+            Value::Object(_) => merge(fields.entry(key.clone()).or_insert_with(|| Value::Object(Default::default())), value),
+            value => drop(fields.insert(key.clone(), value.clone())),
+        }
+    }
 }

@@ -239,6 +239,31 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add("another stand-in in an old delegation", format!("update delegation set delegate_id = '{colleague}'"), denied);
     add("a longer delegation", "update delegation set ends_at = ends_at + interval '1 year'".into(), denied);
     add("forgetting a delegation", "delete from delegation".into(), denied);
+    let (proof, over, asks) = (past.approval_event, past.over, past.asks);
+    add(
+        "somebody who left without saying so",
+        format!(
+            "insert into leaver (id, person_id, status, detected_at, grants_at_detection, sla_hours, event_id, next_at) values (gen_random_uuid(), '{colleague}', 'gone', clock(), 0, 24, {proof}, clock())"
+        ),
+        "no_change_without_event",
+    );
+    add(
+        "somebody who moved without saying so",
+        format!(
+            "insert into mover (id, person_id, attribute, old, new, changed_at, event_id) values (gen_random_uuid(), '{colleague}', 'department', '{{}}', '{{Data}}', clock(), {proof})"
+        ),
+        "no_change_without_event",
+    );
+    add(
+        "eligibility lost without saying so",
+        format!(
+            "insert into eligibility_loss (id, grant_id, request_id, policy_version_id, rule, sentence, found_at) values (gen_random_uuid(), '{ended}', '{over}', '{asks}', 'by hand', 'By hand.', clock())"
+        ),
+        "no_change_without_event",
+    );
+    for (what, table) in [("forgetting who left", "leaver"), ("forgetting who moved", "mover"), ("forgetting who lost eligibility", "eligibility_loss")] {
+        add(what, format!("truncate {table} cascade"), denied);
+    }
     add("another question than was asked", "update request_question set question = 'Is that all right?'".into(), denied);
     add("forgetting a question", "delete from request_question".into(), denied);
     let seat = |who: Uuid, acting_as: &str| {
@@ -932,6 +957,9 @@ async fn without_its_guard_each_of_these_would_pass() {
             "approval_procedure_slot",
             "delegation",
             "request_question",
+            "leaver",
+            "mover",
+            "eligibility_loss",
         ] {
             connection.execute(sqlx::AssertSqlSafe(format!("alter table countersign.{table} disable trigger user"))).await.unwrap();
         }

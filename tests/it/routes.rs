@@ -112,6 +112,14 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /admin/provisioning/{id}/retry",   [DOOR, 404, 404, 404, 404, 404, DONE]),
     ("GET /admin/directory",                  [DOOR, 404, 404, 404, 404, 200, 200]),
     ("POST /admin/directory/{key}/sync",      [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("POST /admin/directory/{key}/believe",   [DOOR, 404, 404, 404, 404, 404, 404]),
+    // Without a hook there is nothing to call.
+    ("GET /hooks/directories/{key}",          [404, 404, 404, 404, 404, 404, 404]),
+    ("POST /hooks/directories/{key}",         [404, 404, 404, 404, 404, 404, 404]),
+    ("POST /hooks/directories/{key}/Users",   [404, 404, 404, 404, 404, 404, 404]),
+    ("PUT /hooks/directories/{key}/Users/{id}", [404, 404, 404, 404, 404, 404, 404]),
+    ("PATCH /hooks/directories/{key}/Users/{id}", [404, 404, 404, 404, 404, 404, 404]),
+    ("DELETE /hooks/directories/{key}/Users/{id}", [404, 404, 404, 404, 404, 404, 404]),
     ("GET /healthz",                          [200, 200, 200, 200, 200, 200, 200]),
     ("GET /readyz",                           [200, 200, 200, 200, 200, 200, 200]),
     ("GET /static/{name}",                    [200, 200, 200, 200, 200, 200, 200]),
@@ -394,7 +402,7 @@ fn has_its_headers(route: &str, page: &Page) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_gets_what_the_table_says_and_nothing_else() {
-    let mut street = Street { town: Town::of(crowd(240, &["mara.voss"]), Reach::Demo, &[]).await, workers: 0 };
+    let mut street = Street { town: Town::of(crowd(300, &["mara.voss"]), Reach::Demo, &[]).await, workers: 0 };
     let mut tokens = BTreeMap::new();
     for name in NAMES.iter().filter(|name| !name.is_empty()) {
         tokens.insert(*name, street.token(name).await);
@@ -489,11 +497,14 @@ async fn no_act_is_done_by_a_get_or_for_another_site() {
                 let mut client = client.clone();
                 client.headers = evil.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
                 let page = client.send(Method::POST, &place, body(route, &things)).await;
-                // The API knows no cookies: for it nobody has called. What the provider calls goes by what it signed.
+                // The API knows no cookies: for it nobody has called. What the provider calls goes by what it signed. Nor do the hooks
+                // know any, and there is none.
                 let wanted = if path.starts_with("/api/v1") {
                     401
                 } else if path.ends_with("/back-channel-logout") {
                     400
+                } else if path.starts_with("/hooks/") {
+                    404
                 } else {
                     403
                 };

@@ -160,6 +160,7 @@ impl World {
             wake: Arc::new(Notify::new()),
             changing: Default::default(),
             recent: Default::default(),
+            hooks: Default::default(),
             paused: Arc::new(Mutex::new(BTreeMap::new())),
         };
         let straight = |base: &str| Directory::Scim(Scim::new(&http::Settings::new(base, SCIM_TOKEN), ctx.clock.clone()).unwrap());

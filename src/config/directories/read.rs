@@ -176,6 +176,11 @@ fn one(table: &mut Table<'_>) -> Option<Directory> {
     {
         table.fault("ca_file", "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
     }
+    let changes = table.name("changes_interval_seconds");
+    let hook_secret = table.secret("hook_secret");
+    if hook_secret.as_ref().is_some_and(|secret| secret.reveal().chars().count() < 24) {
+        table.fault("hook_secret", "must have at least 24 characters: anybody may try to guess it");
+    }
     Some(Directory {
         reach: Reach {
             timeout: Duration::from_secs(table.check.number(&numbers[0], 1..=120)),
@@ -187,6 +192,8 @@ fn one(table: &mut Table<'_>) -> Option<Directory> {
         administrators_group: table.optional("administrators_group"),
         auditors_group: table.optional("auditors_group"),
         sync_interval: TimeDelta::seconds(table.check.number(&numbers[2], 10..=43_200)),
+        changes_interval: TimeDelta::seconds(table.check.number(&changes, 10..=43_200)),
+        hook_secret,
         service,
     })
 }

@@ -347,6 +347,7 @@ impl Desk<'_> {
             on_behalf: entry.on_behalf.clone(),
             emergency: entry.emergency.clone(),
             comment_to_deny: entry.comment_to_deny,
+            eligibility_lost: entry.eligibility_lost,
         })
     }
 

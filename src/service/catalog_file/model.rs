@@ -2,7 +2,7 @@
 
 use crate::domain::catalog::Risk;
 use crate::domain::condition::Condition;
-use crate::domain::policy::{CustomField, Durations, Effect, Emergency, OnBehalf, TextRule, Verdict};
+use crate::domain::policy::{CustomField, Durations, Effect, EligibilityLost, Emergency, OnBehalf, TextRule, Verdict};
 use crate::domain::span::Seconds;
 
 use super::places::{Fault, Placed};
@@ -206,6 +206,8 @@ pub struct PolicyEntry {
     pub emergency: Option<Emergency>,
     /// Whether a denial must give a reason.
     pub comment_to_deny: bool,
+    /// What becomes of a grant whose holder no longer meets the policy.
+    pub eligibility_lost: EligibilityLost,
 }
 
 /// One rule that decides without asking anybody.

@@ -1,6 +1,6 @@
 //! Reads access policies of a catalog file.
 
-use crate::domain::policy::{CustomField, Durations, Emergency, FieldKind, LONGEST_TEXT, OnBehalf, Pattern, TextRule, Verdict};
+use crate::domain::policy::{CustomField, Durations, EligibilityLost, Emergency, FieldKind, LONGEST_TEXT, OnBehalf, Pattern, TextRule, Verdict};
 use crate::domain::span::Seconds;
 
 use super::model::{AutoEntry, ExtensionEntry, PolicyEntry};
@@ -51,6 +51,7 @@ pub(super) fn policy(fields: Fields<'_, '_>) -> PolicyEntry {
         on_behalf: fields.table("on_behalf", "An “on_behalf”").map(on_behalf).unwrap_or_default(),
         emergency: emergency(&fields, durations.as_ref(), auto_approve),
         comment_to_deny: fields.flag("comment_to_deny", true),
+        eligibility_lost: eligibility_lost(&fields),
         durations,
         key,
         procedure,
@@ -217,6 +218,25 @@ fn emergency(fields: &Fields<'_, '_>, durations: Option<&Durations>, auto_approv
     }
     inner.end();
     Some(Emergency { maximum: maximum?.value, review_within: review?.value })
+}
+
+fn eligibility_lost(fields: &Fields<'_, '_>) -> EligibilityLost {
+    let (then, grace) = (fields.text("eligibility_lost"), fields.duration("eligibility_grace"));
+    match then.as_ref().map(|then| then.value.as_str()) {
+        None | Some("revoke" | "") => EligibilityLost::Revoke(grace.map_or(EligibilityLost::GRACE, |grace| grace.value)),
+        Some("keep") => {
+            if let Some(grace) = grace {
+                fields.reader.fault(grace.at, "What is kept has no grace; leave “eligibility_grace” out, or say eligibility_lost = \"revoke\".");
+            }
+            EligibilityLost::Keep
+        }
+        Some(_) => {
+            if let Some(then) = &then {
+                fields.reader.fault(then.at, "“eligibility_lost” is \"revoke\" or \"keep\".");
+            }
+            EligibilityLost::default()
+        }
+    }
 }
 
 fn auto_rules(fields: &Fields<'_, '_>, durations: Option<&Durations>, auto_approve: bool) -> Vec<AutoEntry> {

@@ -244,6 +244,7 @@ pub fn policy(body: &AccessPolicy) -> Vec<Line> {
         line("for others ask", on_behalf(&body.on_behalf)),
         line("emergency", emergency),
         line("a denial needs a reason", yes(body.comment_to_deny)),
+        line("no longer eligible", body.eligibility_lost.grace().map_or_else(|| "kept".to_owned(), |grace| format!("ends after {grace}"))),
     ]);
     lines
 }

@@ -9,7 +9,7 @@ use crate::domain::catalog::Risk;
 use crate::domain::condition::Condition;
 use crate::domain::id::PersonId;
 use crate::domain::policy::{
-    AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, CustomField, Effect, FieldKind, Rule, Step, TextRule, Verdict, When,
+    AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, CustomField, Effect, EligibilityLost, FieldKind, Rule, Step, TextRule, Verdict, When,
 };
 use crate::domain::separation::SeparationRule;
 use crate::domain::span::Seconds;
@@ -291,6 +291,10 @@ impl Writer<'_> {
             self.pair("emergency", table([("maximum", Some(duration(path.maximum))), ("review_within", Some(duration(path.review_within)))]));
         }
         self.pair("comment_to_deny", body.comment_to_deny.to_string());
+        self.text("eligibility_lost", if body.eligibility_lost == EligibilityLost::Keep { "keep" } else { "revoke" });
+        if let EligibilityLost::Revoke(grace) = body.eligibility_lost {
+            self.pair("eligibility_grace", duration(grace));
+        }
         for rule in &body.auto_rules {
             self.out.push_str("[[policy.auto]]\n");
             self.text("name", &rule.name);

@@ -7,6 +7,7 @@ use crate::directory::port::Directory as Port;
 use crate::domain::event::Fact;
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
+use crate::store::directory_sync;
 use crate::store::doctor::{self, Entry};
 use crate::store::look_directory;
 use crate::store::look_log::{self, Lanes, LogRow, Narrow, Turn};
@@ -42,6 +43,8 @@ pub struct Directory {
     pub sentence: String,
     /// Reading everybody.
     pub people_read: Run,
+    /// Asking what changed since.
+    pub changes_followed: Run,
     /// Comparing every group with the leases.
     pub groups_compared: Run,
     /// People known and not gone.
@@ -52,12 +55,18 @@ pub struct Directory {
     pub gone: i64,
     /// Groups that give a role.
     pub groups: i64,
+    /// Groups seen in it.
+    pub known_groups: i64,
+    /// People who wait to be asked about.
+    pub waiting: i64,
+    /// Why the last full reading is not believed.
+    pub doubt: Option<String>,
 }
 
 impl Directory {
     /// What is done to it, in words, and how that goes.
-    pub fn runs(&self) -> [(&'static str, &Run); 2] {
-        [("Everybody read", &self.people_read), ("Groups compared", &self.groups_compared)]
+    pub fn runs(&self) -> [(&'static str, &Run); 3] {
+        [("Everybody read", &self.people_read), ("Changes followed", &self.changes_followed), ("Groups compared", &self.groups_compared)]
     }
 }
 
@@ -123,7 +132,8 @@ pub async fn directories(ctx: &Ctx, by: &By, after: Option<&Cursor>, before: Opt
     let kinds = vec!["directory.synced".to_owned(), "directory.failed".to_owned()];
     let narrow = Narrow { kinds: Some(kinds.clone()), ..Narrow::default() };
     let lanes = [Lanes { kinds, ..Lanes::default() }];
-    let (timetable, drifts, readings) = tokio::try_join!(
+    let (syncs, timetable, drifts, readings) = tokio::try_join!(
+        directory_sync::all(&ctx.db),
         doctor::timetable(&ctx.db, now),
         look_directory::drifts(&ctx.db, after, PAGE as i64 + 1),
         look_log::page(&ctx.db, &lanes, &narrow, turn, PAGE as i64),
@@ -146,7 +156,14 @@ pub async fn directories(ctx: &Ctx, by: &By, after: Option<&Cursor>, before: Opt
             state,
             sentence,
             people_read,
+            changes_followed: run(&timetable, "changes", key),
             groups_compared,
+            known_groups: counts.known_groups,
+            waiting: counts.waiting,
+            doubt: syncs
+                .iter()
+                .find(|sync| sync.directory == *key && sync.outcome.as_deref() == Some("shrunk") && !sync.believe)
+                .and_then(|sync| sync.detail.clone()),
             people: counts.people,
             active: counts.active,
             gone: counts.gone,

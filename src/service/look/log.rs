@@ -61,6 +61,9 @@ pub const KINDS: [(&str, &str, &[&str]); 16] = [
             "grant.revoked",
             "grant.offboarded",
             "grant.eligibility_lost",
+            "grant.eligibility_grace",
+            "grant.eligibility_kept",
+            "grant.eligibility_restored",
             "grant.ended",
             "grant.extension_declined",
         ],
@@ -75,8 +78,8 @@ pub const KINDS: [(&str, &str, &[&str]); 16] = [
     ("token", "API tokens", &["token.created", "token.used", "token.revoked"]),
     ("catalog", "Catalog and policies", &["catalog.applied"]),
     ("evidence", "Evidence", &["evidence.exported"]),
-    ("directory", "Directory", &["directory.synced", "directory.failed"]),
-    ("person", "People", &["person.changed"]),
+    ("directory", "Directory", &["directory.synced", "directory.failed", "directory.believed"]),
+    ("person", "People", &["person.changed", "person.moved"]),
     ("clock", "Clock", &["clock.jumped"]),
 ];
 

@@ -81,6 +81,7 @@ fn notes(policy: &AccessPolicy) -> Vec<String> {
     if policy.emergency.is_none() {
         notes.push("There is no emergency path.".into());
     }
+    notes.push(policy.eligibility_lost.sentence());
     if let Some(procedure) = &policy.procedure {
         notes.push(if policy.comment_to_deny { "A denial must give a reason." } else { "A denial need not give a reason." }.into());
         notes.push(if procedure.distinct_people { "One person counts once in a request." } else { "One person may decide at several steps." }.into());
@@ -223,6 +224,8 @@ mod tests {
             ("emergency maximum", |p| p.emergency.as_mut().unwrap().maximum = Seconds(60)),
             ("emergency review", |p| p.emergency.as_mut().unwrap().review_within = Seconds(60)),
             ("reason of a denial", |p| p.comment_to_deny = !p.comment_to_deny),
+            ("kept when no longer eligible", |p| p.eligibility_lost = EligibilityLost::Keep),
+            ("grace when no longer eligible", |p| p.eligibility_lost = EligibilityLost::Revoke(Seconds(777))),
         ];
         let before = PolicyWords::of(&full());
         let silent: Vec<&str> = edits

@@ -35,6 +35,8 @@ pub fn fresh(kind: Kind) -> Form {
         Kind::Procedure => fill.flag("distinct_people", true),
         Kind::Policy => {
             fill.flag("comment_to_deny", true);
+            fill.put("eligibility_lost", "revoke");
+            fill.put("eligibility_grace", "7d");
             fill.flag("justification.required", true);
             fill.put("future_start", "30d");
         }
@@ -203,6 +205,8 @@ impl Fill {
         self.put("procedure", key_of(entry.procedure.as_ref()));
         self.flag("auto_approve", entry.procedure.is_none());
         self.flag("comment_to_deny", entry.comment_to_deny);
+        self.put("eligibility_lost", if entry.eligibility_lost.grace().is_some() { "revoke" } else { "keep" });
+        self.put("eligibility_grace", short(entry.eligibility_lost.grace()));
         for (rule, row) in entry.auto_rules.iter().zip(0..) {
             self.auto(rule, &format!("auto.{row}"));
         }
@@ -335,6 +339,7 @@ profile = "pr"
 auto_approve = true
 durations = { maximum = "8h" }
 future_start = false
+eligibility_lost = "keep"
 
 [[policy]]
 key = "p-full"
@@ -349,6 +354,8 @@ extension = { maximum = "7d", last_percent = 25, most = 3, procedure = "pc" }
 on_behalf = { manager = true, owner = true, confirm = true }
 emergency = { maximum = "1h", review_within = "1d" }
 comment_to_deny = false
+eligibility_lost = "revoke"
+eligibility_grace = "3d"
 [[policy.auto]]
 name = "on call"
 then = "approve"
@@ -435,6 +442,7 @@ procedure = "pc"
                 policy.on_behalf,
                 policy.emergency,
                 policy.comment_to_deny,
+                policy.eligibility_lost,
             )
         };
         let form = of(&file, Kind::Policy, "p-full").unwrap();

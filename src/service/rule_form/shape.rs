@@ -404,6 +404,14 @@ const POLICY: &[Section] = &[
         ],
     },
     Section {
+        title: "When somebody no longer meets it",
+        note: "Who holds a role and moves to another department, say. They and the role’s owner are told at once.",
+        fields: &[
+            field("eligibility_lost", "Their access", "", Takes::Choice(&[("revoke", "ends after the grace"), ("keep", "stays")])),
+            field("eligibility_grace", "Grace", "Like 7d, which it is when empty; only for what ends.", Takes::Duration(None)),
+        ],
+    },
+    Section {
         title: "More time, others, emergencies",
         note: "",
         fields: &[

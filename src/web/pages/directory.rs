@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::domain::event::Channel;
 use crate::service::look::directory::{self, Directories};
 use crate::service::look::shared::Cursor;
-use crate::service::run_now;
+use crate::service::{run_now, sync};
 use crate::web::error;
 use crate::web::flash::{Done, Told};
 use crate::web::form::{Asked, failed, slowly};
@@ -43,10 +43,18 @@ pub async fn get(State(app): State<App>, Auditor(viewer): Auditor, told: Told, A
 }
 
 /// `POST /admin/directory/{key}/sync`: read everybody now.
-pub async fn sync(State(app): State<App>, Administrator(viewer): Administrator, Path(key): Path<String>) -> Result<Response, Response> {
+pub async fn read(State(app): State<App>, Administrator(viewer): Administrator, Path(key): Path<String>) -> Result<Response, Response> {
     let by = viewer.by(Channel::Web);
     slowly(&app, &app.limits.act, &by)?;
     run_now::read_people(&app.ctx, &by, &key).await.map_err(failed)?;
+    Ok(Done::ReadingDue.then(&app, "/admin/directory"))
+}
+
+/// `POST /admin/directory/{key}/believe`: so many people really left; read everybody once more and believe it.
+pub async fn believe(State(app): State<App>, Administrator(viewer): Administrator, Path(key): Path<String>) -> Result<Response, Response> {
+    let by = viewer.by(Channel::Web);
+    slowly(&app, &app.limits.act, &by)?;
+    sync::believe(&app.ctx, &by, &key).await.map_err(failed)?;
     Ok(Done::ReadingDue.then(&app, "/admin/directory"))
 }
 
@@ -77,11 +85,15 @@ mod tests {
                     state: "failing",
                     sentence: says.of("Reading everybody failed: it does not answer."),
                     people_read: Run { error: Some(says.of("The directory does not answer.")), ..run("25 people, 3 new or changed") },
+                    changes_followed: run("it does not say what changed since it was read"),
                     groups_compared: run("9 groups, 2 members without a grant"),
                     people: 25,
                     active: 24,
                     gone: 1,
                     groups: 9,
+                    known_groups: 12,
+                    waiting: 3,
+                    doubt: Some(says.of("60 of 450 people are missing from the directory’s list")),
                 }],
                 drifts: Listing {
                     rows: vec![
@@ -105,7 +117,8 @@ mod tests {
     #[test]
     fn the_directory_says_how_reading_goes_and_what_differs() {
         let page = Rendered::of("directory", &sample(Says::Plain));
-        assert!(page.posts_to("/admin/directory/main/sync"));
+        assert!(page.posts_to("/admin/directory/main/sync") && page.posts_to("/admin/directory/main/believe"));
+        assert!(page.says("60 of 450 people are missing") && page.says("3 wait to be asked about"));
         assert!(page.says("does not answer") && page.says("25"));
         assert_eq!(page.all(".drift tbody tr").len(), 3);
         assert_eq!(page.one("a[href='/admin/directory?after=d#h-drift']").text().collect::<String>(), "More");

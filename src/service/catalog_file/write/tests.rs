@@ -8,7 +8,7 @@ use proptest::strategy::ValueTree;
 use super::*;
 use crate::domain::condition::Operator;
 use crate::domain::id::RoleId;
-use crate::domain::policy::{AutoRule, Durations, Emergency, Escalation, Extension, OnBehalf, Pattern, Slot};
+use crate::domain::policy::{AutoRule, Durations, EligibilityLost, Emergency, Escalation, Extension, OnBehalf, Pattern, Slot};
 use crate::service::catalog_file::compare::{policy_digest, separation_digest};
 use crate::service::catalog_file::read::read;
 use crate::service::catalog_file::resolve::{Found, FoundGroup, FoundPerson, Resolved};
@@ -184,6 +184,7 @@ fn policy(profile: AccessProfile, procedure: ApprovalProcedure, other: ApprovalP
             on_behalf: OnBehalf { manager, owner, confirm: confirm && (manager || owner) },
             emergency: review.map(|review_within| Emergency { maximum: Seconds(3_600), review_within }),
             comment_to_deny: comment,
+            eligibility_lost: if comment { EligibilityLost::Keep } else { EligibilityLost::Revoke(Seconds(90_000)) },
         }
     })
 }
