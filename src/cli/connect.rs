@@ -1,10 +1,12 @@
 //! Makes directories from their settings.
 
 use countersign::clock::Clock;
-use countersign::config::directories::{Directory as Configured, EntraCredentials, OktaCredentials, ScimCredentials, Service};
+use countersign::config::directories::{self, Directory as Configured, EntraCredentials, MemberValue, OktaCredentials, ScimCredentials, Service};
 use countersign::directory::entra::Entra;
 use countersign::directory::google::Google;
 use countersign::directory::keycloak::{self, Keycloak};
+use countersign::directory::ldap::{self, Ldap};
+use countersign::directory::ldap_schema::{Dialect, GroupKind};
 use countersign::directory::okta::{self, Okta};
 use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
@@ -14,7 +16,7 @@ use countersign::directory::{entra_settings, google_settings, http};
 /// A directory as `configured`; nothing is sent yet.
 ///
 /// # Errors
-/// A sentence on the setting that is wrong, or that this build has no connector of that kind.
+/// A sentence on the setting that is wrong.
 pub fn connect(configured: &Configured, clock: Clock) -> Result<Directory, String> {
     match &configured.service {
         Service::Scim(scim) => {
@@ -84,7 +86,7 @@ pub fn connect(configured: &Configured, clock: Clock) -> Result<Directory, Strin
             };
             Ok(Directory::Keycloak(Keycloak::new(&settings, clock)?))
         }
-        other => Err(format!("this build has no connector for the kind {}", other.kind())),
+        Service::Ldap(ldap) => Ok(Directory::Ldap(Ldap::new(&ldap_settings(configured, ldap)?, clock)?)),
     }
 }
 
@@ -97,4 +99,33 @@ fn reach(configured: &Configured, base: &str, credentials: Credentials) -> http:
         extra_roots: configured.reach.extra_roots.clone(),
         ..http::Settings::with(base, credentials)
     }
+}
+
+/// How an LDAP server is reached, and what it calls things.
+fn ldap_settings(configured: &Configured, ldap: &directories::Ldap) -> Result<ldap::Settings, String> {
+    let dialect = match ldap.dialect {
+        directories::Dialect::OpenLdap => Dialect::OpenLdap,
+        directories::Dialect::ActiveDirectory => Dialect::ActiveDirectory,
+    };
+    let kinds = match (ldap.member_value, ldap.member_attribute.to_ascii_lowercase().as_str()) {
+        (MemberValue::Dn, "member") => Vec::new(), // the dialect's
+        (MemberValue::Dn, "uniquemember") => vec![GroupKind::OfUniqueNames],
+        (MemberValue::Login, "memberuid") => vec![GroupKind::Posix],
+        _ => return Err("member_attribute and member_value must be member or uniqueMember with dn, or memberUid with login".into()),
+    };
+    Ok(ldap::Settings {
+        urls: ldap.urls.clone(),
+        start_tls: ldap.starttls,
+        people: ldap.people_base.clone(),
+        groups: ldap.groups_base.clone(),
+        person_filter: ldap.people_filter.clone().unwrap_or_default(),
+        group_filter: ldap.groups_filter.clone().unwrap_or_default(),
+        kinds,
+        attributes: configured.attributes.clone(),
+        placeholder: ldap.placeholder_member.clone(),
+        timeout: configured.reach.timeout,
+        concurrency: configured.reach.max_concurrent,
+        extra_roots: configured.reach.extra_roots.clone(),
+        ..ldap::Settings::new("", dialect, &ldap.base_dn, &ldap.bind_dn, ldap.bind_password.reveal())
+    })
 }

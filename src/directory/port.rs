@@ -11,6 +11,7 @@ use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFact
 use crate::directory::google::Google;
 use crate::directory::http::Headroom;
 use crate::directory::keycloak::Keycloak;
+use crate::directory::ldap::Ldap;
 use crate::directory::okta::Okta;
 use crate::directory::scim::Scim;
 use crate::domain::person::GroupRef;
@@ -28,6 +29,8 @@ pub enum Directory {
     Okta(Okta),
     /// A realm of Keycloak.
     Keycloak(Keycloak),
+    /// OpenLDAP and Active Directory (RFC 4511).
+    Ldap(Ldap),
 }
 
 /// The same question to whichever directory it is.
@@ -39,6 +42,7 @@ macro_rules! each {
             Directory::Scim($it) => $ask,
             Directory::Okta($it) => $ask,
             Directory::Keycloak($it) => $ask,
+            Directory::Ldap($it) => $ask,
         }
     };
 }
@@ -139,6 +143,11 @@ impl Directory {
         match self {
             Self::Entra(entra) => return entra.members_inherited(group).await,
             Self::Google(google) => return google.members_inherited(group).await,
+            Self::Ldap(ldap) => {
+                if let Some(members) = ldap.members_in_chain(group).await? {
+                    return Ok(members);
+                }
+            }
             _ => {}
         }
         let Some(top) = self.group(group).await? else { return Ok(None) };
@@ -172,8 +181,10 @@ impl Directory {
     /// # Errors
     /// As [`Directory::members_inherited`].
     pub async fn is_member_inherited(&self, group: &str, person: &str) -> Result<bool, ReadError> {
-        if let Self::Entra(entra) = self {
-            return entra.is_member_inherited(group, person).await;
+        match self {
+            Self::Entra(entra) => return entra.is_member_inherited(group, person).await,
+            Self::Ldap(ldap) => return ldap.is_member_inherited(group, person).await,
+            _ => {}
         }
         Ok(self.is_member(group, person).await? || self.members_inherited(group).await?.unwrap_or_default().iter().any(|member| member == person))
     }

@@ -13,6 +13,7 @@ use tower::ServiceExt;
 
 use crate::door::{HERE, app};
 use crate::idp::Server;
+use crate::ldap_server::{LdapServer, directory};
 use crate::world::{Reach, SCIM_TOKEN, World};
 
 /// A browser that visits both sides: Countersign in this process, the provider over the network.
@@ -109,4 +110,19 @@ async fn sign_in_and_out_work_with_a_provider_and_a_directory_nobody_here_wrote(
     let refused = browser.submit(&consent, &[]).await;
     assert_eq!((refused.url.path(), refused.status), ("/sign-in/callback", 403));
     assert!(refused.body.contains("switched off in the directory"), "{}", refused.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_of_an_ldap_directory_sign_in_with_any_provider() {
+    let (ldap, oidc) = (LdapServer::open(), Server::oidc(HERE));
+    let world = World::with(Company::embedded().unwrap(), Reach::By(directory(&ldap.as_open()))).await;
+    sync::sync(&world.ctx, "main").await.unwrap();
+    let app = countersign::web::state::App { oidc: crate::door::oidc(&world, &oidc.url, "countersign-secret"), ..app(&world, &oidc.url) };
+    let provider = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    let mut browser = Browser { router: router(&app), provider, cookies: BTreeMap::new() };
+    let login = browser.visit("GET", &format!("{HERE}/sign-in/start?to=%2Fsessions"), &[]).await;
+    let consent = browser.submit(&login, &[("login", "alice"), ("password", "any")]).await;
+    let home = browser.submit(&consent, &[]).await;
+    assert_eq!((home.url.path(), home.status), ("/sessions", 200), "{}", home.body);
+    assert!(home.body.contains("Alice Archer"));
 }

@@ -149,6 +149,7 @@ pub async fn directories(ctx: &Ctx, by: &By, after: Option<&Cursor>, before: Opt
             Port::Scim(_) => "SCIM 2.0",
             Port::Okta(_) => "Okta",
             Port::Keycloak(_) => "Keycloak",
+            Port::Ldap(ldap) => ldap.kind(),
         };
         directories.push(Directory {
             key: key.clone(),
