@@ -326,7 +326,7 @@ fn oidc(check: &mut Check, purpose: Purpose, directories: &BTreeMap<String, Dire
     let directory = home(check, directory, directories);
     let id_claim = directories.get(&directory).and_then(|directory| directory.service.id_claim());
     let (usual_claim, usual_attribute) = id_claim.map_or(("preferred_username", "userName"), |claim| (claim, "id"));
-    if claim.is_some() != !attribute.is_empty() && id_claim.is_some() {
+    if claim.is_some() == attribute.is_empty() && id_claim.is_some() {
         let missing = if claim.is_some() { "oidc.link_attribute" } else { "oidc.link_claim" };
         check.fault(missing, "is empty; oidc.link_claim and oidc.link_attribute belong together: set both or none");
     }

@@ -59,6 +59,9 @@ impl Settings {
     }
 }
 
+/// Managers' names with whom they mean, and when that was found out.
+pub(super) type Managers = HashMap<String, (Option<String>, DateTime<Utc>)>;
+
 /// A connected realm. Cloning shares connections, the token and what was learned.
 #[derive(Clone, Debug)]
 pub struct Keycloak(Arc<Inner>);
@@ -71,7 +74,7 @@ struct Inner {
     /// Most questions about different people at the same time.
     at_once: usize,
     /// Managers' names and whom they mean.
-    managers: Mutex<HashMap<String, (Option<String>, DateTime<Utc>)>>,
+    managers: Mutex<Managers>,
 }
 
 impl Keycloak {
@@ -112,7 +115,7 @@ impl Keycloak {
     }
 
     /// Managers' names and whom they mean.
-    pub(super) fn managers(&self) -> MutexGuard<'_, HashMap<String, (Option<String>, DateTime<Utc>)>> {
+    pub(super) fn managers(&self) -> MutexGuard<'_, Managers> {
         self.0.managers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 

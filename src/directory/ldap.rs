@@ -25,7 +25,7 @@ use crate::directory::ldap_link::{Encryption, Target, Way, trust};
 use crate::directory::ldap_message::{Entry, Scope, Search};
 use crate::directory::ldap_pool::{Lease, Pool, unread};
 use crate::directory::ldap_record::{self as record, untold};
-use crate::directory::ldap_schema::{self as schema, Dialect, GroupKind, Schema};
+use crate::directory::ldap_schema::{Dialect, GroupKind, Schema};
 use crate::directory::ldap_shelf::Listing;
 use crate::domain::person::GroupRef;
 use crate::domain::secret::Secret;
@@ -138,7 +138,7 @@ impl Settings {
                 return Err(format!("The directory's {what} {place:?} is not a distinguished name below its base, such as dc=example,dc=org."));
             }
         }
-        if let Some(nobody) = self.placeholder.as_ref().filter(|nobody| !dn::key(nobody).is_some_and(|key| !key.is_empty())) {
+        if let Some(nobody) = self.placeholder.as_ref().filter(|nobody| dn::key(nobody).is_none_or(|key| key.is_empty())) {
             return Err(format!("The directory's placeholder {nobody:?} is not a distinguished name."));
         }
         let person = if self.person_filter.trim().is_empty() { self.dialect.person() } else { &self.person_filter };
@@ -288,7 +288,7 @@ impl Ldap {
                 items.push(facts);
             }
         }
-        Ok(Page { items, next: listing.next().map(Cursor::of), total: None })
+        Ok(Page { items, next: listing.rest().map(Cursor::of), total: None })
     }
 
     /// See [`Directory::groups`](crate::directory::port::Directory::groups).
@@ -308,7 +308,7 @@ impl Ldap {
                 items.push(group);
             }
         }
-        Ok(Page { items, next: listing.next().map(Cursor::of), total: None })
+        Ok(Page { items, next: listing.rest().map(Cursor::of), total: None })
     }
 
     /// See [`Directory::find_group`](crate::directory::port::Directory::find_group).
@@ -368,62 +368,6 @@ impl Ldap {
             (key, reference)
         }));
         Ok(())
-    }
-
-    /// The record with this reference, wherever below the base it lies.
-    ///
-    /// # Errors
-    /// When there is no trustworthy answer.
-    pub(super) async fn locate(&self, lease: &mut Lease, reference: &str, attributes: &[&str]) -> Result<Option<Entry>, ReadError> {
-        let schema = self.schema();
-        if schema::id(reference).as_deref() != Some(reference) {
-            return Ok(None); // no id of this server looks like that
-        }
-        let found = match schema.dialect {
-            Dialect::ActiveDirectory => lease.one(&format!("<GUID={reference}>"), &Filter::anything(), attributes).await?,
-            Dialect::OpenLdap => {
-                let filter = Filter::is(schema.dialect.id(), reference);
-                let search = Search { base: &schema.base, scope: Scope::Subtree, filter: &filter, attributes, deleted: false };
-                lease.all(&search, 1).await?.ok_or_else(|| gone(&schema.base))?.pop()
-            }
-        };
-        let Some(entry) = found.filter(|entry| dn::is_within(&entry.dn, &schema.base)) else { return Ok(None) };
-        match schema.reference(&entry) {
-            Some(told) if told == reference => Ok(Some(entry)),
-            Some(_) => Err(ReadError::Malformed("it sent another record than the one asked for".into())),
-            None => Err(untold(schema.dialect.id())),
-        }
-    }
-
-    /// The person with this reference: of those the filter counts as people (`strict`), or whatever record it is, so that who is no
-    /// longer counted can still be taken out of groups.
-    ///
-    /// # Errors
-    /// As [`Ldap::locate`]; also when the server shows nobody at all, which is a right that was lost, and not everybody having left.
-    pub(super) async fn locate_person(&self, lease: &mut Lease, reference: &str, attributes: &[&str], strict: bool) -> Result<Option<Entry>, ReadError> {
-        let mut found = self.locate(lease, reference, attributes).await?;
-        if let Some(entry) = &found {
-            if self.schema().kind(entry).is_some() {
-                return Ok(None);
-            }
-            if strict {
-                let counted = lease.one(&entry.dn, &self.schema().person, &[self.schema().dialect.id()]).await?;
-                found = found.filter(|_| counted.is_some());
-            }
-        }
-        if found.is_none() && !self.shows_anybody(lease).await? {
-            return Err(ReadError::Malformed("it shows nobody at all; the service account may have lost its right to read".into()));
-        }
-        Ok(found)
-    }
-
-    async fn shows_anybody(&self, lease: &mut Lease) -> Result<bool, ReadError> {
-        let schema = self.schema();
-        let attributes = [schema.dialect.id()];
-        let search = Search { base: &schema.people, scope: Scope::Subtree, filter: &schema.person, attributes: &attributes, deleted: false };
-        let mut found = Vec::new();
-        lease.page(&search, &[], &mut found).await?.ok_or_else(|| gone(&schema.people))?;
-        Ok(!found.is_empty())
     }
 }
 

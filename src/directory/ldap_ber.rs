@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When there is no whole element.
-    pub fn next(&mut self) -> Result<(u8, &'a [u8]), Bad> {
+    pub fn read(&mut self) -> Result<(u8, &'a [u8]), Bad> {
         let (tag, head, length) = header(self.0)?.ok_or(Bad)?;
         let end = head.checked_add(length).ok_or(Bad)?;
         let content = self.0.get(head..end).ok_or(Bad)?;
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When there is no whole element, or another.
     pub fn expect_tag(&mut self, wanted: u8) -> Result<&'a [u8], Bad> {
-        match self.next()? {
+        match self.read()? {
             (tag, content) if tag == wanted => Ok(content),
             _ => Err(Bad),
         }
@@ -153,9 +153,9 @@ mod tests {
         }
         for unfinished in [&[][..], &[0x30], &[0x30, 0x82, 0x01]] {
             assert_eq!(header(unfinished), Ok(None));
-            assert_eq!(Reader::new(unfinished).next(), Err(Bad));
+            assert_eq!(Reader::new(unfinished).read(), Err(Bad));
         }
-        assert_eq!(Reader::new(&[0x04, 0x84, 0xff, 0xff, 0xff, 0xff, 0x00]).next(), Err(Bad), "a length beyond the end");
+        assert_eq!(Reader::new(&[0x04, 0x84, 0xff, 0xff, 0xff, 0xff, 0x00]).read(), Err(Bad), "a length beyond the end");
         for bad in [&[0x02, 0x00][..], &[0x02, 0x01, 0xff], &[0x02, 0x05, 0, 0, 0, 0, 1], &[0x0a, 0x01, 0x01]] {
             assert_eq!(Reader::new(bad).number(INTEGER), Err(Bad), "{bad:x?}");
         }
@@ -166,7 +166,7 @@ mod tests {
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut reader = Reader::new(&bytes);
             let mut read = 0;
-            while let Ok((_, content)) = reader.next() {
+            while let Ok((_, content)) = reader.read() {
                 read += content.len() + 2;
             }
             prop_assert!(read <= bytes.len());

@@ -8,25 +8,20 @@ use std::collections::{HashMap, HashSet};
 use crate::directory::facts::{GroupFacts, ReadError};
 use crate::directory::ldap::{Ldap, gone, usable};
 use crate::directory::ldap_dn as dn;
-use crate::directory::ldap_filter::{Filter, IN_CHAIN};
+use crate::directory::ldap_filter::Filter;
 use crate::directory::ldap_message::{Entry, Scope, Search};
 use crate::directory::ldap_pool::Lease;
 use crate::directory::ldap_record::{self as record, untold};
-use crate::directory::ldap_schema::{Dialect, GroupKind, relative_id, sibling_sid};
-use crate::domain::person::GroupRef;
+use crate::directory::ldap_schema::{Dialect, GroupKind, relative_id};
 
 /// How many names are looked up by one search.
-const AT_ONCE: usize = 200;
+pub(super) const AT_ONCE: usize = 200;
 /// Most records that one lookup may find: a first part can be that of many names.
 const MOST_HITS: usize = 20_000;
 /// How many members Active Directory tells at once.
 const RANGE: usize = 1_500;
 /// Most members of a group.
-const MOST_MEMBERS: usize = 1_000_000;
-/// How deep groups within groups are followed.
-const DEEPEST: usize = 10;
-/// Most groups that one person is in, or that one group holds.
-const MOST_GROUPS: usize = 2_000;
+pub(super) const MOST_MEMBERS: usize = 1_000_000;
 
 /// Whom a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,28 +109,6 @@ impl Ldap {
             GroupKind::Posix => number(group.text("gidNumber")).is_some_and(|id| number(who.text("gidNumber")) == Some(id)),
             GroupKind::OfNames | GroupKind::OfUniqueNames | GroupKind::OfMembers => false,
         }
-    }
-
-    /// The group with this reference, and its kind.
-    pub(super) async fn locate_group(&self, lease: &mut Lease, reference: &str) -> Result<Option<(Entry, GroupKind)>, ReadError> {
-        let found = self.locate(lease, reference, &self.schema().of_a_group()).await?;
-        if found.is_none() {
-            self.shows_groups(lease).await?;
-        }
-        Ok(found.and_then(|entry| self.schema().kind(&entry).map(|kind| (entry, kind))))
-    }
-
-    /// Fails when the server shows no group at all: a right that was lost must not look like a group that is gone.
-    async fn shows_groups(&self, lease: &mut Lease) -> Result<(), ReadError> {
-        let schema = self.schema();
-        let (filter, attributes) = (schema.group(), [schema.dialect.id()]);
-        let search = Search { base: &schema.groups, scope: Scope::Subtree, filter: &filter, attributes: &attributes, deleted: false };
-        let mut found = Vec::new();
-        lease.page(&search, &[], &mut found).await?.ok_or_else(|| gone(&schema.groups))?;
-        if found.is_empty() {
-            return Err(ReadError::Malformed("it shows no group at all; the service account may have lost its right to read".into()));
-        }
-        Ok(())
     }
 
     /// What a group lists, verbatim.
@@ -250,7 +223,7 @@ impl Ldap {
     }
 
     /// References of people who have one of these groups as their primary one.
-    async fn with_primary(&self, lease: &mut Lease, groups: &[&Entry]) -> Result<Vec<String>, ReadError> {
+    pub(super) async fn with_primary(&self, lease: &mut Lease, groups: &[&Entry]) -> Result<Vec<String>, ReadError> {
         let schema = self.schema();
         let (attribute, numbers): (_, Vec<u32>) = match schema.dialect {
             Dialect::ActiveDirectory => ("primaryGroupID", groups.iter().filter_map(|group| relative_id(group)).collect()),
@@ -270,124 +243,6 @@ impl Ldap {
         }
         Ok(found)
     }
-
-    /// The groups of a person: those that list them, their primary one, and those that hold these.
-    pub(super) async fn groups_of(&self, lease: &mut Lease, who: &Entry) -> Result<Vec<GroupRef>, ReadError> {
-        let schema = self.schema();
-        let mut found: HashMap<String, Entry> = HashMap::new();
-        let mut level = vec![who.clone()];
-        for _ in 0..=DEEPEST {
-            let mut next = Vec::new();
-            for chunk in level.chunks(AT_ONCE) {
-                let mut groups = self.search_groups(lease, self.that_list(chunk)).await?;
-                // The chain does not begin at a primary group, which lists nobody for that: its own groups are asked for.
-                let primary = groups.iter().find(|group| self.is_primary(group, GroupKind::Domain, who) && !group.values("memberOf").is_empty());
-                if let Some(above) = primary.map(|group| chain("member", &group.dn)) {
-                    groups.extend(self.search_groups(lease, vec![above]).await?);
-                }
-                for entry in groups {
-                    let reference = schema.reference(&entry).ok_or_else(|| untold(schema.dialect.id()))?;
-                    if !found.contains_key(&reference) {
-                        next.push(entry.clone());
-                        found.insert(reference, entry);
-                    }
-                }
-                if found.len() > MOST_GROUPS {
-                    return Err(ReadError::Malformed(format!("a person is in more than {MOST_GROUPS} groups")));
-                }
-            }
-            // The server went up all the way by itself, from the person and from the primary group.
-            if next.is_empty() || schema.dialect == Dialect::ActiveDirectory {
-                let mut all: Vec<GroupRef> = found
-                    .values()
-                    .filter_map(|entry| record::group(schema, entry))
-                    .map(|group| GroupRef { reference: group.reference, name: group.name })
-                    .collect();
-                all.sort_by(|a, b| (&a.name, &a.reference).cmp(&(&b.name, &b.reference)));
-                return Ok(all);
-            }
-            level = next;
-        }
-        Err(ReadError::Malformed(format!("groups are nested deeper than {DEEPEST}")))
-    }
-
-    async fn search_groups(&self, lease: &mut Lease, filters: Vec<Filter>) -> Result<Vec<Entry>, ReadError> {
-        let schema = self.schema();
-        if filters.is_empty() {
-            return Ok(Vec::new());
-        }
-        let attributes = schema.of_a_group();
-        let filter = schema.group().and(Filter::Any(filters));
-        let search = Search { base: &schema.groups, scope: Scope::Subtree, filter: &filter, attributes: &attributes, deleted: false };
-        lease.all(&search, MOST_GROUPS).await?.ok_or_else(|| gone(&schema.groups))
-    }
-
-    /// What groups that list one of these look like.
-    fn that_list(&self, members: &[Entry]) -> Vec<Filter> {
-        let schema = self.schema();
-        let mut filters = Vec::new();
-        for member in members {
-            for kind in &schema.kinds {
-                match kind {
-                    GroupKind::Domain => {
-                        filters.push(chain("member", &member.dn));
-                        let primary = member.text("primaryGroupID").and_then(|number| number.trim().parse().ok());
-                        filters.extend(primary.and_then(|number| sibling_sid(member, number)).map(|sid| Filter::is("objectSid", sid)));
-                    }
-                    GroupKind::Posix if schema.kind(member).is_some() => {} // it holds no groups
-                    GroupKind::Posix => {
-                        filters.extend(schema.login(member).map(|login| Filter::is(kind.attribute(), login)));
-                        let primary = member.text("gidNumber").map(|number| Filter::is("gidNumber", number.trim()));
-                        filters.extend(primary.map(|number| Filter::is("objectClass", kind.class()).and(number)));
-                    }
-                    GroupKind::OfNames | GroupKind::OfUniqueNames | GroupKind::OfMembers => filters.push(Filter::is(kind.attribute(), &member.dn)),
-                }
-            }
-        }
-        filters
-    }
-
-    /// See [`Directory::is_member_inherited`](crate::directory::port::Directory::is_member_inherited): upwards from the person, which is
-    /// shorter than down from the group.
-    pub async fn is_member_inherited(&self, group: &str, person: &str) -> Result<bool, ReadError> {
-        usable(group)?;
-        usable(person)?;
-        let mut lease = self.lease().await?;
-        let Some(who) = self.locate_person(&mut lease, person, &self.schema().of_a_person(), false).await? else { return Ok(false) };
-        Ok(self.groups_of(&mut lease, &who).await?.iter().any(|one| one.reference == group))
-    }
-
-    /// See [`Directory::members_inherited`](crate::directory::port::Directory::members_inherited). `None` in the outer option: this
-    /// server cannot say by itself, and the groups inside have to be walked through.
-    pub async fn members_in_chain(&self, group: &str) -> Result<Option<Option<Vec<String>>>, ReadError> {
-        let schema = self.schema();
-        if schema.dialect != Dialect::ActiveDirectory {
-            return Ok(None);
-        }
-        usable(group)?;
-        let mut lease = self.lease().await?;
-        let Some((top, _)) = self.locate_group(&mut lease, group).await? else { return Ok(Some(None)) };
-        let inside = chain("memberOf", &top.dn);
-        let (groups, people) = (schema.group().and(inside.clone()), schema.person.and(inside));
-        let attributes = [schema.dialect.id(), "objectSid"];
-        let search = Search { base: &schema.base, scope: Scope::Subtree, filter: &groups, attributes: &attributes, deleted: false };
-        let mut nested = lease.all(&search, MOST_GROUPS).await?.ok_or_else(|| gone(&schema.base))?;
-        nested.push(top);
-        let search = Search { filter: &people, ..search };
-        let found = lease.all(&search, MOST_MEMBERS).await?.ok_or_else(|| gone(&schema.base))?;
-        let mut all = self.with_primary(&mut lease, &nested.iter().collect::<Vec<_>>()).await?;
-        for entry in &found {
-            all.push(schema.reference(entry).ok_or_else(|| untold(schema.dialect.id()))?);
-        }
-        all.sort_unstable();
-        all.dedup();
-        Ok(Some(Some(all)))
-    }
-}
-
-/// Through groups within groups, as Active Directory follows them by itself.
-fn chain(attribute: &str, name: &str) -> Filter {
-    Filter::Rule(attribute.to_owned(), IN_CHAIN.to_owned(), name.as_bytes().to_vec())
 }
 
 /// Names and logins are text; one that is none would be a member nobody sees.

@@ -1,4 +1,4 @@
-//! One connection to an LDAP server, encrypted before anybody says who.
+//! One connection to an LDAP server, encrypted before the bind.
 //!
 //! One question at a time, each with a time limit and a limit on the size of its answer. A connection that broke off in the middle of
 //! anything is never used again: what comes next on it could be the answer to something else.

@@ -157,7 +157,7 @@ pub enum Reply {
 pub fn read(bytes: &[u8]) -> Result<(u32, Reply), Bad> {
     let mut whole = Reader::new(bytes).enter(SEQUENCE)?;
     let id = whole.number(INTEGER)?;
-    let (tag, content) = whole.next()?;
+    let (tag, content) = whole.read()?;
     let mut inside = Reader::new(content);
     let reply = match tag {
         0x64 => Reply::Entry(entry(&mut inside)?),
@@ -207,7 +207,7 @@ fn cookie(mut controls: Reader<'_>) -> Result<Vec<u8>, Bad> {
         let mut control = controls.enter(SEQUENCE)?;
         let kind = control.expect_tag(OCTETS)?;
         if control.peek() == Some(BOOLEAN) {
-            control.next()?;
+            control.read()?;
         }
         if kind == PAGED.as_bytes() {
             let mut value = Reader::new(control.expect_tag(OCTETS)?).enter(SEQUENCE)?;

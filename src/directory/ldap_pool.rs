@@ -82,7 +82,7 @@ impl Pool {
     /// # Errors
     /// When there is none.
     pub async fn lease(self: &Arc<Self>) -> Result<Lease, Fault> {
-        self.from(&self.slots).await
+        self.leased(&self.slots).await
     }
 
     /// A connection for a listing, which keeps it between its pages.
@@ -90,10 +90,10 @@ impl Pool {
     /// # Errors
     /// When there is none.
     pub async fn listing(self: &Arc<Self>) -> Result<Lease, Fault> {
-        self.from(&self.listings).await
+        self.leased(&self.listings).await
     }
 
-    async fn from(self: &Arc<Self>, slots: &Arc<Semaphore>) -> Result<Lease, Fault> {
+    async fn leased(self: &Arc<Self>, slots: &Arc<Semaphore>) -> Result<Lease, Fault> {
         let Ok(Ok(slot)) = tokio::time::timeout(self.way.timeout, Arc::clone(slots).acquire_owned()).await else {
             return Err(Fault::NotSent("too many questions are waiting for it".into()));
         };

@@ -1,4 +1,4 @@
-//! A listing of an LDAP server, and the groups beside it.
+//! A listing of an LDAP server, with its groups beside.
 //!
 //! A listing keeps its connection: the cookie between two pages is good there only (RFC 2696). People come with their groups, so all
 //! groups are read once, before the first page, and kept as numbers: of names only hashes are held.
@@ -86,7 +86,7 @@ impl Listing {
     }
 
     /// The rest of the listing, if there is more.
-    pub(super) fn next(mut self) -> Option<Self> {
+    pub(super) fn rest(mut self) -> Option<Self> {
         self.lease.keep(self.cookie.is_empty());
         (!self.cookie.is_empty()).then_some(self)
     }

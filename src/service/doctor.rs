@@ -149,12 +149,18 @@ impl std::fmt::Display for Finding {
     }
 }
 
+/// Tables of who left and who moved.
+const LIVES: [&str; 3] = ["leaver", "mover", "eligibility_loss"];
+
 /// Every guard that the migrations make: table, trigger, function.
 fn guards() -> Vec<(&'static str, &'static str, &'static str)> {
     let mut guards = SINGLE.to_vec();
     guards.extend(ONLY_GROW.iter().flat_map(|t| [(*t, "only_grows", "refuse_change"), (*t, "never_emptied", "refuse_change")]));
     guards.extend(NEVER_REMOVED.iter().flat_map(|t| [(*t, "never_removed", "refuse_change"), (*t, "never_emptied", "refuse_change")]));
     guards.extend(WITH_EVENT.iter().map(|t| (*t, "with_event", "require_event")));
+    guards.extend(LIVES.iter().flat_map(|t| [(*t, "never_removed", "refuse_change"), (*t, "never_emptied", "refuse_change")]));
+    guards.extend(LIVES.iter().flat_map(|t| [(*t, "never_another", "refuse_other_life"), (*t, "with_event", "require_life_event")]));
+    guards.push(("eligibility_loss", "with_event_resolved", "require_life_event"));
     guards
 }
 

@@ -21,7 +21,7 @@ base=DC=ad,DC=example,DC=org
 
 # The whole machine has these ports once.
 exec 9>/tmp/countersign-samba.lock
-flock -w 300 9 || fail "another Samba holds the ports for five minutes"
+flock -w 600 9 || fail "another Samba holds the ports for ten minutes"
 
 made=$home/samba-domain-$(cat "${BASH_SOURCE[0]}" <(samba --version) | sha256sum | cut -c1-12)
 people() {

@@ -151,7 +151,7 @@ async fn what_nobody_confirms_is_closed_in_time_and_with_who_left() {
     world.turn().await;
     assert_eq!(world.stands(slow.id).await, "timed_out");
     assert_eq!(world.history(slow.id.0).await, ["request.submitted", "request.timed_out"]);
-    assert_eq!(world.notices_of("mara.voss").await, ["unconfirmed"]);
+    assert_eq!(world.notices_of("mara.voss").await, ["closed", "unconfirmed"], "that yusuf left, too");
     assert!(refusal(confirm(&world.ctx, &world.by("bo.lind").await, slow.id).await).is_conflict());
 }
 

@@ -99,7 +99,8 @@ async fn groups_that_list_logins_are_read_and_changed_by_ids_all_the_same() {
         (directory.find_group("engineers").await.unwrap().unwrap().reference, directory.find_group("prod-db-readers").await.unwrap().unwrap().reference);
     let mut listed = directory.members(&engineers).await.unwrap().unwrap();
     let mut wanted = vec![alice.reference.clone(), bob.reference.clone()];
-    (listed.sort(), wanted.sort());
+    listed.sort();
+    wanted.sort();
     assert_eq!(listed, wanted, "ids, not what the list says");
     assert!(directory.is_member(&engineers, &alice.reference).await.unwrap() && !directory.is_member(&engineers, &dave.reference).await.unwrap());
 

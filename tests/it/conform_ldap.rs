@@ -63,13 +63,26 @@ impl Ldap {
 
     /// Names and references of everything the server holds.
     fn all(&self) -> BTreeMap<String, String> {
-        let (base, id) = if self.is_domain { (DOMAIN, "objectGUID") } else { (OPEN, "entryUUID") };
-        let records = self.server.search(base, "(|(objectClass=inetOrgPerson)(objectClass=user)(objectClass=groupOfNames)(objectClass=group))", &[id]);
-        records.into_iter().filter_map(|(dn, attributes)| Some((dn.to_lowercase(), reference(attributes.get(id)?.first()?, self.is_domain)))).collect()
+        let base = if self.is_domain { DOMAIN } else { OPEN };
+        let records = self.server.search(base, "(|(objectClass=inetOrgPerson)(objectClass=user)(objectClass=groupOfNames)(objectClass=group))", &[self.id()]);
+        records.into_iter().filter_map(|(dn, attributes)| Some((dn, reference(attributes.get(self.id())?.first()?, self.is_domain)))).collect()
+    }
+
+    fn id(&self) -> &'static str {
+        if self.is_domain { "objectGUID" } else { "entryUUID" }
+    }
+
+    /// The reference of the record of this name, if it is there and has one.
+    fn reference_of(&self, dn: &str) -> Option<String> {
+        let (_, told) = self.server.record(dn, &[self.id()])?;
+        Some(reference(told.get(self.id())?.first()?, self.is_domain))
     }
 
     fn dn_of(&self, wanted: &str) -> Option<String> {
-        self.all().into_iter().find_map(|(dn, reference)| (reference == wanted).then_some(dn))
+        if self.is_domain {
+            return self.server.record(&format!("<GUID={wanted}>"), &["cn"]).map(|(dn, _)| dn);
+        }
+        self.server.search(OPEN, &format!("(entryUUID={wanted})"), &["cn"]).into_keys().next()
     }
 }
 
@@ -109,8 +122,7 @@ impl Bench for Ldap {
     }
 
     async fn group(&self, name: &str, members: &[&str]) -> String {
-        let all: BTreeMap<String, String> = self.all().into_iter().map(|(dn, reference)| (reference, dn)).collect();
-        let members: Vec<String> = members.iter().map(|member| line("member", &all[*member])).collect();
+        let members: Vec<String> = members.iter().map(|member| line("member", &self.dn_of(member).unwrap())).collect();
         let (dn, record) = if self.is_domain {
             let login: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
             (format!("CN={},OU=Groups,{DOMAIN}", escaped(name)), [line("objectClass", "group"), line("sAMAccountName", &login), members.concat()].concat())
@@ -122,7 +134,7 @@ impl Bench for Ldap {
 
     async fn crowd(&self) -> String {
         let dn = if self.is_domain { format!("CN=everybody,OU=Groups,{DOMAIN}") } else { format!("cn=everybody,ou=groups,{OPEN}") };
-        self.all()[&dn.to_lowercase()].clone()
+        self.reference_of(&dn).unwrap()
     }
 
     async fn disable(&self, person: &str) {
@@ -140,12 +152,15 @@ impl Bench for Ldap {
     }
 
     async fn members(&self, group: &str) -> Vec<String> {
-        let all = self.all();
-        let dn = self.dn_of(group).unwrap();
-        let records = self.server.search(&dn, "(objectClass=*)", &["member"]);
-        let members = records.values().flat_map(|attributes| attributes.get("member").into_iter().flatten());
-        // Who stands in for nobody is no record with an id here.
-        members.filter_map(|member| all.get(&String::from_utf8_lossy(member).to_lowercase()).cloned()).collect()
+        let (_, told) = self.server.record(&self.dn_of(group).unwrap(), &["member"]).unwrap();
+        let members = told.get("member").into_iter().flatten().map(|member| String::from_utf8(member.clone()).unwrap());
+        // Who stands in for nobody is no member.
+        let members: Vec<String> = members.filter(|member| !member.to_lowercase().starts_with("cn=nobody,")).collect();
+        if members.len() > 50 {
+            let all = self.all();
+            return members.iter().map(|member| all[member].clone()).collect();
+        }
+        members.iter().map(|member| self.reference_of(member).unwrap()).collect()
     }
 
     fn nobody(&self) -> (String, String) {
@@ -168,16 +183,11 @@ impl Bench for Ldap {
 impl Ldap {
     /// Makes a record unless it is there; its reference.
     fn made(&self, dn: &str, record: &str) -> String {
-        if let Some(reference) = self.all().get(&dn.to_lowercase()) {
-            return reference.clone();
+        if let Some(reference) = self.reference_of(dn) {
+            return reference;
         }
         self.server.change(&format!("{}changetype: add\n{record}\n", line("dn", dn)));
-        let all = self.all();
-        all.get(&dn.to_lowercase()).cloned().unwrap_or_else(|| {
-            // Spelled otherwise by the server: the one that is new.
-            let key = countersign::directory::ldap_dn::key(dn);
-            all.iter().find(|(told, _)| countersign::directory::ldap_dn::key(told) == key).map(|(_, reference)| reference.clone()).unwrap()
-        })
+        self.reference_of(dn).unwrap()
     }
 }
 

@@ -70,6 +70,7 @@ pub enum Unknown {
     /// The change is refused, or counts for nothing.
     Refused,
     /// It is listed nevertheless.
+    #[allow(dead_code, reason = "said by the SCIM bench alone")]
     Listed,
 }
 
@@ -220,7 +221,7 @@ async fn nobody_and_no_group_are_told_apart_from_failures(bench: &impl Bench) {
     }
     let result = directory.remove(&group, &nobody).await;
     assert!(is_done(&result) || result == WriteResult::NotFoundUser, "{result}");
-    assert_eq!(bench.members(&group).await, [bea.clone()], "whatever is said of nobody, the others stay");
+    assert_eq!(bench.members(&group).await, std::slice::from_ref(&bea), "whatever is said of nobody, the others stay");
 
     // What is no reference at all is never sent in a way that means something else.
     for hostile in ["", " ", "..", "../Users", "a/b?c=d#e", "x\0y", "*", "\") or (\"a\" eq \"a", "x)(objectClass=*"] {
@@ -251,7 +252,7 @@ async fn the_disabled_and_the_gone_are_told(bench: &impl Bench) {
     let result = directory.remove(&group, &dora).await;
     assert!(is_done(&result), "{result}");
     assert!(settles(bench, &group, &dora, false).await);
-    assert_eq!(bench.members(&group).await, [bea.clone()]);
+    assert_eq!(bench.members(&group).await, std::slice::from_ref(&bea));
 
     let eli = cast(bench, 7).await;
     assert!(is_done(&directory.add(&group, &eli).await));
@@ -381,7 +382,7 @@ async fn a_busy_directory_is_left_alone(bench: &impl Bench) {
         WriteResult::RateLimited { retry_after } => assert!(fits(retry_after), "{retry_after:?}"),
         other => panic!("{other}"),
     }
-    assert_eq!(bench.members(&group).await, [bea.clone()], "nothing was done");
+    assert_eq!(bench.members(&group).await, std::slice::from_ref(&bea), "nothing was done");
     bench.suffer(Fault::Busy(On::Question, 7)).await;
     match directory.person(&ada).await {
         Err(ReadError::RateLimited { retry_after }) => assert!(fits(retry_after), "{retry_after:?}"),

@@ -172,6 +172,10 @@ async fn a_membership_is_added_and_removed_once_and_safely_again() {
     assert_eq!(directory.is_member(&group_id(9), &person).await, Ok(false));
     assert_eq!(directory.is_member(&group, &user_id(9)).await, Ok(false));
     assert_eq!(graph.users(), 4, "nobody was deleted");
+    graph.drop_group(&group_id(2));
+    assert_eq!(directory.group(&group_id(2)).await, Ok(None));
+    assert_eq!(directory.is_member(&group_id(2), &user_id(2)).await, Ok(false));
+    assert_eq!(directory.remove(&group_id(2), &user_id(2)).await, WriteResult::NotFoundGroup);
     let deletes: Vec<_> = graph.desk.calls().into_iter().filter(|call| call.method == "DELETE").collect();
     assert!(deletes.len() >= 4 && deletes.iter().all(|call| call.path.ends_with("/$ref")), "{deletes:?}");
 }

@@ -139,6 +139,10 @@ async fn a_membership_is_added_and_removed_once_and_safely_again() {
     assert_eq!(directory.is_member(&group, &user_id(9)).await, Ok(false));
     assert_eq!(directory.is_member(&group, "999").await, Ok(false), "a key that Google cannot resolve");
     assert_eq!(fake.size(&group), 1, "nobody from outside was added");
+    fake.drop_group(&group_id(2));
+    assert_eq!(directory.group(&group_id(2)).await, Ok(None));
+    assert_eq!(directory.is_member(&group_id(2), &user_id(2)).await, Ok(false));
+    assert_eq!(directory.remove(&group_id(2), &user_id(2)).await, WriteResult::NotFoundGroup);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -126,7 +126,7 @@ impl Graph {
     pub fn drop_user(&self, id: &str) {
         let mut kept = self.kept();
         kept.users.remove(id);
-        kept.members.values_mut().for_each(|members| drop(members.remove(id)));
+        kept.members.values_mut().for_each(|members| _ = members.remove(id));
         kept.changes.push(Change::User(id.into(), false));
     }
 

@@ -1,4 +1,4 @@
-//! The LDAP connector against Samba as an Active Directory domain controller.
+//! The LDAP connector against Samba as Active Directory.
 //!
 //! Needs root, for Samba's ports are fixed; without it these tests fail, they do not pass by.
 

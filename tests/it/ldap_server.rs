@@ -1,4 +1,4 @@
-//! Starts OpenLDAP and Samba, and asks them with their own tools.
+//! Starts OpenLDAP and Samba; asks them with their own tools.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -18,6 +18,11 @@ use crate::idp::free_port;
 pub const OPEN: &str = "dc=example,dc=org";
 /// Where everything lies in Samba.
 pub const DOMAIN: &str = "DC=ad,DC=example,DC=org";
+
+/// Records by name: attributes, and their values.
+pub type Records = BTreeMap<String, Values>;
+/// Values by attribute.
+pub type Values = BTreeMap<String, Vec<Vec<u8>>>;
 
 /// A running server; dropping it stops it.
 pub struct LdapServer {
@@ -104,20 +109,26 @@ impl LdapServer {
 
     /// Values of an attribute as `ldapsearch` shows them, sorted.
     pub fn look(&self, dn: &str, attribute: &str) -> Vec<String> {
-        let answer = self.tool("ldapsearch").args(["-LLL", "-o", "ldif-wrap=no", "-b", dn, "-s", "base", "(objectClass=*)", attribute]).output().unwrap();
-        assert!(answer.status.success() || answer.status.code() == Some(32), "{}", String::from_utf8_lossy(&answer.stderr));
-        let said = String::from_utf8(answer.stdout).unwrap();
-        let mut values: Vec<String> = said.lines().filter_map(|line| line.strip_prefix(&format!("{attribute}: "))).map(str::to_owned).collect();
+        let values = self.record(dn, &[attribute]).and_then(|(_, mut told)| told.remove(attribute)).unwrap_or_default();
+        let mut values: Vec<String> = values.into_iter().map(|value| String::from_utf8(value).unwrap()).collect();
         values.sort_unstable();
         values
     }
 
     /// Records that a filter finds, by name, as `ldapsearch` shows them.
-    pub fn search(&self, base: &str, filter: &str, attributes: &[&str]) -> BTreeMap<String, BTreeMap<String, Vec<Vec<u8>>>> {
-        let answer =
-            self.tool("ldapsearch").args(["-LLL", "-o", "ldif-wrap=no", "-E", "pr=1000/noprompt", "-b", base, filter]).args(attributes).output().unwrap();
-        assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
-        let mut records: BTreeMap<String, BTreeMap<String, Vec<Vec<u8>>>> = BTreeMap::new();
+    pub fn search(&self, base: &str, filter: &str, attributes: &[&str]) -> Records {
+        self.found(&["-E", "pr=1000/noprompt", "-b", base, filter], attributes)
+    }
+
+    /// The record of this name, if it is there.
+    pub fn record(&self, dn: &str, attributes: &[&str]) -> Option<(String, Values)> {
+        self.found(&["-s", "base", "-b", dn, "(objectClass=*)"], attributes).into_iter().next()
+    }
+
+    fn found(&self, what: &[&str], attributes: &[&str]) -> Records {
+        let answer = self.tool("ldapsearch").args(["-LLL", "-o", "ldif-wrap=no"]).args(what).args(attributes).output().unwrap();
+        assert!(answer.status.success() || answer.status.code() == Some(32), "{}", String::from_utf8_lossy(&answer.stderr));
+        let mut records = Records::new();
         let mut dn = String::new();
         for line in String::from_utf8(answer.stdout).unwrap().lines().filter(|line| !line.starts_with('#')) {
             let Some((name, value)) = line.split_once(':') else { continue };
