@@ -3,7 +3,7 @@
 //! What it says is a hint and nothing else. Whoever it names is asked about ([`super::recheck`]); nothing ends, and nothing is kept, by what was
 //! sent. So a call that is sent twice, late, out of order, or by somebody who found the secret costs one question each.
 
-use crate::directory::{plain_hook, scim_hook};
+use crate::directory::{entra_hook, okta_hook, plain_hook, scim_hook};
 use crate::store::error::StoreError;
 use crate::store::recheck;
 
@@ -151,6 +151,14 @@ fn named(ctx: &Ctx, hook: &Hook, call: &Call<'_>) -> Result<Named, NotTaken> {
     }
     match hook.kind {
         HookKind::Plain => of(plain_hook::people(call.body)),
-        HookKind::Okta | HookKind::Entra => Ok(Named { people: Vec::new(), more: true }),
+        HookKind::Okta => {
+            let heard = okta_hook::heard(call.body).map_err(|_| NotTaken::Malformed("That is no call of an Okta event hook."))?;
+            Ok(Named { people: heard.people, more: heard.more || !heard.groups.is_empty() })
+        }
+        HookKind::Entra => {
+            let told =
+                entra_hook::notified(call.body, &hook.secret, "").map_err(|_| NotTaken::Malformed("That is no change notification of Microsoft Graph."))?;
+            Ok(Named { people: told.people, more: told.missed || !told.groups.is_empty() })
+        }
     }
 }

@@ -219,9 +219,14 @@ async fn okta_is_answered_its_challenge_and_heard_only_with_its_header() {
     for hostile in ["<script>", "a\"b", &"x".repeat(1_025)] {
         assert_eq!(ringing.call(Method::GET, ROOT, &[("x-okta-verification-challenge", hostile)], "").await.status, StatusCode::BAD_REQUEST);
     }
-    let body = json!({ "eventType": "com.okta.event_hook", "data": { "events": [] } }).to_string();
+    let bo = ringing.world.reference("bo.lind").await;
+    let event = json!({ "eventType": "user.lifecycle.deactivate", "target": [{ "id": bo, "type": "User" }] });
+    let body = json!({ "eventType": "com.okta.event_hook", "data": { "events": [event] } }).to_string();
     assert_eq!(ringing.call(Method::POST, ROOT, &[("authorization", "wrong")], body.clone()).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(ringing.waiting().await.len(), 0);
+    assert_eq!(ringing.call(Method::POST, ROOT, &[("authorization", SECRET)], "{}").await.status, StatusCode::BAD_REQUEST);
     assert_eq!(ringing.call(Method::POST, ROOT, &[("authorization", SECRET)], body).await.status, StatusCode::ACCEPTED);
+    assert_eq!(ringing.waiting().await, [bo], "whom it names is asked about");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,7 +241,9 @@ async fn graph_is_answered_its_token_as_plain_text_and_heard_only_with_our_state
         let body = json!({ "value": [{ "clientState": state, "resource": "users/x" }] }).to_string();
         assert_eq!(ringing.call(Method::POST, ROOT, &[], body).await.status, StatusCode::UNAUTHORIZED);
     }
-    let body = json!({ "value": [{ "clientState": SECRET, "resource": "users/x" }] }).to_string();
+    let bo = ringing.world.reference("bo.lind").await;
+    let body = json!({ "value": [{ "clientState": SECRET, "resource": format!("Users/{bo}") }] }).to_string();
     assert_eq!(ringing.call(Method::POST, ROOT, &[], body).await.status, StatusCode::ACCEPTED);
+    assert_eq!(ringing.waiting().await, [bo], "whom it names is asked about");
     assert_eq!(ringing.call(Method::POST, ROOT, &[], "{}").await.status, StatusCode::BAD_REQUEST);
 }

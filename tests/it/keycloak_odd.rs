@@ -196,7 +196,7 @@ fn usual(asked: &Asked, path: &str, realm: &mut Realm) -> Reply {
         ("PUT", ["users", id, "groups", group]) => {
             let inside = |g: &str| of(realm, g).is_some_and(|(_, _, parent)| parent.as_deref() == Some(group));
             let inherited = realm.members.iter().any(|(u, g)| u == id && inside(g));
-            if !(realm.old && inherited) && !realm.members.contains(&((*id).to_owned(), (*group).to_owned())) {
+            if (!realm.old || !inherited) && !realm.members.contains(&((*id).to_owned(), (*group).to_owned())) {
                 realm.members.push(((*id).to_owned(), (*group).to_owned()));
             }
             Reply::new(204, "")
