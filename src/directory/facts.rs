@@ -184,8 +184,15 @@ impl fmt::Display for WriteResult {
 pub struct Probe {
     /// Whether people and groups can be read at all.
     pub works: bool,
-    /// Sentences on what works, what is missing and what is done instead.
+    /// Sentences on what works, what is missing and what is done instead. One that begins with "Cannot" names what is missing.
     pub notes: Vec<String>,
+}
+
+impl Probe {
+    /// Whether something is missing: a listing, or a permission.
+    pub fn is_lacking(&self) -> bool {
+        !self.works || self.notes.iter().any(|note| note.starts_with("Cannot "))
+    }
 }
 
 /// Longest text taken over from a directory, in characters; the rest is cut off.

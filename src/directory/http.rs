@@ -211,7 +211,12 @@ impl Http {
             builder = builder.no_proxy();
         }
         if let Some(pem) = &settings.extra_roots {
-            for root in reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| "The directory's certificates are not PEM.".to_owned())? {
+            let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).unwrap_or_default();
+            // A file without any would be a silent nothing.
+            if roots.is_empty() {
+                return Err("The directory's certificates are not PEM.".into());
+            }
+            for root in roots {
                 builder = builder.add_root_certificate(root);
             }
         }

@@ -16,8 +16,9 @@ use tokio::sync::Mutex;
 
 use crate::clock::{self, Clock};
 use crate::directory::cursor::Cursor;
-use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, Probe, ReadError};
-use crate::directory::http::{Answer, Failure, Headroom, Http, Settings, encoded};
+use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, ReadError};
+use crate::directory::http::{Answer, Headroom, Http, Settings, encoded};
+use crate::directory::outcome::unasked;
 use crate::directory::scim_answer::{checked, json, no_id, quoted, rows, usable};
 use crate::directory::scim_map::{self, Paths};
 use crate::directory::scim_record as record;
@@ -307,7 +308,7 @@ impl Scim {
     }
 
     /// Tries the filter once in a while: a made-up member must be in no group, and a real one in theirs.
-    async fn membership_filter_works(&self) -> Result<bool, ReadError> {
+    pub(super) async fn membership_filter_works(&self) -> Result<bool, ReadError> {
         let mut verdict = self.0.membership_filter.lock().await;
         let now = self.0.clock.now();
         if let Some((works, tried)) = *verdict
@@ -408,6 +409,12 @@ impl Scim {
         Ok(Rows { items, memberships, next: (!complete).then_some(progress), total: total.map(|t| t as u64) })
     }
 
+    /// How many records of a kind the first page and the server speak of.
+    pub(super) async fn count(&self, resource: &str) -> Result<u64, ReadError> {
+        let page = self.page(resource, "", Progress::new()).await?;
+        Ok(page.total.unwrap_or(page.items.len() as u64))
+    }
+
     /// A record by id; `None` only when the service itself says it has none.
     pub(super) async fn resource(&self, kind: &str, reference: &str) -> Result<Option<Value>, ReadError> {
         Ok(self.versioned(kind, reference).await?.map(|(found, _)| found))
@@ -438,10 +445,7 @@ impl Scim {
     }
 
     pub(super) async fn exchange(&self, path_and_query: &str) -> Result<Answer, ReadError> {
-        match self.0.http.send(Method::GET, path_and_query, None, None).await {
-            Ok(answer) => Ok(answer),
-            Err(Failure::NotSent(why) | Failure::Lost(why)) => Err(ReadError::Unreachable(why)),
-        }
+        self.0.http.send(Method::GET, path_and_query, None, None).await.map_err(unasked)
     }
 
     /// See [`Directory::changes`](crate::directory::port::Directory::changes). SCIM has no such question: `meta.lastModified` may be
@@ -453,40 +457,6 @@ impl Scim {
     /// See [`Directory::headroom`](crate::directory::port::Directory::headroom).
     pub fn headroom(&self) -> Option<Headroom> {
         self.0.http.headroom()
-    }
-
-    /// See [`Directory::probe`](crate::directory::port::Directory::probe).
-    pub async fn probe(&self) -> Probe {
-        let mut notes = Vec::new();
-        let mut works = true;
-        for (resource, word) in [("Users", "people"), ("Groups", "groups")] {
-            match self.page(resource, "", Progress::new()).await {
-                Ok(page) => {
-                    let total = page.total.map_or_else(|| page.items.len().to_string(), |t| t.to_string());
-                    notes.push(format!("Lists {total} {word}."));
-                }
-                Err(error) => {
-                    works = false;
-                    notes.push(format!("Cannot list {word}. {error}"));
-                }
-            }
-        }
-        if !works {
-            return Probe { works, notes };
-        }
-        match self.membership_filter_works().await {
-            Ok(true) => notes.push("Searches groups by member.".into()),
-            Ok(false) => notes.push("Cannot search groups by member: all groups are read instead, which is slow.".into()),
-            Err(error) => notes.push(error.to_string()),
-        }
-        match self.exchange("/ServiceProviderConfig").await.map(|answer| answer.json()) {
-            Ok(Some(config)) if config.pointer("/patch/supported") == Some(&Value::Bool(false)) => {
-                notes.push("Does not offer PATCH: whole groups are written instead, guarded by their version.".into());
-            }
-            Ok(Some(_)) => {}
-            _ => notes.push("Does not describe itself (ServiceProviderConfig).".into()),
-        }
-        Probe { works, notes }
     }
 }
 

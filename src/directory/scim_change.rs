@@ -7,8 +7,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::directory::facts::{ReadError, WriteResult};
-use crate::directory::http::{Answer, Failure, encoded};
+use crate::directory::facts::WriteResult;
+use crate::directory::http::{Answer, encoded};
+use crate::directory::outcome::{lost, unread};
 use crate::directory::scim::Scim;
 use crate::directory::scim_answer::quoted;
 use crate::directory::scim_record as record;
@@ -70,6 +71,12 @@ impl Scim {
             405 | 501 => self.put(group, person, false).await,
             _ => refusal(&answer),
         }
+    }
+
+    /// The status of an add, for asking whether it would be allowed with ids that are not there.
+    pub(super) async fn try_to_add(&self, group: &str, person: &str) -> Result<u16, String> {
+        let operation = json!({"op": "add", "path": "members", "value": [{"value": person}]});
+        self.patch(group, operation).await.map(|answer| answer.status).map_err(|result| result.to_string().trim_end_matches('.').to_owned())
     }
 
     /// Some servers keep logins in the list and answer 200 to a remove that removed nobody: name what the list holds.
@@ -156,23 +163,6 @@ fn usable(group: &str, person: &str) -> Result<(), WriteResult> {
 fn is_person(entry: &Value, person: &str) -> bool {
     let listed = record::members(&json!({"members": [entry]})).unwrap_or_default();
     listed.iter().any(|m| !m.is_group && (m.value == person || m.reference == person))
-}
-
-fn lost(failure: Failure) -> WriteResult {
-    match failure {
-        Failure::NotSent(why) => WriteResult::Transient(why),
-        Failure::Lost(why) => WriteResult::Ambiguous(why),
-    }
-}
-
-/// A change that was not decided because a question in between had no answer.
-fn unread(error: ReadError) -> WriteResult {
-    match error {
-        ReadError::RateLimited { retry_after } => WriteResult::RateLimited { retry_after },
-        ReadError::Auth(why) => WriteResult::Auth(why),
-        ReadError::Unreachable(why) => WriteResult::Ambiguous(why),
-        other => WriteResult::Unknown(other.to_string().trim_end_matches('.').to_owned()),
-    }
 }
 
 /// What a status that is no success means for a change.

@@ -35,6 +35,9 @@ pub enum Scope {
     /// Propose changes of the rules, and decide on those of others.
     #[serde(rename = "rules:write")]
     RulesWrite,
+    /// Test the connection to directories.
+    #[serde(rename = "directories:read")]
+    DirectoriesRead,
     /// Revoke tokens other than itself.
     #[serde(rename = "tokens:write")]
     TokensWrite,
@@ -42,7 +45,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope with its word and what it lets a token do.
-    pub const ALL: [(Scope, &'static str, &'static str); 11] = [
+    pub const ALL: [(Scope, &'static str, &'static str); 12] = [
         (Self::CatalogRead, "catalog:read", "Read the catalog, and preview what asking would come to"),
         (Self::RequestsRead, "requests:read", "Read requests"),
         (Self::RequestsWrite, "requests:write", "Ask for access and withdraw requests"),
@@ -53,6 +56,7 @@ impl Scope {
         (Self::ExportsRead, "exports:read", "Download evidence"),
         (Self::RulesRead, "rules:read", "Read changes of the rules"),
         (Self::RulesWrite, "rules:write", "Propose changes of the rules, and decide on those of others"),
+        (Self::DirectoriesRead, "directories:read", "Test the connection to directories"),
         (Self::TokensWrite, "tokens:write", "Revoke other tokens"),
     ];
 

@@ -266,7 +266,12 @@ async fn clock(ctx: &Ctx) -> Result<Part, ServiceError> {
 
 async fn probe(key: &str, directory: &Directory) -> Part {
     let probe = directory.probe().await;
-    part(format!("Directory {key}"), if probe.works { State::Good } else { State::Bad }, probe.notes.join(" "))
+    let state = match (probe.works, probe.is_lacking()) {
+        (false, _) => State::Bad,
+        (true, true) => State::Warn,
+        (true, false) => State::Good,
+    };
+    part(format!("Directory {key}"), state, probe.notes.join(" "))
 }
 
 /// Whether the groups that give rights are there: without them nobody is administrator or auditor.

@@ -61,6 +61,7 @@ pub mod take_history;
 pub mod tend;
 pub mod token;
 pub mod told;
+pub mod try_directory;
 pub mod view_request;
 pub mod what_if;
 pub mod withdraw;

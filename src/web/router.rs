@@ -89,6 +89,7 @@ pub fn router(app: &App) -> Router {
         .route("/hooks/directories/{key}", get(hooks::call).post(hooks::call).layer(DefaultBodyLimit::max(hooks::LARGEST)))
         .route("/hooks/directories/{key}/Users", post(hooks::users).layer(DefaultBodyLimit::max(hooks::LARGEST)))
         .route("/hooks/directories/{key}/Users/{id}", put(hooks::user).patch(hooks::user).delete(hooks::user).layer(DefaultBodyLimit::max(hooks::LARGEST)))
+        .route("/admin/directory/{key}/test", post(pages::connection::test))
         // For machines.
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

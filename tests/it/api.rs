@@ -24,7 +24,7 @@ use crate::faulty::Faulty;
 use crate::world::World;
 
 /// Every scope there is.
-pub const ALL: [&str; 11] = [
+pub const ALL: [&str; 12] = [
     "catalog:read",
     "requests:read",
     "requests:write",
@@ -35,6 +35,7 @@ pub const ALL: [&str; 11] = [
     "exports:read",
     "rules:read",
     "rules:write",
+    "directories:read",
     "tokens:write",
 ];
 

@@ -70,7 +70,6 @@ pub enum Unknown {
     /// The change is refused, or counts for nothing.
     Refused,
     /// It is listed nevertheless.
-    #[allow(dead_code, reason = "said by the SCIM bench alone")]
     Listed,
 }
 
@@ -406,8 +405,11 @@ async fn a_broken_answer_is_no_answer(bench: &impl Bench) {
     assert!(!is_done(&result), "{result}");
     assert_eq!(directory.is_member(&group, &bea).await, Ok(true));
 
+    let whole = directory.person(&ada).await.unwrap();
     bench.suffer(Fault::Broken(On::Question)).await;
-    assert!(matches!(directory.person(&ada).await, Err(ReadError::Unreachable(_))), "never that there is nobody");
+    // Asking once more in another way is fine, if it says the same.
+    let answer = directory.person(&ada).await;
+    assert!(matches!(answer, Err(ReadError::Unreachable(_))) || answer == Ok(whole), "never that there is nobody: {answer:?}");
     bench.suffer(Fault::Broken(On::Question)).await;
     assert!(matches!(directory.is_member(&group, &bea).await, Err(ReadError::Unreachable(_))), "never that somebody is no member");
     bench.suffer(Fault::Broken(On::Question)).await;

@@ -120,6 +120,7 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("PUT /hooks/directories/{key}/Users/{id}", [404, 404, 404, 404, 404, 404, 404]),
     ("PATCH /hooks/directories/{key}/Users/{id}", [404, 404, 404, 404, 404, 404, 404]),
     ("DELETE /hooks/directories/{key}/Users/{id}", [404, 404, 404, 404, 404, 404, 404]),
+    ("POST /admin/directory/{key}/test",      [DOOR, 404, 404, 404, 404, 404, 200]),
     ("GET /healthz",                          [200, 200, 200, 200, 200, 200, 200]),
     ("GET /readyz",                           [200, 200, 200, 200, 200, 200, 200]),
     ("GET /static/{name}",                    [200, 200, 200, 200, 200, 200, 200]),
@@ -158,6 +159,7 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /api/v1/policy-changes/{change}/approve",  [401, 404, 404, 404, 404, 404, 200]),
     ("POST /api/v1/policy-changes/{change}/reject",   [401, 404, 404, 404, 404, 404, 200]),
     ("POST /api/v1/policy-changes/{change}/withdraw", [401, 404, 404, 404, 404, 404, 422]),
+    ("POST /api/v1/directories/{key}/test",   [401, 404, 404, 404, 404, 404, 200]),
     ("GET /api/v1/tokens",                    [401, 200, 200, 200, 200, 200, 200]),
     ("POST /api/v1/tokens/{token}/revoke",    [401, 404, 204, 404, 404, 404, 204]),
 ];
@@ -374,7 +376,7 @@ fn body(route: &str, things: &Things) -> Sent {
         "POST /tokens" => form(&[("name", "mine"), ("scope", "catalog:read"), ("life", "86400")]),
         route
             if route.starts_with("POST /api/")
-                && !["/approve", "/nudge", "/seen", "/end", "/again", "/confirm"].iter().any(|end| route.ends_with(end))
+                && !["/approve", "/nudge", "/seen", "/end", "/again", "/confirm", "/test"].iter().any(|end| route.ends_with(end))
                 && !route.contains("/tokens") =>
         {
             json_of(json!({"reason": "Not now."}))
@@ -402,7 +404,7 @@ fn has_its_headers(route: &str, page: &Page) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_gets_what_the_table_says_and_nothing_else() {
-    let mut street = Street { town: Town::of(crowd(300, &["mara.voss"]), Reach::Demo, &[]).await, workers: 0 };
+    let mut street = Street { town: Town::of(crowd(320, &["mara.voss"]), Reach::Demo, &[]).await, workers: 0 };
     let mut tokens = BTreeMap::new();
     for name in NAMES.iter().filter(|name| !name.is_empty()) {
         tokens.insert(*name, street.token(name).await);

@@ -54,7 +54,7 @@ async fn people_and_groups_of_a_real_server_are_read() {
     assert_eq!(directory.members("no-such-group").await, Ok(None));
 
     let probe = directory.probe().await;
-    assert_eq!(probe.notes, ["Lists 6 people.", "Lists 5 groups.", "Searches groups by member."]);
+    assert_eq!(probe.notes, ["Lists 6 people.", "Lists 5 groups.", "Searches groups by member.", "May change memberships."]);
     assert!(probe.works);
     let stranger = connect(&server, "wrong");
     assert!(matches!(stranger.person(&alice.reference).await, Err(ReadError::Auth(_))));

@@ -128,4 +128,6 @@ scopes! {
     RulesRead,
     /// `rules:write`
     RulesWrite,
+    /// `directories:read`
+    DirectoriesRead,
 }

@@ -7,6 +7,7 @@ pub mod body;
 pub mod caller;
 pub mod catalog;
 pub mod delegations;
+pub mod directories;
 pub mod document;
 pub mod events;
 pub mod exports;

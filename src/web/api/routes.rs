@@ -6,8 +6,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::web::api::{
-    acting, approvals, beside, body, caller, catalog, delegations, document, events, exports, grants, notices, once, policy_changes, preview, reference,
-    requests, tokens,
+    acting, approvals, beside, body, caller, catalog, delegations, directories, document, events, exports, grants, notices, once, policy_changes, preview,
+    reference, requests, tokens,
 };
 use crate::web::state::App;
 
@@ -48,6 +48,7 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/policy-changes/{change}/approve", post(policy_changes::approve))
         .route("/api/v1/policy-changes/{change}/reject", post(policy_changes::reject))
         .route("/api/v1/policy-changes/{change}/withdraw", post(policy_changes::withdraw))
+        .route("/api/v1/directories/{key}/test", post(directories::test))
         .route("/api/v1/tokens", get(tokens::list))
         .route("/api/v1/tokens/{token}/revoke", post(tokens::revoke))
         .layer(from_fn_with_state(app.clone(), once::act_once))

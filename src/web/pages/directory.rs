@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_directory_says_how_reading_goes_and_what_differs() {
         let page = Rendered::of("directory", &sample(Says::Plain));
-        assert!(page.posts_to("/admin/directory/main/sync") && page.posts_to("/admin/directory/main/believe"));
+        assert!(page.posts_to("/admin/directory/main/sync") && page.posts_to("/admin/directory/main/believe") && page.posts_to("/admin/directory/main/test"));
         assert!(page.says("60 of 450 people are missing") && page.says("3 wait to be asked about"));
         assert!(page.says("does not answer") && page.says("25"));
         assert_eq!(page.all(".drift tbody tr").len(), 3);

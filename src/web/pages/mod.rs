@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod change;
 pub mod change_requests;
 pub mod changes;
+pub mod connection;
 pub mod decided;
 pub mod delegation;
 pub mod directory;
