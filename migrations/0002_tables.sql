@@ -381,6 +381,7 @@ create table countersign.audit_event (
   application_id    uuid,
   policy_version_id uuid,
   data              jsonb not null default '{}',
+  salt              uuid not null default gen_random_uuid(),
   check ((actor_kind = 'system') = (actor_id is null)),
   check ((actor_kind = 'token') = (token_id is not null))
 );
@@ -393,6 +394,32 @@ create index audit_event_by_application on countersign.audit_event (application_
 create index audit_event_by_policy on countersign.audit_event (policy_version_id, id) where policy_version_id is not null;
 create index audit_event_by_kind on countersign.audit_event (kind, id);
 create index audit_event_by_transaction on countersign.audit_event (txid) where request_id is null;
+
+-- The sealed log: a Merkle tree over the events (RFC 6962), signed again and again -------------------------------------
+
+-- Events that no leaf holds yet; a trigger writes them down, the sealer takes them off.
+create table countersign.audit_unsealed (
+  event_id bigint primary key
+);
+create table countersign.audit_leaf (
+  leaf_index bigint primary key check (leaf_index >= 0),
+  event_id   bigint not null unique,
+  hash       bytea not null check (length(hash) = 32)
+);
+create table countersign.audit_node (
+  level int not null check (level > 0 and level % 8 = 0),
+  index bigint not null check (index >= 0),
+  hash  bytea not null check (length(hash) = 32),
+  primary key (level, index)
+);
+create table countersign.audit_checkpoint (
+  id        bigint generated always as identity primary key,
+  size      bigint not null check (size >= 0),
+  root      bytea not null check (length(root) = 32),
+  note      text not null check (note <> ''),
+  signed_at timestamptz not null
+);
+create index audit_checkpoint_by_size on countersign.audit_checkpoint (size, id);
 
 -- Requests ---------------------------------------------------------------------------------------------------------
 
@@ -893,6 +920,10 @@ comment on column countersign.session.token_hash is 'SHA-256 of the cookie; the 
 comment on column countersign.request.inputs is 'Canonical JSON of everything the decision was made from, so that it can be made again.';
 comment on column countersign.request.ask_digest is 'SHA-256 over beneficiary, role, duration and policy version: what an approval authorises.';
 comment on column countersign.request.granted_s is 'The shortest duration an approver chose, in seconds; null: as asked.';
+comment on column countersign.audit_event.salt is 'From it comes a salt for each field that names a person or was written by one; the log holds commitments to those, never their text.';
+comment on column countersign.audit_leaf.leaf_index is 'The order of record, without gaps; audit_event.id is only the order of insertion.';
+comment on column countersign.audit_node.index is 'Which perfect subtree of 2^level leaves, counted from 0.';
+comment on column countersign.audit_checkpoint.note is 'The signed note (C2SP tlog-checkpoint) as it is handed out.';
 comment on column countersign.audit_event.txid is 'The writing transaction; lets a change be held against its event.';
 comment on column countersign.access_grant.extension_no is 'How many leases it extends in a row.';
 comment on column countersign.access_grant.no_extension is 'The holder said that it is not to be extended.';

@@ -270,6 +270,42 @@ begin
   return null;
 end $$;
 
+-- Each event waits for its leaf from the moment it exists.
+create function countersign.await_leaf() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+begin
+  insert into audit_unsealed select id from fresh;
+  return null;
+end $$;
+create trigger awaits_leaf after insert on countersign.audit_event referencing new table as fresh for each statement execute function countersign.await_leaf();
+alter table countersign.audit_event enable always trigger awaits_leaf;
+
+-- Leaves follow one another without a gap.
+create function countersign.require_next_leaf() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare lowest bigint; highest bigint; many bigint;
+begin
+  select min(leaf_index), max(leaf_index), count(*) into lowest, highest, many from fresh;
+  if many > 0 and (highest - lowest + 1 <> many or lowest <> coalesce((select max(leaf_index) + 1 from audit_leaf where leaf_index < lowest), 0)) then
+    raise exception 'leaves follow one another' using errcode = 'check_violation', constraint = 'leaf_follows';
+  end if;
+  return null;
+end $$;
+create trigger follows after insert on countersign.audit_leaf referencing new table as fresh for each statement execute function countersign.require_next_leaf();
+alter table countersign.audit_leaf enable always trigger follows;
+
+-- An event stops waiting when it has its leaf, not before.
+create function countersign.require_leaf() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+begin
+  if exists (select 1 from gone g where not exists (select 1 from audit_leaf l where l.event_id = g.event_id)) then
+    raise exception 'an event waits until it has its leaf' using errcode = 'check_violation', constraint = 'leaf_awaited';
+  end if;
+  return null;
+end $$;
+create trigger has_leaf after delete on countersign.audit_unsealed referencing old table as gone for each statement execute function countersign.require_leaf();
+alter table countersign.audit_unsealed enable always trigger has_leaf;
+create trigger never_changed before update on countersign.audit_unsealed for each row execute function countersign.refuse_change();
+create trigger never_emptied before truncate on countersign.audit_unsealed for each statement execute function countersign.refuse_change();
+alter table countersign.audit_unsealed enable always trigger never_changed, enable always trigger never_emptied;
+
 do $$
 declare t text;
 begin
@@ -279,7 +315,7 @@ begin
       'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot',
       'access_policy_version', 'access_policy_condition', 'approval_procedure_condition', 'approval_procedure_source',
       'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer',
-      'policy_change_version', 'policy_change_request'] loop
+      'policy_change_version', 'policy_change_request', 'audit_leaf', 'audit_node', 'audit_checkpoint'] loop
     execute format('create trigger only_grows before update or delete on countersign.%I for each row execute function countersign.refuse_change()', t);
     execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
     execute format('alter table countersign.%I enable always trigger only_grows, enable always trigger never_emptied', t);
@@ -383,6 +419,10 @@ grant insert, update (reviewed_by, reviewed_at, verdict, comment, overdue_told_a
 grant insert on countersign.emergency_reviewer to countersign_app;
 -- Neither id nor time nor transaction of an event is the application's to choose.
 grant insert (kind, actor_kind, actor_id, actor_name, acting_for, token_id, channel, request_id, grant_id, person_id, role_id, application_id, policy_version_id, data) on countersign.audit_event to countersign_app;
+-- The sealer's: leaves, nodes and checkpoints are added; an event with its leaf waits no longer.
+grant insert on countersign.audit_leaf, countersign.audit_node to countersign_app;
+grant insert (size, root, note, signed_at) on countersign.audit_checkpoint to countersign_app;
+grant delete on countersign.audit_unsealed to countersign_app;
 grant insert on countersign.request to countersign_app;
 grant update (status, step_no, step_due_at, step_left_s, remind_at, escalated, nudged_at, confirmed_at, granted_s, closed_at, close_category) on countersign.request to countersign_app;
 grant insert on countersign.request_step, countersign.request_slot, countersign.assignment to countersign_app;
@@ -454,7 +494,9 @@ grant insert on countersign.leaver, countersign.mover, countersign.eligibility_l
 grant update (requests_closed, next_at, fails, settled_at, returned_at) on countersign.leaver to countersign_app;
 grant update (next_at, resolved_at, resolution) on countersign.eligibility_loss to countersign_app;
 
--- The guard functions read what they check.
+-- The guard functions read what they check, and write down which events wait.
+grant insert on countersign.audit_unsealed to countersign_guard;
+grant select on countersign.audit_leaf to countersign_guard;
 grant select on countersign.audit_event, countersign.request, countersign.approval, countersign.approval_procedure_slot, countersign.approval_procedure_step, countersign.access_policy_rule, countersign.request_step, countersign.request_slot, countersign.separation_rule_version, countersign.target, countersign.role, countersign.person, countersign.policy_binding, countersign.emergency_review, countersign.emergency_reviewer,
   countersign.access_profile_version, countersign.approval_procedure_version, countersign.access_policy_version to countersign_guard;
 
@@ -464,7 +506,7 @@ begin
   for r in select c.relname, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace
            where n.nspname = 'countersign' and c.relkind = 'r' loop
     execute format('alter table countersign.%I owner to %I', r.relname,
-      case when r.relname in ('audit_event', 'approval', 'access_profile_version', 'access_profile_rule', 'access_profile_condition',
+      case when r.relname in ('audit_event', 'audit_unsealed', 'audit_leaf', 'audit_node', 'audit_checkpoint', 'approval', 'access_profile_version', 'access_profile_rule', 'access_profile_condition',
         'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_version', 'access_policy_condition',
         'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer', 'policy_change_version', 'policy_change_request')
       then 'countersign_audit' else 'countersign_owner' end);

@@ -50,6 +50,8 @@ pub struct Settings {
     pub directories: BTreeMap<String, Directory>,
     /// `[policy]`
     pub policy: Policy,
+    /// The signed log.
+    pub evidence: Evidence,
     /// Memberships.
     pub provisioning: Provisioning,
     /// Log lines.
@@ -128,6 +130,23 @@ pub struct Oidc {
     pub link_attribute: String,
 }
 
+/// `[evidence]`
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The file of the key that signs the log; `None` is `signing.key` in the data folder.
+    pub signing_key_file: Option<PathBuf>,
+    /// The log's name in what is signed, if it is set; see [`Evidence::log_name`].
+    pub name: Option<String>,
+}
+
+impl Evidence {
+    /// The name that a new key signs under: the configured one, else the public host, else `countersign`.
+    pub fn log_name(&self, server: &Server) -> String {
+        let host = || server.public_url.as_deref().and_then(|url| url.split("//").nth(1)).map(|host| host.replace(':', "/"));
+        self.name.clone().or_else(host).unwrap_or_else(|| "countersign".to_owned())
+    }
+}
+
 /// `[policy]`
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -196,6 +215,7 @@ impl Settings {
             session: session(&mut check),
             oidc: oidc(&mut check, purpose, &directories),
             directories,
+            evidence: evidence(&mut check),
             policy: Policy { require_second_person: check.flag("policy.require_second_person") },
             provisioning: provisioning(&mut check),
             log: log(&mut check),
@@ -361,6 +381,18 @@ fn provisioning(check: &mut Check) -> Provisioning {
         give_up: TimeDelta::hours(check.number("provisioning.give_up_hours", 1..=720)),
         leaver_sla_hours: check.number("provisioning.leaver_sla_hours", 1..=720),
     }
+}
+
+fn evidence(check: &mut Check) -> Evidence {
+    let signing_key_file = check.optional("evidence.signing_key_file").map(PathBuf::from);
+    if signing_key_file.as_ref().is_some_and(|path| !path.is_absolute()) {
+        check.fault("evidence.signing_key_file", "must be an absolute path");
+    }
+    let name = check.optional("evidence.log_name");
+    if name.as_ref().is_some_and(|name| name.chars().any(|c| c.is_whitespace() || c == '+')) {
+        check.fault("evidence.log_name", "must have no blank and no + in it");
+    }
+    Evidence { signing_key_file, name }
 }
 
 fn demo(check: &mut Check) -> Demo {

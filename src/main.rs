@@ -47,6 +47,12 @@ enum Command {
     Replay(cli::replay::Replay),
     /// Write a CSV file from the log and the tables.
     Export(cli::export::Export),
+    /// Write the event list with its proof into a folder.
+    Log(cli::log::Log),
+    /// Check an event list offline.
+    Verify(cli::verify::Verify),
+    /// Say that a restored backup of the log is the true one.
+    Restored(cli::log::Restored),
     /// Make, list and revoke API tokens.
     Token(cli::token::Token),
     /// Look the installation over, and with --deep everything that it has kept.
@@ -75,6 +81,9 @@ fn main() -> ExitCode {
             Command::Test(test) => test.run(&chosen).await,
             Command::Replay(replay) => replay.run(&chosen).await,
             Command::Export(export) => export.run(&chosen).await,
+            Command::Log(log) => log.run(&chosen).await,
+            Command::Verify(verify) => verify.run(),
+            Command::Restored(restored) => restored.run(&chosen).await,
             Command::Token(token) => token.run(&chosen).await,
             Command::Doctor(doctor) => doctor.run(&chosen).await,
             Command::Healthcheck => cli::health::run(&chosen).await,

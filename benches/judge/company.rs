@@ -94,6 +94,7 @@ pub async fn founded() -> Outcome<(Ctx, serve::Running, Names)> {
         wake: Arc::new(Notify::new()),
         paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
+        sealer: None,
         recent: Default::default(),
         hooks: Default::default(),
     };

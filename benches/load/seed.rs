@@ -66,6 +66,7 @@ pub async fn services(database: &str, scim_base: &str, clock: &Clock, connection
         wake: Arc::new(Notify::new()),
         paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
+        sealer: None,
         recent: Default::default(),
         hooks: Default::default(),
     })

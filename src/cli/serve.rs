@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use countersign::clock::Clock;
 use countersign::config::{Purpose, Settings};
 use countersign::service::ctx::Ctx;
+use countersign::service::seal;
 use countersign::service::sign_in::Rules;
 use countersign::web::listen;
 use countersign::web::metrics::{self, Metrics};
@@ -62,7 +63,12 @@ async fn serve(
     demo: Option<&countersign::demo::serve::Running>,
     began: Instant,
 ) -> Result<(), Failure> {
-    let ctx = wire::ctx(settings, database, clock).await?;
+    let mut ctx = wire::ctx(settings, database, clock).await?;
+    ctx.sealer = super::key::sealer(settings, true)?;
+    if ctx.sealer.is_none() {
+        tracing::warn!("the log is not signed: there is neither evidence.signing_key_file nor a data folder");
+    }
+    seal::announce(&ctx).await?;
     if demo.is_some() {
         demo::fill(&ctx).await?;
     }

@@ -91,6 +91,7 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
         access: Arc::new(settings.directories.iter().map(|(key, directory)| (key.clone(), access(directory))).collect()),
         changing: Changing { require_second_person: settings.policy.require_second_person, ..Changing::default() },
         wake: Arc::new(Notify::new()),
+        sealer: super::key::sealer(settings, false)?,
         recent: Recent::default(),
         hooks: Arc::new(hooks(settings)),
         paused: Arc::new(Mutex::new(BTreeMap::new())),

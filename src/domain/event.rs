@@ -605,6 +605,20 @@ pub enum Fact {
         /// The filters.
         filters: String,
     },
+    /// The log is signed with this key from here on.
+    #[serde(rename = "evidence.key_added")]
+    KeyAdded {
+        /// The key that verifies, as signed notes name it.
+        key: String,
+    },
+    /// An operator took an older state of the log for the true one.
+    #[serde(rename = "evidence.log_restored")]
+    LogRestored {
+        /// Why.
+        reason: String,
+        /// What was signed last before, a signed note.
+        checkpoint: String,
+    },
     /// The directory was read whole.
     #[serde(rename = "directory.synced")]
     DirectorySynced {

@@ -100,6 +100,8 @@ impl Fact {
             Self::TokenRevoked { name } => format!("revoked the API token {name}"),
             Self::CatalogApplied { source, changes, .. } => format!("applied {source}: {} change{}", changes.len(), if changes.len() == 1 { "" } else { "s" }),
             Self::EvidenceExported { file, mode, .. } => format!("took evidence away: {file} ({mode})"),
+            Self::KeyAdded { key } => format!("signs the log with the key {key} from here on"),
+            Self::LogRestored { reason, .. } => format!("took a restored state of the log for the true one: {reason}"),
             Self::DirectorySynced { directory, people, changed } => format!("read directory {directory}: {people} people, {changed} changed"),
             Self::DirectoryFailed { directory, error } => format!("could not read directory {directory}: {error}"),
             Self::PersonChanged { old, new } => format!("noticed that the directory calls the person {new}, no longer {old}"),

@@ -2,3 +2,9 @@
 pub mod canonical;
 pub mod columns;
 pub mod csv;
+pub mod leaf;
+pub mod line;
+pub mod merkle;
+pub mod note;
+pub mod time;
+pub mod verify;

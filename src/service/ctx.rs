@@ -20,6 +20,7 @@ use crate::store::separation::Separations;
 use super::again::Progress;
 use super::error::ServiceError;
 use super::recent::Recent;
+use super::seal::Sealer;
 
 /// How provisioning behaves.
 #[derive(Clone, Debug)]
@@ -173,6 +174,8 @@ pub struct Ctx {
     pub changing: Changing,
     /// Wakes the worker of this process.
     pub wake: Arc<Notify>,
+    /// Seals and signs the log; none where there is no key.
+    pub sealer: Option<Sealer>,
     /// What lists remember for some seconds.
     pub recent: Recent,
     /// How directories tell us of changes, by key.

@@ -51,6 +51,7 @@ pub mod question;
 pub mod recheck;
 pub mod reports;
 pub mod request;
+pub mod seal;
 pub mod separation;
 pub mod session;
 pub mod step;

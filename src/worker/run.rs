@@ -8,6 +8,7 @@ use crate::clock::new_id;
 use crate::service::change::weigh;
 use crate::service::ctx::Ctx;
 use crate::service::heartbeat;
+use crate::service::seal;
 
 use super::step;
 
@@ -17,6 +18,8 @@ const IDLE: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 /// How often the timetable is asked for a daily look.
 const DAILY: Duration = Duration::from_secs(30);
+/// How often the log is sealed.
+const SEAL: Duration = Duration::from_millis(200);
 /// How often the worker says that it is alive.
 const BEAT: Duration = Duration::from_secs(5);
 
@@ -29,6 +32,7 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
     let days = tokio::spawn(days(ctx.clone(), stop.clone()));
     let weighing = tokio::spawn(weighing(ctx.clone(), stop.clone()));
     let reading = tokio::spawn(reading(ctx.clone(), stop.clone()));
+    let sealing = tokio::spawn(sealing(ctx.clone(), stop.clone()));
     while !*stop.borrow() {
         if last_beat.is_none_or(|at| at.elapsed() >= BEAT) {
             match heartbeat::beat(&ctx, id, started_at).await {
@@ -50,7 +54,7 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
             _ = stop.changed() => {}
         }
     }
-    for beside in [days, weighing, reading] {
+    for beside in [days, weighing, reading, sealing] {
         if let Err(error) = beside.await {
             tracing::warn!(%error, "what is done beside the worker ended badly");
         }
@@ -76,6 +80,35 @@ async fn days(ctx: Ctx, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(DAILY) => {}
             _ = stop.changed() => return,
         }
+    }
+}
+
+/// Gives events their leaves, beside everything else: nothing waits for it, and it waits for nothing.
+async fn sealing(ctx: Ctx, mut stop: watch::Receiver<bool>) {
+    let mut told = None::<String>;
+    while !*stop.borrow() {
+        let wait = match seal::seal(&ctx).await {
+            Ok(_) => {
+                told = None;
+                SEAL
+            }
+            Err(error) => {
+                // Once for each new reason: a log that is not sealed must not fill another one.
+                if told.as_ref() != Some(&error.to_string()) {
+                    tracing::error!(%error, "the log could not be sealed; it is tried again");
+                    told = Some(error.to_string());
+                }
+                LONGEST
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.changed() => {}
+        }
+    }
+    // What the last requests wrote is sealed before the program ends.
+    if let Err(error) = seal::seal(&ctx).await {
+        tracing::warn!(%error, "the end of the log is sealed at the next start");
     }
 }
 

@@ -9,7 +9,7 @@ use crate::clock::new_id;
 use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
-use crate::service::{confirm, deliver, emergency_review, health, heartbeat, lapse, leave, movers, recheck, separation_scan, sweep, sync, sync_changes};
+use crate::service::{confirm, deliver, emergency_review, health, heartbeat, lapse, leave, movers, recheck, seal, separation_scan, sweep, sync, sync_changes};
 
 /// Does everything that is due: what is due soon, what reads the directories, and what is due once a day. Returns how much was done; nothing is left that was due
 /// when it began.
@@ -22,7 +22,8 @@ pub async fn turn(ctx: &Ctx) -> Result<usize, ServiceError> {
     let after = soon(ctx).await;
     let weighed = weigh::due(ctx).await;
     let daily = daily(ctx).await;
-    Ok(before? + read? + after? + weighed? + daily?)
+    let sealed = seal::seal(ctx).await;
+    Ok(before? + read? + after? + weighed? + daily? + sealed?)
 }
 
 /// Looks that are due once a day, by the timetable: dead ends in the rules, and grants that separation rules keep apart.

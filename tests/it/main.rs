@@ -75,6 +75,7 @@ mod rule_forms;
 mod scim;
 mod scim_real;
 mod scripted;
+mod sealed;
 mod secure;
 mod seen;
 mod server;

@@ -159,6 +159,7 @@ impl World {
             access: Arc::new(BTreeMap::from([("main".to_owned(), rights)])),
             wake: Arc::new(Notify::new()),
             changing: Default::default(),
+            sealer: None,
             recent: Default::default(),
             hooks: Default::default(),
             paused: Arc::new(Mutex::new(BTreeMap::new())),

@@ -1,0 +1,86 @@
+//! `countersign verify`: checks evidence offline.
+
+use std::io::{BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use countersign::evidence::note::PublicKey;
+use countersign::evidence::verify::{Finding, Proof, checkpoint, continues, events};
+
+use super::failure::Failure;
+
+/// The longest file beside the event list that is read, in bytes.
+const LONGEST: u64 = 64 << 20;
+
+/// Check an event list offline: that nothing in it was changed, dropped, added or moved since it was signed.
+#[derive(Args)]
+pub struct Verify {
+    /// The folder that `countersign log` wrote, or the events.jsonl in it.
+    path: PathBuf,
+    /// The key to believe, from somebody you trust. Without it the one in the folder is used, which shows only that the folder fits itself.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// A checkpoint that you kept: this log must begin with what it signed.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+}
+
+impl Verify {
+    /// Exits with 0 when all is well, with 1 when something is not, and says what and where.
+    pub fn run(&self) -> Result<ExitCode, Failure> {
+        let folder = if self.path.is_dir() { self.path.as_path() } else { self.path.parent().unwrap_or(Path::new(".")) };
+        let list = if self.path.is_dir() { self.path.join("events.jsonl") } else { self.path.clone() };
+        let key = PublicKey::parse(&read(self.key.as_deref().unwrap_or(&folder.join("key")))?).map_err(|error| Failure(error.to_string()))?;
+        let proof: Proof = serde_json::from_str(&read(&folder.join("proof.json"))?).map_err(|error| Failure(format!("proof.json: {error}")))?;
+        let note = read(&folder.join("checkpoint"))?;
+        let file = std::fs::File::open(&list).map_err(|error| Failure(format!("{}: {error}", list.display())))?;
+        let shows = std::io::stderr().is_terminal();
+        let checked = checkpoint(&note, &key).and_then(|signed| {
+            if let Some(kept) = &self.checkpoint {
+                let kept = read(kept).map_err(|failure| Finding { kind: "wrong_checkpoint", line: None, sentence: failure.to_string() })?;
+                continues(&checkpoint(&kept, &key)?, &signed, &proof.consistency)?;
+            }
+            events(BufReader::with_capacity(1 << 20, file), &proof, signed, |lines| {
+                if shows {
+                    eprint!("\r{lines} events");
+                }
+            })
+        });
+        if shows {
+            eprintln!();
+        }
+        Ok(match checked {
+            Ok(all) => {
+                println!(
+                    "Verified: {} events, leaves {} to {} of {}, signed by {} on {}.",
+                    all.events,
+                    all.first,
+                    (all.first + all.events).saturating_sub(1),
+                    all.checkpoint.size,
+                    key.name(),
+                    all.checkpoint.at.format("%Y-%m-%d %H:%M:%S UTC")
+                );
+                if all.erased > 0 {
+                    println!("In {} of them personal data was erased; their place and the rest of them are proved all the same.", all.erased);
+                }
+                if self.key.is_none() {
+                    println!("The key is the folder's own. Give --key with one from somebody you trust to know who signed.");
+                }
+                ExitCode::SUCCESS
+            }
+            Err(finding) => {
+                println!("NOT verified: {finding}");
+                ExitCode::FAILURE
+            }
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure(format!("{}: {error}", path.display()));
+    if std::fs::metadata(path).map_err(|error| failed(&error))?.len() > LONGEST {
+        return Err(failed(&"the file is too long"));
+    }
+    std::fs::read_to_string(path).map_err(|error| failed(&error))
+}

@@ -1,0 +1,284 @@
+//! Checks an event list offline, against a signed checkpoint.
+//!
+//! Line by line and in constant memory: each line must be an event whose hash is the one it states, at the place that follows; all of them,
+//! with the hashes of what lies before and after, must make the signed root. What is found first is told.
+
+use std::fmt;
+use std::io::BufRead;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::canonical::hex;
+use super::leaf;
+use super::merkle::{Edge, Hash, Node, is_consistent, node_hash, parts};
+use super::note::{Checkpoint, PublicKey};
+
+/// The longest line that is read, in bytes.
+const LONGEST_LINE: usize = 4 << 20;
+/// How many leaves each hash in [`Proof::blocks`] covers.
+pub const BLOCK: u64 = 256;
+
+/// What ties a contiguous range of leaves to a checkpoint: a file of JSON beside the event list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The form's version, `1`.
+    pub v: String,
+    /// The first leaf, counted from 0, as text.
+    pub first: String,
+    /// One past the last leaf, as text.
+    pub end: String,
+    /// Hashes of the perfect subtrees before the first leaf, left to right, hex.
+    pub before: Vec<String>,
+    /// Hashes of the perfect subtrees after the last one, left to right, hex.
+    pub after: Vec<String>,
+    /// Hashes of every whole block of 256 leaves within, left to right, hex: they narrow down where a change lies.
+    #[serde(default)]
+    pub blocks: Vec<String>,
+    /// What proves that an earlier checkpoint is the beginning of this one, hex.
+    #[serde(default)]
+    pub consistency: Vec<String>,
+}
+
+/// What a check says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// How many events.
+    pub events: u64,
+    /// Of them with something erased.
+    pub erased: u64,
+    /// The first leaf.
+    pub first: u64,
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+}
+
+/// The first thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which kind: `changed`, `dropped`, `inserted`, `reordered`, `duplicated`, `unreadable`, `wrong_key`, `wrong_checkpoint`, `wrong_range`,
+    /// `rewritten`.
+    pub kind: &'static str,
+    /// The line, counted from 1; none when it is not about one.
+    pub line: Option<u64>,
+    /// A sentence.
+    pub sentence: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {} ({})", self.sentence, self.kind),
+            None => write!(f, "{} ({})", self.sentence, self.kind),
+        }
+    }
+}
+
+fn finding(kind: &'static str, line: Option<u64>, sentence: impl Into<String>) -> Finding {
+    Finding { kind, line, sentence: sentence.into() }
+}
+
+/// The checkpoint of a note that `key` signed.
+///
+/// # Errors
+/// `wrong_key` or `wrong_checkpoint`.
+pub fn checkpoint(note: &str, key: &PublicKey) -> Result<Checkpoint, Finding> {
+    let text = key.open(note).map_err(|error| match error {
+        super::note::Error::NotSigned(_) => finding("wrong_key", None, format!("The checkpoint cannot be believed: {error}.")),
+        _ => finding("wrong_checkpoint", None, format!("The checkpoint cannot be believed: {error}.")),
+    })?;
+    Checkpoint::parse(text).map_err(|error| finding("wrong_checkpoint", None, format!("The checkpoint cannot be read: {error}.")))
+}
+
+/// Whether the log of `old` is the beginning of that of `new`.
+///
+/// # Errors
+/// `rewritten`.
+pub fn continues(old: &Checkpoint, new: &Checkpoint, path: &[String]) -> Result<(), Finding> {
+    let path = hashes(path)?;
+    let rewritten = |why: &str| Err(finding("rewritten", None, format!("The log was rewritten between the two checkpoints: {why}.")));
+    if old.origin != new.origin {
+        return rewritten("they are of different logs");
+    }
+    if old.size > new.size {
+        return rewritten("the later one has fewer events");
+    }
+    if !is_consistent(old.size, &old.root, new.size, &new.root, &path) {
+        return rewritten("the later one does not begin with the earlier one");
+    }
+    Ok(())
+}
+
+/// Checks the lines of `events` against `checkpoint`. `progress` is told the number of lines now and then.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn events(mut events: impl BufRead, proof: &Proof, checkpoint: Checkpoint, mut progress: impl FnMut(u64)) -> Result<Verified, Finding> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| finding("wrong_range", None, "The proof does not say which leaves it is about."));
+    let (first, end) = (number(&proof.first)?, number(&proof.end)?);
+    if proof.v != "1" || first > end || end > checkpoint.size {
+        return Err(finding("wrong_range", None, format!("The proof is about leaves {first} to {end}, and the checkpoint about {}.", checkpoint.size)));
+    }
+    let mut edge = Edge::default();
+    push_all(&mut edge, 0, first, &proof.before)?;
+    let blocks = hashes(&proof.blocks)?;
+    let mut block = Block { hashes: blocks.into_iter(), next: first.next_multiple_of(BLOCK), since: 1 };
+    let (mut line_no, mut erased) = (0u64, 0u64);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = (&mut events).take_line(&mut line).map_err(|why| finding("unreadable", Some(line_no + 1), why))?;
+        if !read {
+            break;
+        }
+        line_no += 1;
+        let members: Map<String, Value> = serde_json::from_str(&line).map_err(|_| finding("unreadable", Some(line_no), "This is not an event as JSON."))?;
+        let at = members.get("leaf_index").and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok());
+        let at = at.ok_or_else(|| finding("unreadable", Some(line_no), "The event has no place in the log (leaf_index)."))?;
+        let expected = first + line_no - 1;
+        if at != expected {
+            return Err(misplaced(at, expected, first, end, line_no));
+        }
+        if at >= end {
+            return Err(finding("inserted", Some(line_no), format!("Leaf {at} is more than the proof is about.")));
+        }
+        let stated = members.get("leaf_hash").and_then(Value::as_str).map(str::to_owned);
+        erased += u64::from(members.get("erased").is_some_and(|erased| !erased.is_null()));
+        let hash = leaf::hash(members).map_err(|error| finding("changed", Some(line_no), format!("Leaf {at} was changed: {error}.")))?;
+        if stated.as_deref() != Some(hex(&hash).as_str()) {
+            return Err(finding("changed", Some(line_no), format!("Leaf {at} was changed: it does not have the hash that it states.")));
+        }
+        let mut grown = Ok(());
+        edge.push(hash, |node, hash| {
+            if grown.is_ok() {
+                grown = block.look(node, &hash);
+            }
+        });
+        if let Err(from) = grown {
+            let (from, to) = (from.saturating_sub(first) + 1, line_no);
+            return Err(finding(
+                "changed",
+                Some(from),
+                format!("Something within lines {from} to {to} was changed together with its hash, or is not of this log."),
+            ));
+        }
+        if line_no.is_multiple_of(10_000) {
+            progress(line_no);
+        }
+    }
+    progress(line_no);
+    if first + line_no < end {
+        return Err(finding("dropped", Some(line_no + 1), format!("Leaves {} to {} are missing at the end.", first + line_no, end - 1)));
+    }
+    push_all(&mut edge, end, checkpoint.size, &proof.after)?;
+    if edge.root() != checkpoint.root {
+        return Err(finding("changed", None, "The events do not make the signed root: one was changed together with its hash, or they are not of this log."));
+    }
+    Ok(Verified { events: line_no, erased, first, checkpoint })
+}
+
+fn misplaced(at: u64, expected: u64, first: u64, end: u64, line: u64) -> Finding {
+    let line = Some(line);
+    match at {
+        _ if at + 1 == expected => finding("duplicated", line, format!("Leaf {at} is there twice.")),
+        _ if at < first || at >= end => {
+            finding("inserted", line, format!("Leaf {at} does not belong here: the list is of leaves {first} to {}.", end.saturating_sub(1)))
+        }
+        _ if at < expected => finding("reordered", line, format!("Leaf {at} stands where leaf {expected} belongs.")),
+        _ if at == expected + 1 => finding("dropped", line, format!("Leaf {expected} is missing, or stands elsewhere.")),
+        _ => finding("dropped", line, format!("Leaves {expected} to {} are missing, or stand elsewhere.", at - 1)),
+    }
+}
+
+struct Block {
+    hashes: std::vec::IntoIter<Hash>,
+    /// The leaf at which the next whole block begins.
+    next: u64,
+    since: u64,
+}
+
+impl Block {
+    /// Holds a whole block against what the proof says; the first leaf of one that differs.
+    fn look(&mut self, node: Node, hash: &Hash) -> Result<(), u64> {
+        if 1 << node.level != BLOCK || node.index * BLOCK != self.next {
+            return Ok(());
+        }
+        let from = self.next;
+        self.next += BLOCK;
+        self.since += BLOCK;
+        match self.hashes.next() {
+            Some(stated) if stated != *hash => Err(from),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn push_all(edge: &mut Edge, from: u64, to: u64, told: &[String]) -> Result<(), Finding> {
+    let (parts, told) = (parts(from, to), hashes(told)?);
+    if parts.len() != told.len() {
+        return Err(finding("wrong_range", None, "The proof does not fit the size of the log."));
+    }
+    for (part, hash) in parts.into_iter().zip(told) {
+        push_subtree(edge, part, hash);
+    }
+    Ok(())
+}
+
+/// Appends a perfect subtree; the edge's size is a multiple of its leaves.
+fn push_subtree(edge: &mut Edge, part: Node, mut hash: Hash) {
+    let mut level = part.level;
+    while edge.size >> level & 1 == 1 {
+        let Some(left) = edge.hashes.pop() else { break };
+        hash = node_hash(&left, &hash);
+        level += 1;
+    }
+    edge.hashes.push(hash);
+    edge.size += 1 << part.level;
+}
+
+fn hashes(told: &[String]) -> Result<Vec<Hash>, Finding> {
+    told.iter()
+        .map(|text| leaf::bytes(text).and_then(|bytes| Hash::try_from(bytes).ok()))
+        .collect::<Option<Vec<Hash>>>()
+        .ok_or_else(|| finding("wrong_range", None, "The proof holds something that is no hash."))
+}
+
+trait Lines {
+    /// The next line, without its end; false at the end of the file.
+    fn take_line(self, into: &mut String) -> Result<bool, String>;
+}
+
+impl<R: BufRead> Lines for &mut R {
+    fn take_line(self, into: &mut String) -> Result<bool, String> {
+        let mut bytes = Vec::new();
+        loop {
+            let buffer = self.fill_buf().map_err(|error| format!("It cannot be read: {error}."))?;
+            if buffer.is_empty() {
+                break;
+            }
+            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let taken = end.unwrap_or(buffer.len());
+            if bytes.len() + taken > LONGEST_LINE {
+                return Err(format!("It is longer than {LONGEST_LINE} bytes."));
+            }
+            bytes.extend_from_slice(&buffer[..taken]);
+            let consumed = taken + usize::from(end.is_some());
+            self.consume(consumed);
+            if end.is_some() {
+                let text = std::str::from_utf8(&bytes).map_err(|_| "It is not UTF-8.".to_owned())?;
+                into.push_str(text);
+                return Ok(true);
+            }
+        }
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|_| "It is not UTF-8.".to_owned())?;
+        into.push_str(text);
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+#[path = "verify/tests.rs"]
+mod tests;

@@ -1,0 +1,252 @@
+//! Gives each event its leaf, and signs the tree.
+//!
+//! Appending never waits for this. One transaction takes the events that wait, in batches, hashes them, adds leaves and nodes, and takes
+//! them off the list: a crash anywhere leaves all of it or nothing. An advisory lock keeps a second sealer out; if it came through all the
+//! same, the database refuses leaves that do not follow the last one.
+//!
+//! A checkpoint is signed some seconds after the tree has grown, and now and then when it has not: silence must be provable too. The last
+//! one is also kept in a file beside the key. A database that holds less than that, or another beginning, is an older backup or was
+//! rewritten: then nothing is sealed or signed until an operator has said why.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use chrono::Duration;
+
+use crate::domain::event::{Fact, Subject};
+use crate::evidence::merkle::{Edge, Hash, Node};
+use crate::evidence::note::{Checkpoint, PrivateKey, PublicKey};
+use crate::evidence::{leaf, line};
+use crate::store::db::Tx;
+use crate::store::error::StoreError;
+use crate::store::{event, seal};
+
+use super::commit::{self, by_system};
+use super::ctx::Ctx;
+use super::error::ServiceError;
+use super::tree;
+
+/// Events sealed in one transaction at most.
+const BATCH: i64 = 5_000;
+/// Transactions of one turn at most; the next turn goes on.
+const BATCHES: usize = 40;
+/// A tree that has grown is signed at most this often.
+const SIGN_EVERY: Duration = Duration::seconds(5);
+/// A tree that has not grown is signed this often.
+const SIGN_IDLE: Duration = Duration::minutes(10);
+
+/// The key, and what it last signed. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Sealer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    key: PrivateKey,
+    /// Where the last checkpoint is kept beside the key.
+    kept: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last checkpoint signed here, as a note.
+    last: Option<String>,
+    /// The tree after the last batch sealed here.
+    edge: Option<Edge>,
+}
+
+impl Sealer {
+    /// A sealer with `key`, which keeps its last checkpoint in the file `kept`.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn open(key: PrivateKey, kept: &Path) -> std::io::Result<Self> {
+        let last = match std::fs::read_to_string(kept) {
+            Ok(note) => Some(note),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self(Arc::new(Inner { key, kept: kept.to_path_buf(), state: Mutex::new(State { last, edge: None }) })))
+    }
+
+    /// The key that verifies.
+    pub fn public(&self) -> PublicKey {
+        self.0.key.public()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    async fn keep(&self, note: String) -> Result<(), ServiceError> {
+        let broken = |error: std::io::Error| StoreError::Broken(format!("the last checkpoint cannot be kept beside the key: {error}"));
+        let fresh = self.0.kept.with_extension("new");
+        tokio::fs::write(&fresh, &note).await.map_err(broken)?;
+        tokio::fs::rename(&fresh, &self.0.kept).await.map_err(broken)?;
+        self.state().last = Some(note);
+        Ok(())
+    }
+}
+
+/// Seals what waits and signs when it is time. Returns how many events got their leaf.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] when the log is not the one that was signed last; otherwise when the database or the key's folder fails.
+pub async fn seal(ctx: &Ctx) -> Result<usize, ServiceError> {
+    let Some(sealer) = &ctx.sealer else { return Ok(0) };
+    let mut sealed = 0;
+    for _ in 0..BATCHES {
+        let Some(done) = batch(ctx, sealer).await? else { return Ok(sealed) };
+        sealed += done;
+        if done < BATCH as usize {
+            break;
+        }
+    }
+    sign(ctx, false).await?;
+    Ok(sealed)
+}
+
+/// One batch; none when somebody else is sealing.
+async fn batch(ctx: &Ctx, sealer: &Sealer) -> Result<Option<usize>, ServiceError> {
+    let mut tx = ctx.db.begin().await?;
+    if !seal::lock(&mut tx).await? {
+        return Ok(None);
+    }
+    let waiting = seal::unsealed(&mut tx, BATCH).await?;
+    if waiting.is_empty() {
+        return Ok(Some(0));
+    }
+    let mut edge = edge(&mut tx, sealer).await?;
+    same_log(&mut tx, sealer, &edge).await?;
+    let first = edge.size;
+    let mut hashes = Vec::with_capacity(waiting.len());
+    let mut nodes = Vec::new();
+    for row in &waiting {
+        let hash = leaf::hash(line::of(row.into())).map_err(|error| StoreError::Broken(format!("event {} cannot be sealed: {error}", row.id)))?;
+        edge.push(hash, |Node { level, index }, hash| {
+            if level > 0 && level % tree::TILE == 0 {
+                nodes.push((level as i32, index as i64, hash.to_vec()));
+            }
+        });
+        hashes.push(hash.to_vec());
+    }
+    let ids: Vec<i64> = waiting.iter().map(|row| row.id).collect();
+    seal::append(&mut tx, first as i64, &ids, &hashes).await?;
+    seal::keep_nodes(&mut tx, &nodes).await?;
+    commit::commit(tx).await?;
+    sealer.state().edge = Some(edge);
+    Ok(Some(ids.len()))
+}
+
+/// The tree as the database has it; from memory when nobody else has made it grow.
+async fn edge(tx: &mut Tx, sealer: &Sealer) -> Result<Edge, ServiceError> {
+    let size = seal::leaves(tx).await? as u64;
+    if let Some(edge) = sealer.state().edge.clone().filter(|edge| edge.size == size) {
+        return Ok(edge);
+    }
+    tree::edge(tx, size).await
+}
+
+/// Signs the tree as it is: when `now` says so, or when it has grown and was not signed for some seconds, or was not signed for long.
+/// Returns the newest checkpoint as a note; none when there is no key.
+///
+/// # Errors
+/// As [`seal`].
+pub async fn sign(ctx: &Ctx, at_once: bool) -> Result<Option<String>, ServiceError> {
+    let Some(sealer) = &ctx.sealer else { return Ok(None) };
+    let mut tx = ctx.db.begin().await?;
+    if !seal::lock(&mut tx).await? {
+        return Ok(sealer.state().last.clone());
+    }
+    let last = seal::last(&mut tx).await?;
+    let edge = edge(&mut tx, sealer).await?;
+    same_log(&mut tx, sealer, &edge).await?;
+    let now = ctx.clock.now();
+    if let Some(last) = &last {
+        let grown = edge.size as i64 != last.size;
+        let age = now - last.signed_at;
+        let due = if grown { at_once || age >= SIGN_EVERY } else { age >= SIGN_IDLE };
+        if !due {
+            return Ok(Some(last.note.clone()));
+        }
+    }
+    let public = sealer.public();
+    let checkpoint = Checkpoint { origin: public.name().to_owned(), size: edge.size, root: edge.root(), at: now };
+    let note = sealer.0.key.sign(&checkpoint.text());
+    let signed = seal::Signed { size: edge.size as i64, root: checkpoint.root.to_vec(), note: note.clone(), signed_at: now };
+    seal::sign(&mut tx, &signed).await?;
+    commit::commit(tx).await?;
+    sealer.keep(note.clone()).await?;
+    Ok(Some(note))
+}
+
+/// Writes down which key signs from here on, when it is another than the one that signed last.
+///
+/// # Errors
+/// When the database fails.
+pub async fn announce(ctx: &Ctx) -> Result<(), ServiceError> {
+    let Some(sealer) = &ctx.sealer else { return Ok(()) };
+    let public = sealer.public();
+    if seal::newest(&ctx.db).await?.is_some_and(|signed| public.open(&signed.note).is_ok()) {
+        return Ok(());
+    }
+    let mut tx = ctx.db.begin().await?;
+    event::append(&mut tx, &[by_system(Subject::default(), Fact::KeyAdded { key: public.to_string() })]).await?;
+    commit::commit(tx).await
+}
+
+/// Refuses a log that does not begin with what was signed here last.
+async fn same_log(tx: &mut Tx, sealer: &Sealer, edge: &Edge) -> Result<(), ServiceError> {
+    let Some(note) = sealer.state().last.clone() else { return Ok(()) };
+    let refuse = |why: String| {
+        Err(ServiceError::Unavailable(format!(
+            "The log is not the one that was signed last: {why}. Nothing is sealed until this is looked into; see `countersign restored --help`."
+        )))
+    };
+    let text = match sealer.public().open(&note) {
+        Ok(text) => text.to_owned(),
+        Err(error) => return refuse(format!("the checkpoint kept beside the key cannot be believed, {error}")),
+    };
+    let signed = match Checkpoint::parse(&text) {
+        Ok(signed) => signed,
+        Err(error) => return refuse(format!("the checkpoint kept beside the key cannot be read, {error}")),
+    };
+    if edge.size < signed.size {
+        return refuse(format!("it has {} events and had {} on {}", edge.size, signed.size, crate::evidence::time::seconds(signed.at)));
+    }
+    let root = if edge.size == signed.size { edge.root() } else { tree::root(tx, signed.size).await? };
+    if root != signed.root {
+        return refuse(format!("its first {} events are not those signed on {}", signed.size, crate::evidence::time::seconds(signed.at)));
+    }
+    Ok(())
+}
+
+/// Takes the log as it is now for the true one, because an operator says why: an older backup was restored. What was signed before is in the
+/// event, so that whoever holds a later checkpoint learns of it.
+///
+/// # Errors
+/// When there is no key, or the database fails.
+pub async fn accept(ctx: &Ctx, reason: &str) -> Result<(), ServiceError> {
+    let Some(sealer) = &ctx.sealer else { return Err(ServiceError::Unavailable("There is no key to sign with.".into())) };
+    let last = sealer.state().last.clone().unwrap_or_default();
+    let mut tx = ctx.db.begin().await?;
+    let fact = Fact::LogRestored { reason: reason.to_owned(), checkpoint: last };
+    event::append(&mut tx, &[by_system(Subject::default(), fact)]).await?;
+    commit::commit(tx).await?;
+    {
+        let mut state = sealer.state();
+        state.last = None;
+        state.edge = None;
+    }
+    seal(ctx).await?;
+    sign(ctx, true).await?;
+    Ok(())
+}
+
+/// What the hash column holds.
+///
+/// # Errors
+/// When it is not 32 bytes.
+pub fn hash(bytes: &[u8]) -> Result<Hash, StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Broken("a hash of the log is not 32 bytes".into()))
+}

@@ -1,0 +1,273 @@
+//! Leaves, nodes and checkpoints of the sealed log.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+
+use super::db::{Db, Tx};
+use super::error::StoreError;
+
+/// The advisory lock of whoever seals.
+const LOCK: i64 = 0x5EA1;
+
+/// An event as it was written.
+#[derive(Clone, Debug, FromRow)]
+pub struct EventRow {
+    /// The insertion key.
+    pub id: i64,
+    /// When.
+    pub occurred_at: DateTime<Utc>,
+    /// What happened.
+    pub kind: String,
+    /// `person`, `token` or `system`.
+    pub actor_kind: String,
+    /// Who.
+    pub actor_id: Option<Uuid>,
+    /// Their name then.
+    pub actor_name: Option<String>,
+    /// For whom they acted.
+    pub acting_for: Option<Uuid>,
+    /// With which token.
+    pub token_id: Option<Uuid>,
+    /// The door.
+    pub channel: String,
+    /// The request.
+    pub request_id: Option<Uuid>,
+    /// The grant.
+    pub grant_id: Option<Uuid>,
+    /// The person it is about.
+    pub person_id: Option<Uuid>,
+    /// The role.
+    pub role_id: Option<Uuid>,
+    /// The application.
+    pub application_id: Option<Uuid>,
+    /// The policy version.
+    pub policy_version_id: Option<Uuid>,
+    /// The payload.
+    pub data: serde_json::Value,
+    /// What the salts of its fields come from.
+    pub salt: Uuid,
+}
+
+/// An event with its leaf.
+#[derive(Clone, Debug, FromRow)]
+pub struct LeafRow {
+    /// Its place in the log.
+    pub leaf_index: i64,
+    /// The leaf's hash.
+    pub hash: Vec<u8>,
+    /// The event.
+    #[sqlx(flatten)]
+    pub event: EventRow,
+}
+
+macro_rules! events {
+    ($more:literal, $rest:literal) => {
+        concat!(
+            "select ",
+            $more,
+            "e.id, e.occurred_at, e.kind, e.actor_kind, e.actor_id, e.actor_name, e.acting_for, e.token_id, e.channel, e.request_id, e.grant_id, e.person_id, e.role_id, ",
+            "e.application_id, e.policy_version_id, e.data, e.salt ",
+            $rest
+        )
+    };
+}
+
+/// What was signed last.
+#[derive(Clone, Debug, FromRow)]
+pub struct Signed {
+    /// How many leaves.
+    pub size: i64,
+    /// The root over them.
+    pub root: Vec<u8>,
+    /// The signed note.
+    pub note: String,
+    /// When.
+    pub signed_at: DateTime<Utc>,
+}
+
+/// Whether this transaction may seal: nobody else does until it ends.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(tx: &mut Tx) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar("select pg_try_advisory_xact_lock($1)").bind(LOCK).fetch_one(&mut **tx).await?)
+}
+
+/// How many events wait for their leaf, and since when the oldest does.
+///
+/// # Errors
+/// When the database fails.
+pub async fn waiting(db: &Db) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
+    Ok(sqlx::query_as(
+        "select (select count(*) from audit_unsealed), (select e.occurred_at from audit_event e where e.id = (select min(event_id) from audit_unsealed))",
+    )
+    .fetch_one(&db.pool)
+    .await?)
+}
+
+/// What was signed last; none in a log that nobody sealed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last(tx: &mut Tx) -> Result<Option<Signed>, StoreError> {
+    Ok(sqlx::query_as("select size, root, note, signed_at from audit_checkpoint order by id desc limit 1").fetch_optional(&mut **tx).await?)
+}
+
+/// As [`last`], for who only looks.
+///
+/// # Errors
+/// When the database fails.
+pub async fn newest(db: &Db) -> Result<Option<Signed>, StoreError> {
+    Ok(sqlx::query_as("select size, root, note, signed_at from audit_checkpoint order by id desc limit 1").fetch_optional(&db.pool).await?)
+}
+
+/// How many leaves there are.
+///
+/// # Errors
+/// When the database fails.
+pub async fn leaves(tx: &mut Tx) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("select coalesce((select max(leaf_index) + 1 from audit_leaf), 0)").fetch_one(&mut **tx).await?)
+}
+
+/// At most `most` events that wait for their leaf, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unsealed(tx: &mut Tx, most: i64) -> Result<Vec<EventRow>, StoreError> {
+    Ok(sqlx::query_as(events!(
+        "",
+        "from (select event_id from audit_unsealed order by event_id limit $1) u join audit_event e on e.id = u.event_id order by e.id"
+    ))
+    .bind(most)
+    .fetch_all(&mut **tx)
+    .await?)
+}
+
+/// New leaves, the first of them at `first`; their events wait no longer.
+///
+/// # Errors
+/// [`StoreError::Refused`] when they do not follow the last leaf.
+pub async fn append(tx: &mut Tx, first: i64, events: &[i64], hashes: &[Vec<u8>]) -> Result<(), StoreError> {
+    sqlx::query("insert into audit_leaf (leaf_index, event_id, hash) select $1 + t.n - 1, t.event, t.hash from unnest($2::bigint[], $3::bytea[]) with ordinality as t(event, hash, n)")
+        .bind(first)
+        .bind(events)
+        .bind(hashes)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("delete from audit_unsealed where event_id = any($1)").bind(events).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Nodes above the leaves that have become whole: level, index, hash.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn keep_nodes(tx: &mut Tx, nodes: &[(i32, i64, Vec<u8>)]) -> Result<(), StoreError> {
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let levels: Vec<i32> = nodes.iter().map(|node| node.0).collect();
+    let indexes: Vec<i64> = nodes.iter().map(|node| node.1).collect();
+    let hashes: Vec<&[u8]> = nodes.iter().map(|node| node.2.as_slice()).collect();
+    sqlx::query("insert into audit_node (level, index, hash) select * from unnest($1::int[], $2::bigint[], $3::bytea[])")
+        .bind(levels)
+        .bind(indexes)
+        .bind(hashes)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// A signed checkpoint.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn sign(tx: &mut Tx, signed: &Signed) -> Result<(), StoreError> {
+    sqlx::query("insert into audit_checkpoint (size, root, note, signed_at) values ($1, $2, $3, $4)")
+        .bind(signed.size)
+        .bind(&signed.root)
+        .bind(&signed.note)
+        .bind(signed.signed_at)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Hashes of `level` (0: leaves; else a multiple of 8) from `first` to before `end`, in order. Fewer when not all are there.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hashes(connection: &mut PgConnection, level: i32, first: i64, end: i64) -> Result<Vec<Vec<u8>>, StoreError> {
+    let query = if level == 0 {
+        sqlx::query_scalar("select hash from audit_leaf where $1 = 0 and leaf_index >= $2 and leaf_index < $3 order by leaf_index")
+    } else {
+        sqlx::query_scalar("select hash from audit_node where level = $1 and index >= $2 and index < $3 order by index")
+    };
+    Ok(query.bind(level).bind(first).bind(end).fetch_all(connection).await?)
+}
+
+/// Leaves from `first` to before `end` with their events, in order, at most `most`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lines(db: &Db, first: i64, end: i64, most: i64) -> Result<Vec<LeafRow>, StoreError> {
+    Ok(sqlx::query_as(events!(
+        "l.leaf_index, l.hash, ",
+        "from audit_leaf l join audit_event e on e.id = l.event_id where l.leaf_index >= $1 and l.leaf_index < $2 order by l.leaf_index limit $3"
+    ))
+    .bind(first)
+    .bind(end)
+    .bind(most)
+    .fetch_all(&db.pool)
+    .await?)
+}
+
+/// The leaf of an event; none while it waits.
+///
+/// # Errors
+/// When the database fails.
+pub async fn leaf_of(db: &Db, event: i64) -> Result<Option<i64>, StoreError> {
+    Ok(sqlx::query_scalar("select leaf_index from audit_leaf where event_id = $1").bind(event).fetch_optional(&db.pool).await?)
+}
+
+/// The range of leaves that a period covers: the first leaf whose event occurred at `from` or later, and one past the last before `to`.
+/// Leaves between that belong to other times are in the range too: only a range without gaps shows that nothing was left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn range(db: &Db, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Option<(i64, i64)>, StoreError> {
+    let found: (Option<i64>, Option<i64>) = sqlx::query_as(
+        "select min(l.leaf_index), max(l.leaf_index) + 1 from audit_event e join audit_leaf l on l.event_id = e.id where e.occurred_at >= $1 and e.occurred_at < $2",
+    )
+    .bind(from)
+    .bind(to)
+    .fetch_one(&db.pool)
+    .await?;
+    Ok(found.0.zip(found.1))
+}
+
+/// Checkpoints, newest first, before the one with this id.
+#[derive(Clone, Debug, FromRow)]
+pub struct CheckpointRow {
+    /// Its number.
+    pub id: i64,
+    /// How many leaves.
+    pub size: i64,
+    /// The signed note.
+    pub note: String,
+    /// When it was signed.
+    pub signed_at: DateTime<Utc>,
+}
+
+/// A page of checkpoints, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn checkpoints(db: &Db, before: Option<i64>, most: i64) -> Result<Vec<CheckpointRow>, StoreError> {
+    Ok(sqlx::query_as("select id, size, note, signed_at from audit_checkpoint where $1::bigint is null or id < $1 order by id desc limit $2")
+        .bind(before)
+        .bind(most)
+        .fetch_all(&db.pool)
+        .await?)
+}
