@@ -127,6 +127,7 @@ async fn run() -> Outcome<()> {
         wake: Arc::new(Notify::new()),
         paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
+        sealer: None,
         recent: Default::default(),
         hooks: Default::default(),
     };
