@@ -129,6 +129,7 @@ create table countersign.role (
   group_name      text,
   retired_at      timestamptz,
   search          text not null default '',
+  drift           text not null default 'alert' check (drift in ('alert', 'remove', 'adopt')),
   unique (application_id, key),
   check (method <> 'idp_group' or (directory is not null and group_reference is not null))
 );
@@ -456,7 +457,7 @@ create table countersign.request (
   conflicts         text[] not null default '{}',
   supersedes        uuid references countersign.request,
   confirmed_at      timestamptz,
-  channel           text not null check (channel in ('web', 'api', 'cli', 'slack', 'teams')),
+  channel           text not null check (channel in ('web', 'api', 'cli', 'slack', 'teams', 'system')),
   created_at        timestamptz not null,
   txid              xid8 not null default pg_current_xact_id(),
   closed_at         timestamptz,
@@ -779,10 +780,112 @@ create table countersign.drift (
   person_id        uuid references countersign.person,
   kind             text not null check (kind in ('unexpected_member', 'missing_member', 'unknown_target')),
   detected_at      timestamptz not null,
+  sweep_id         uuid not null,
+  through          text check (through <> ''),
+  through_name     text,
+  action           text not null default 'alerted' check (action in ('alerted', 'removed', 'adopted', 'ignored')),
+  request_id       uuid references countersign.request,
+  adoption_over_at timestamptz,
+  removal_asked_at timestamptz,
+  removal_asked_by uuid references countersign.person,
+  note             text check (note <> ''),
   resolved_at      timestamptz,
-  resolution       text check (resolution <> '')
+  resolved_by      uuid references countersign.person,
+  resolution       text check (resolution <> ''),
+  event_first      bigint,
+  event_last       bigint,
+  -- What is asked to be a lease is not taken away meanwhile, and the other way round.
+  constraint drift_one_way check (removal_asked_at is null or request_id is null or adoption_over_at is not null),
+  check ((resolved_at is null) = (resolution is null))
 );
 create unique index drift_open on countersign.drift (directory, group_reference, person_reference, kind) where resolved_at is null;
+create index drift_by_time on countersign.drift (detected_at, id);
+create index drift_by_request on countersign.drift (request_id) where request_id is not null;
+
+-- Drift that is declared, groups, tries and pauses of a directory ------------------------------------------------------
+
+-- A group that was compared with the leases at least once; whoever was in it then is declared.
+create table countersign.managed_group (
+  id              uuid primary key,
+  directory       text not null,
+  group_reference text not null,
+  imported_at     timestamptz not null,
+  members         int not null check (members >= 0),
+  read_at         timestamptz not null,
+  stopped_at      timestamptz,
+  stopped_why     text check (stopped_why in ('many', 'shrunk')),
+  stopped_people  int check (stopped_people >= 0),
+  believed_at     timestamptz,
+  unique (directory, group_reference),
+  check ((stopped_at is null) = (stopped_why is null) and (stopped_at is null) = (stopped_people is null))
+);
+create index managed_group_stopped on countersign.managed_group (stopped_at) where stopped_at is not null;
+
+-- Members who were there before Countersign looked for the first time.
+create table countersign.pre_existing_member (
+  id               uuid primary key,
+  directory        text not null,
+  group_reference  text not null,
+  person_reference text not null,
+  person_id        uuid references countersign.person,
+  through          text check (through <> ''),
+  through_name     text,
+  noted_at         timestamptz not null,
+  gone_at          timestamptz
+);
+create unique index pre_existing_member_now on countersign.pre_existing_member (directory, group_reference, person_reference) where gone_at is null;
+create index pre_existing_member_by_person on countersign.pre_existing_member (person_id) where gone_at is null;
+
+-- A drift that somebody answers for, for a while.
+create table countersign.drift_exception (
+  id               uuid primary key,
+  drift_id         uuid not null references countersign.drift,
+  directory        text not null,
+  group_reference  text not null,
+  person_reference text not null,
+  reason           text not null check (reason <> ''),
+  owner_id         uuid not null references countersign.person,
+  made_by          uuid not null references countersign.person,
+  made_at          timestamptz not null,
+  ends_at          timestamptz not null,
+  ended_at         timestamptz,
+  check (made_at < ends_at)
+);
+create unique index drift_exception_now on countersign.drift_exception (directory, group_reference, person_reference) where ended_at is null;
+
+-- Every time a directory was told to change a membership.
+create table countersign.provisioning_attempt (
+  id              uuid primary key,
+  target_id       uuid not null references countersign.target,
+  grant_id        uuid references countersign.access_grant,
+  action          text not null check (action in ('add', 'remove')),
+  method          text not null check (method in ('idp_group', 'app_api', 'workflow', 'manual')),
+  idempotency_key text not null check (idempotency_key <> ''),
+  started_at      timestamptz not null,
+  finished_at     timestamptz not null,
+  result          text not null check (result <> ''),
+  detail          text,
+  verified_at     timestamptz,
+  event_first     bigint,
+  event_last      bigint,
+  check (started_at <= finished_at)
+);
+create index provisioning_attempt_by_time on countersign.provisioning_attempt (started_at, id);
+create index provisioning_attempt_by_target on countersign.provisioning_attempt (target_id, id);
+
+-- While a directory is paused nothing new is given in it; with everything held, nothing is called at all.
+create table countersign.directory_pause (
+  id         uuid primary key,
+  directory  text not null check (directory <> ''),
+  everything boolean not null,
+  reason     text not null check (reason <> ''),
+  paused_by  uuid not null references countersign.person,
+  paused_at  timestamptz not null,
+  resumed_by uuid references countersign.person,
+  resumed_at timestamptz,
+  check ((resumed_at is null) = (resumed_by is null))
+);
+create unique index directory_pause_now on countersign.directory_pause (directory) where resumed_at is null;
 
 -- The password of the application's role, made once; only the owner reads it.
 create table countersign.app_login (
@@ -808,18 +911,20 @@ create table countersign.directory_sync (
   believed_at timestamptz
 );
 
--- Groups, as they were last seen in a directory.
+-- Groups, as they were last seen in a directory; also for choosing from.
 create table countersign.directory_group (
   directory   text not null check (directory <> ''),
   reference   text not null check (reference <> ''),
   name        text not null check (name <> ''),
   description text check (description <> ''),
   read_only   text check (read_only <> ''),
+  warnings    text[] not null default '{}',
   seen_at     timestamptz not null,
   gone_at     timestamptz,
   primary key (directory, reference)
 );
 create index directory_group_by_name on countersign.directory_group (directory, lower(name) text_pattern_ops) where gone_at is null;
+create index directory_group_in_order on countersign.directory_group (directory, name, reference) where gone_at is null;
 
 -- Whom to ask a directory about again, by reference: hints of a listing, of a directory itself, or of somebody who was not found.
 create table countersign.person_recheck (
@@ -943,3 +1048,12 @@ comment on column countersign.leaver.deactivated_at is 'When the directory says 
 comment on column countersign.leaver.next_at is 'When to go on with what is still open of theirs; null: all is done.';
 comment on column countersign.eligibility_loss.due_at is 'When the grace ends; null: the policy keeps the access.';
 comment on column countersign.eligibility_loss.next_at is 'When to look next: the end of the grace, later where the directory could not be asked.';
+comment on column countersign.role.drift is 'What happens to a member of its group that no lease explains: alert, remove, or adopt by a request of its own.';
+comment on column countersign.drift.sweep_id is 'The comparison that saw it first.';
+comment on column countersign.drift.through is 'Reference of the inner group by which the person is a member; null: directly.';
+comment on column countersign.drift.adoption_over_at is 'When the request that was to adopt it was found closed without a lease.';
+comment on column countersign.drift.event_first is 'The event that tells of it first; event_last: of its end.';
+comment on column countersign.managed_group.members is 'Direct members as of read_at.';
+comment on column countersign.managed_group.stopped_why is 'many: more would be removed than is believed; shrunk: more members are missing than is believed. Somebody has to look.';
+comment on column countersign.managed_group.believed_at is 'When an administrator said that the short list is right; the next comparison takes it as it is.';
+comment on column countersign.provisioning_attempt.idempotency_key is 'The same for every try to make the same wish so: id of the membership and the number of the wish.';

@@ -186,7 +186,11 @@ begin
   elsif tg_table_name = 'target' then
     another := (new.id, new.directory, new.person_id, new.person_reference, new.group_reference) is distinct from (old.id, old.directory, old.person_id, old.person_reference, old.group_reference);
     -- Whether it was there before our first lease is what the first look found; said later, it would keep a membership for good.
+    -- What was adopted, or is to be removed by name, is ours to take away from then on.
     if new.pre_existing <> old.pre_existing and not (new.pre_existing and old.member is null and new.member is true)
+         and not (old.pre_existing and exists (select 1 from countersign.drift d left join countersign.request r on r.id = d.request_id
+           where (d.directory, d.group_reference, d.person_reference) = (new.directory, new.group_reference, new.person_reference) and d.resolved_at is null
+             and (d.removal_asked_at is not null or r.status = 'approved')))
        or old.member is not null and new.member is null then
       raise exception 'only the first look finds what was there before' using errcode = 'check_violation', constraint = 'target_first_look';
     end if;
@@ -194,6 +198,16 @@ begin
     another := (new.id, new.person_id, new.delegate_id, new.starts_at, new.ends_at, new.reason, new.created_at)
       is distinct from (old.id, old.person_id, old.delegate_id, old.starts_at, old.ends_at, old.reason, old.created_at)
       or old.ended_at is not null and new.ended_at is distinct from old.ended_at;
+  elsif tg_table_name = 'drift' then
+    another := (new.id, new.directory, new.group_reference, new.person_reference, new.kind, new.detected_at, new.sweep_id)
+      is distinct from (old.id, old.directory, old.group_reference, old.person_reference, old.kind, old.detected_at, old.sweep_id)
+      or old.resolved_at is not null and (new.resolved_at, new.resolution, new.resolved_by, new.action, new.request_id) is distinct from (old.resolved_at, old.resolution, old.resolved_by, old.action, old.request_id);
+  elsif tg_table_name = 'pre_existing_member' then
+    another := old.gone_at is not null and new.gone_at is distinct from old.gone_at;
+  elsif tg_table_name = 'drift_exception' then
+    another := old.ended_at is not null and new.ended_at is distinct from old.ended_at;
+  elsif tg_table_name = 'directory_pause' then
+    another := old.resumed_at is not null;
   elsif tg_table_name = 'request_question' then
     another := (new.id, new.request_id, new.step_no, new.asked_by, new.question, new.asked_at) is distinct from (old.id, old.request_id, old.step_no, old.asked_by, old.question, old.asked_at)
       or old.answered_at is not null and (new.answered_by, new.answer, new.answered_at) is distinct from (old.answered_by, old.answer, old.answered_at);
@@ -261,6 +275,17 @@ begin
       return null;
     end if;
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and (kind like 'policy_change.%' or kind like 'catalog.%')) into held;
+  elsif tg_table_name in ('drift', 'drift_exception') then
+    select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind like 'drift.%') into held;
+  elsif tg_table_name in ('managed_group', 'pre_existing_member') then
+    -- When a group was read, and how many it had, is no act.
+    if tg_table_name = 'managed_group' and tg_op = 'UPDATE' and (to_jsonb(new) - 'members' - 'read_at' - 'believed_at') = (to_jsonb(old) - 'members' - 'read_at' - 'believed_at') then
+      return null;
+    end if;
+    select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind like 'group.%') into held;
+  elsif tg_table_name = 'directory_pause' then
+    select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null
+      and kind = case when new.resumed_at is null then 'directory.paused' else 'directory.resumed' end) into held;
   else
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind like 'catalog.%') into held;
   end if;
@@ -315,14 +340,15 @@ begin
       'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot',
       'access_policy_version', 'access_policy_condition', 'approval_procedure_condition', 'approval_procedure_source',
       'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer',
-      'policy_change_version', 'policy_change_request', 'audit_leaf', 'audit_node', 'audit_checkpoint'] loop
+      'policy_change_version', 'policy_change_request', 'provisioning_attempt', 'audit_leaf', 'audit_node', 'audit_checkpoint'] loop
     execute format('create trigger only_grows before update or delete on countersign.%I for each row execute function countersign.refuse_change()', t);
     execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
     execute format('alter table countersign.%I enable always trigger only_grows, enable always trigger never_emptied', t);
   end loop;
   -- Tables whose rows are never removed.
   foreach t in array array['request', 'request_step', 'request_slot', 'access_grant', 'role', 'application', 'person', 'identity', 'target',
-      'access_policy', 'access_profile', 'approval_procedure', 'separation_rule', 'delegation', 'request_question', 'emergency_review', 'policy_change'] loop
+      'access_policy', 'access_profile', 'approval_procedure', 'separation_rule', 'delegation', 'request_question', 'emergency_review', 'policy_change',
+      'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause'] loop
     execute format('create trigger never_removed before delete on countersign.%I for each row execute function countersign.refuse_change()', t);
     execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
     execute format('alter table countersign.%I enable always trigger never_removed, enable always trigger never_emptied', t);
@@ -336,7 +362,7 @@ begin
   execute 'alter table countersign.assignment enable always trigger never_removed';
   execute 'create trigger never_emptied before truncate on countersign.assignment for each statement execute function countersign.refuse_change()';
   execute 'alter table countersign.assignment enable always trigger never_emptied';
-  foreach t in array array['person', 'target', 'assignment', 'delegation', 'request_question'] loop
+  foreach t in array array['person', 'target', 'assignment', 'delegation', 'request_question', 'drift', 'pre_existing_member', 'drift_exception', 'directory_pause'] loop
     execute format('create trigger never_another before update on countersign.%I for each row execute function countersign.refuse_another()', t);
     execute format('alter table countersign.%I enable always trigger never_another', t);
   end loop;
@@ -348,7 +374,8 @@ begin
   -- Tables whose changes need an event.
   foreach t in array array['request', 'approval', 'access_grant', 'application', 'role', 'policy_binding',
       'access_policy', 'access_policy_version', 'access_profile_version', 'approval_procedure_version', 'separation_rule', 'separation_rule_version',
-      'request_question', 'emergency_review', 'delegation', 'policy_change'] loop
+      'request_question', 'emergency_review', 'delegation', 'policy_change',
+      'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause'] loop
     execute format('create constraint trigger with_event after insert or update on countersign.%I deferrable initially deferred for each row execute function countersign.require_event()', t);
     execute format('alter table countersign.%I enable always trigger with_event', t);
   end loop;
@@ -383,7 +410,14 @@ alter table countersign.api_token enable always trigger stays_revoked;
 
 -- The application: reads, adds, and changes exactly the columns that its work changes.
 grant select on all tables in schema countersign to countersign_app;
-grant insert, update on countersign.application, countersign.role, countersign.timetable, countersign.worker, countersign.drift to countersign_app;
+grant insert, update on countersign.application, countersign.role, countersign.timetable, countersign.worker to countersign_app;
+-- Drift, groups, tries and pauses.
+grant insert on countersign.drift, countersign.managed_group, countersign.pre_existing_member, countersign.drift_exception, countersign.provisioning_attempt, countersign.directory_pause to countersign_app;
+grant update (person_id, through, through_name, action, request_id, adoption_over_at, removal_asked_at, removal_asked_by, note, resolved_at, resolved_by, resolution, event_first, event_last) on countersign.drift to countersign_app;
+grant update (members, read_at, stopped_at, stopped_why, stopped_people, believed_at) on countersign.managed_group to countersign_app;
+grant update (gone_at) on countersign.pre_existing_member to countersign_app;
+grant update (ended_at) on countersign.drift_exception to countersign_app;
+grant update (resumed_by, resumed_at) on countersign.directory_pause to countersign_app;
 grant insert on countersign.person to countersign_app;
 grant update (user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups, seen_at) on countersign.person to countersign_app;
 grant insert on countersign.identity, countersign.access_profile, countersign.approval_procedure, countersign.access_policy to countersign_app;
@@ -508,7 +542,7 @@ begin
     execute format('alter table countersign.%I owner to %I', r.relname,
       case when r.relname in ('audit_event', 'audit_unsealed', 'audit_leaf', 'audit_node', 'audit_checkpoint', 'approval', 'access_profile_version', 'access_profile_rule', 'access_profile_condition',
         'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_version', 'access_policy_condition',
-        'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer', 'policy_change_version', 'policy_change_request')
+        'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer', 'policy_change_version', 'policy_change_request', 'provisioning_attempt')
       then 'countersign_audit' else 'countersign_owner' end);
   end loop;
   for r in select p.oid::regprocedure as f from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'countersign' loop

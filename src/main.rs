@@ -41,6 +41,8 @@ enum Command {
     Apply(cli::catalog::Apply),
     /// Write the catalog as a file that plan and apply read.
     Catalog(cli::catalog::Catalog),
+    /// Make roles of groups that a directory has.
+    Import(cli::import::Import),
     /// Hold the rules against tests: who asks for what, and what is to come of it.
     Test(cli::rule_test::Test),
     /// Make the decisions of a period again from what was stored with them.
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
             Command::Plan(plan) => plan.run(&chosen).await,
             Command::Apply(apply) => apply.run(&chosen).await,
             Command::Catalog(catalog) => catalog.run(&chosen).await,
+            Command::Import(import) => import.run(&chosen).await,
             Command::Test(test) => test.run(&chosen).await,
             Command::Replay(replay) => replay.run(&chosen).await,
             Command::Export(export) => export.run(&chosen).await,

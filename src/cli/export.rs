@@ -17,7 +17,7 @@ use super::wire::{self, Chosen};
 /// Write a CSV file from the log and the tables.
 #[derive(Args)]
 pub struct Export {
-    /// requests, approvals, grants or events.
+    /// requests, approvals, grants, events, policy_changes, sod, provisioning or drift.
     file: String,
     /// From this day (UTC) or time on: 2026-01-31 or 2026-01-31T08:00:00Z.
     #[arg(long)]

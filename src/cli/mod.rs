@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod export;
 pub mod failure;
 pub mod health;
+pub mod import;
 pub mod key;
 pub mod log;
 pub mod logs;

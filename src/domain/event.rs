@@ -513,6 +513,115 @@ pub enum Fact {
         group: String,
         /// The person's reference.
         person: String,
+        /// The inner group by which the person is a member; none: directly.
+        #[serde(default)]
+        through: Option<String>,
+    },
+    /// A request was made for whoever is in a group without a grant.
+    #[serde(rename = "drift.adoption_asked")]
+    DriftAdoptionAsked {
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// The person's reference.
+        person: String,
+        /// The request.
+        request: RequestId,
+    },
+    /// That request could not be made, or was closed without a grant: the difference stays.
+    #[serde(rename = "drift.adoption_failed")]
+    DriftAdoptionFailed {
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// The person's reference.
+        person: String,
+        /// Why.
+        why: String,
+    },
+    /// A membership without a grant is to be taken away.
+    #[serde(rename = "drift.removal_ordered")]
+    DriftRemovalOrdered {
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// The person's reference.
+        person: String,
+    },
+    /// Somebody answers for a membership without a grant, for a while.
+    #[serde(rename = "drift.ignored")]
+    DriftIgnored {
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// The person's reference.
+        person: String,
+        /// Why.
+        reason: String,
+        /// Who answers for it.
+        owner: Named,
+        /// Until when.
+        until: DateTime<Utc>,
+    },
+    /// Nobody answers for it any more.
+    #[serde(rename = "drift.exception_ended")]
+    DriftExceptionEnded {
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// The person's reference.
+        person: String,
+        /// Why.
+        why: String,
+    },
+    /// A group was compared with the leases for the first time: whoever was in it then is declared.
+    #[serde(rename = "group.imported")]
+    GroupImported {
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// How many members no lease explained.
+        members: usize,
+    },
+    /// Members who were declared are in the group no more.
+    #[serde(rename = "group.members_left")]
+    GroupMembersLeft {
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// How many.
+        members: usize,
+    },
+    /// Too many memberships would change at once: nothing was done, and somebody has to look.
+    #[serde(rename = "group.stopped")]
+    GroupStopped {
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// `many` would be removed, or the list has `shrunk`.
+        why: String,
+        /// How many people it is about.
+        people: usize,
+        /// How many the group has.
+        members: usize,
+    },
+    /// What was stopped goes on.
+    #[serde(rename = "group.released")]
+    GroupReleased {
+        /// The directory.
+        directory: String,
+        /// The group.
+        group: String,
+        /// Why: somebody said so, or it is over.
+        how: String,
     },
     /// A drift is gone.
     #[serde(rename = "drift.resolved")]
@@ -636,6 +745,22 @@ pub enum Fact {
         directory: String,
         /// What went wrong.
         error: String,
+    },
+    /// Nothing new is given in a directory for now.
+    #[serde(rename = "directory.paused")]
+    DirectoryPaused {
+        /// Which.
+        directory: String,
+        /// Whether removals and readings are held back too.
+        everything: bool,
+        /// Why.
+        reason: String,
+    },
+    /// A directory goes on.
+    #[serde(rename = "directory.resumed")]
+    DirectoryResumed {
+        /// Which.
+        directory: String,
     },
     /// A person's status in the directory changed.
     #[serde(rename = "person.changed")]

@@ -6,6 +6,7 @@ pub mod condition;
 pub mod deadline;
 pub mod decide;
 pub mod delegation;
+pub mod drift;
 pub mod eligibility;
 pub mod event;
 pub mod grant;

@@ -164,6 +164,36 @@ pub enum Refusal {
     /// What the beneficiary is to confirm would no longer come out as it did.
     #[error("This can no longer be confirmed: {0}. Withdraw it, and have it asked for again.")]
     NotAsBefore(String),
+    /// Somebody was faster, or it is gone.
+    #[error("This difference is settled already; nothing was changed.")]
+    DriftSettled,
+    /// Somebody has begun to settle it.
+    #[error("{0} Nothing was changed.")]
+    DriftBusy(&'static str),
+    /// It is no member without a grant.
+    #[error("Only a member whom no grant explains can be adopted, removed or left alone; this is another kind of difference.")]
+    NotUnexpected,
+    /// Taking them out of this group would change nothing.
+    #[error("They are in this group only by the inner group {0}; take them out of that one.")]
+    OnlyInherited(String),
+    /// The directory does not say who it is.
+    #[error("The directory does not list who this is, so nothing can be done about it here. Take them out of the group there.")]
+    PersonUnlisted,
+    /// No role that is offered is given by the group.
+    #[error("No role that is offered is given by this group, so there is nothing to ask for.")]
+    NoRoleToAdopt,
+    /// Nothing is stopped there.
+    #[error("Nothing is stopped at this group any more; nothing was changed.")]
+    NothingStopped,
+    /// The directory is paused.
+    #[error("The directory {0} is paused. Resume it first.")]
+    DirectoryPaused(String),
+    /// Somebody paused it before.
+    #[error("This directory is paused already; nothing was changed.")]
+    AlreadyPaused,
+    /// It is not paused.
+    #[error("This directory is not paused; nothing was changed.")]
+    NotPaused,
 }
 
 fn sentences(faults: &[FieldFault]) -> String {
@@ -226,6 +256,16 @@ impl Refusal {
             Self::Faults(_) => "faults",
             Self::NotForOthers => "not-for-others",
             Self::NotAsBefore(_) => "not-as-before",
+            Self::DriftSettled => "drift-settled",
+            Self::DriftBusy(_) => "drift-busy",
+            Self::NotUnexpected => "not-unexpected",
+            Self::OnlyInherited(_) => "only-inherited",
+            Self::PersonUnlisted => "person-unlisted",
+            Self::NoRoleToAdopt => "no-role-to-adopt",
+            Self::NothingStopped => "nothing-stopped",
+            Self::DirectoryPaused(_) => "directory-paused",
+            Self::AlreadyPaused => "already-paused",
+            Self::NotPaused => "not-paused",
         }
     }
 
@@ -251,6 +291,12 @@ impl Refusal {
                 | Self::DelegationOver
                 | Self::RulesChanged
                 | Self::ChangeClosed(_)
+                | Self::DriftSettled
+                | Self::DriftBusy(_)
+                | Self::NothingStopped
+                | Self::DirectoryPaused(_)
+                | Self::AlreadyPaused
+                | Self::NotPaused
         )
     }
 }

@@ -85,12 +85,37 @@ impl Fact {
                 "person_gone" => "had nothing to take away: the directory no longer has the person".into(),
                 other => format!("verified the end: {}", other.replace('_', " ")),
             },
-            Self::DriftFound { drift, group, person, .. } => match drift.as_str() {
+            Self::DriftFound { drift, group, person, through, .. } => match drift.as_str() {
+                "unexpected_member" if through.is_some() => {
+                    format!("found {person} in group {group} without a grant, by the inner group {}", through.as_deref().unwrap_or_default())
+                }
                 "unexpected_member" => format!("found {person} in group {group} without a grant"),
                 "missing_member" => format!("found {person} missing from group {group} in spite of a grant"),
                 _ => format!("found that group {group} is not in the directory"),
             },
             Self::DriftResolved { group, person, resolution, .. } => format!("found the difference about {person} in group {group} gone: {resolution}"),
+            Self::DriftAdoptionAsked { group, person, .. } => format!("made a request for {person}, who is in group {group} without a grant"),
+            Self::DriftAdoptionFailed { group, person, why, .. } => format!("could not make a grant of the membership of {person} in group {group}: {why}"),
+            Self::DriftRemovalOrdered { group, person, .. } => format!("ordered {person} to be taken out of group {group}"),
+            Self::DriftIgnored { group, person, reason, owner, until, .. } => {
+                let until = until.format("%Y-%m-%d");
+                format!("left {person} in group {group} without a grant until {until}; {} answers for it: {reason}", owner.name)
+            }
+            Self::DriftExceptionEnded { group, person, why, .. } => format!("ended that {person} may be in group {group} without a grant: {why}"),
+            Self::GroupImported { group, members, .. } => format!("looked at group {group} for the first time: {members} were in it before"),
+            Self::GroupMembersLeft { group, members, .. } => format!("found that {members} who were in group {group} before are in it no more"),
+            Self::GroupStopped { group, why, people, members, .. } if why == "shrunk" => {
+                format!("did not believe the list of group {group}, which lacks {people} and has {members}; somebody has to look")
+            }
+            Self::GroupStopped { group, people, members, .. } => {
+                format!("did not take {people} of {members} out of group {group} at once; somebody has to look")
+            }
+            Self::GroupReleased { group, how, .. } => format!("went on with group {group}: {how}"),
+            Self::DirectoryPaused { directory, everything, reason } => {
+                let what = if *everything { "everything, removals too," } else { "new access" };
+                format!("holds {what} back in directory {directory}: {reason}")
+            }
+            Self::DirectoryResumed { directory } => format!("went on with directory {directory}"),
             Self::SessionStarted { .. } => "signed in".into(),
             Self::SessionRefused { reason, .. } => format!("did not let somebody in: {reason}"),
             Self::SessionEnded { reason } => format!("session ended: {}", reason.replace('_', " ")),

@@ -28,11 +28,26 @@ pub enum File {
     Leavers,
     /// Everything that changed about people who held access, and what became of that.
     Movers,
+    /// Every time a directory was told to change a membership.
+    Provisioning,
+    /// Where directories differed from what was granted.
+    Drift,
 }
 
 impl File {
     /// Every file, in the order of the bundle.
-    pub const ALL: [File; 8] = [Self::Requests, Self::Approvals, Self::Grants, Self::Leavers, Self::Movers, Self::Events, Self::PolicyChanges, Self::Sod];
+    pub const ALL: [File; 10] = [
+        Self::Requests,
+        Self::Approvals,
+        Self::Grants,
+        Self::Leavers,
+        Self::Movers,
+        Self::Provisioning,
+        Self::Drift,
+        Self::Events,
+        Self::PolicyChanges,
+        Self::Sod,
+    ];
 
     /// The word in URLs and on the command line.
     pub fn word(self) -> &'static str {
@@ -45,6 +60,8 @@ impl File {
             Self::Sod => "sod",
             Self::Leavers => "leavers",
             Self::Movers => "movers",
+            Self::Provisioning => "provisioning",
+            Self::Drift => "drift",
         }
     }
 
@@ -74,6 +91,8 @@ impl File {
             Self::Sod => {
                 "Every separation of duties that was run against in the period: what was blocked, what an exception allowed, what was found held together."
             }
+            Self::Provisioning => "Every time in the period that a directory was told to add or remove a member, what it answered, and when it was read back.",
+            Self::Drift => "Every difference between a directory and what was granted that was found in the period, and what became of it.",
         }
     }
 
@@ -88,6 +107,8 @@ impl File {
             Self::Sod => &SOD,
             Self::Leavers => &LEAVERS,
             Self::Movers => &MOVERS,
+            Self::Provisioning => &PROVISIONING,
+            Self::Drift => &DRIFT,
         }
     }
 
@@ -282,6 +303,39 @@ const MOVERS: [Column; 10] = [
     LAST,
 ];
 
+/// `provisioning.csv`: a row for each time a directory was told to change a membership.
+const PROVISIONING: [Column; 13] = [
+    ("attempt_id", "The try."),
+    ("grant_id", "The grant that it was for; empty where a member without a grant was taken out."),
+    ("action", "add or remove."),
+    ("method", "idp_group, app_api, workflow or manual."),
+    ("target", "Key of the directory, and the immutable references of the group and of the person there."),
+    ("idempotency_key", "The same for every try to make the same wish so."),
+    ("started_at", "When the directory was told, UTC."),
+    ("finished_at", "When it had answered and was read back, UTC."),
+    ("result", "changed, already_so, pending_there, rate_limited, not_writable, person_gone, group_gone, unauthorized, not_applied, ambiguous or unknown."),
+    ("detail", "What it said, or what was wrong."),
+    ("verified_at", "When the directory said itself that it is so, UTC; empty: it did not, or not yet."),
+    FIRST,
+    LAST,
+];
+
+/// `drift.csv`: a row for each difference.
+const DRIFT: [Column; 12] = [
+    ("detected_at", "When it was found, UTC."),
+    ("directory", "Key of the directory."),
+    ("target", "The immutable reference of the group there."),
+    ("person_id", "The person; the reference in the directory where it is nobody known here; empty for a group that is gone."),
+    ("kind", "unexpected_member, missing_member or unknown_target."),
+    ("first_seen_sync_id", "The comparison that found it."),
+    ("action", "alerted, removed, adopted or ignored."),
+    ("resolved_at", "When it was settled, UTC; empty while open."),
+    ("resolved_by", "The person who settled it; empty when nobody had to, or a rule of the role did."),
+    ("request_id_if_adopted", "The request that was made to adopt it."),
+    FIRST,
+    LAST,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +356,8 @@ mod tests {
         insta::assert_snapshot!(header(File::Movers), @"person_id, attribute, old, new, changed_at, grants_losing_eligibility, removed_at, kept_by, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Events), @"event_id, occurred_at, kind, actor_kind, actor_id, actor_name, acting_for, token_id, channel, request_id, grant_id, person_id, role_id, application_id, policy_version_id, data, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::PolicyChanges), @"change_id, policy, version_from, version_to, author, approver, submitted_at, approved_at, effective_at, diff_json, whatif_summary, digest, status, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::Provisioning), @"attempt_id, grant_id, action, method, target, idempotency_key, started_at, finished_at, result, detail, verified_at, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::Drift), @"detected_at, directory, target, person_id, kind, first_seen_sync_id, action, resolved_at, resolved_by, request_id_if_adopted, event_seq_first, event_seq_last");
     }
 
     #[test]

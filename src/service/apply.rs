@@ -73,6 +73,7 @@ pub(super) async fn run_if(
     let ids = event::append(&mut tx, &[Event { actor, channel, subject: Subject::default(), fact }]).await?;
     commit(tx).await?;
     look_again(ctx, now).await?;
+    compare_groups(ctx, &plan, now).await?;
     Ok(Applied { plan, event: ids.first().copied(), change: Some(id) })
 }
 
@@ -108,6 +109,17 @@ pub(super) fn is_nothing(plan: &Plan) -> bool {
 pub(super) async fn look_again(ctx: &Ctx, now: chrono::DateTime<chrono::Utc>) -> Result<(), ServiceError> {
     for look in ["health", "separation"] {
         timetable::run_now(&ctx.db, look, now).await?;
+    }
+    Ok(())
+}
+
+/// Who is in the group of a role that is new is declared as soon as may be, before anybody is added to it by hand.
+pub(super) async fn compare_groups(ctx: &Ctx, plan: &Plan, now: chrono::DateTime<chrono::Utc>) -> Result<(), ServiceError> {
+    if plan.writes.iter().any(|write| matches!(write, Write::Role(_))) {
+        for directory in ctx.directories.keys() {
+            timetable::run_now(&ctx.db, &format!("sweep:{directory}"), now).await?;
+        }
+        ctx.wake.notify_one();
     }
     Ok(())
 }

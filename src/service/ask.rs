@@ -27,6 +27,7 @@ use super::commit::{self, Approved};
 use super::consider::kept_apart_from;
 pub use super::consider::{Cited, Considered, Inputs, ask_digest, consider};
 use super::ctx::{By, Ctx};
+use super::drift::adopt::{self, Adopting};
 use super::error::ServiceError;
 use super::idempotency::Keep;
 use super::resolve::{self, ResolvedStep};
@@ -59,6 +60,8 @@ pub struct AskFor {
     pub supersedes: Option<RequestId>,
     /// What changed since that one was made, line by line.
     pub changes: Vec<String>,
+    /// The membership without a grant that it is to make a lease of.
+    pub adopts: Option<Adopting>,
 }
 
 impl AskFor {
@@ -77,6 +80,7 @@ impl AskFor {
             extension_of: None,
             supersedes: None,
             changes: vec![],
+            adopts: None,
         }
     }
 }
@@ -242,6 +246,12 @@ async fn attempt(ctx: &Ctx, by: &By, ask_for: &AskFor, keep: Option<&Keep<'_>>) 
             };
         }
     };
+    if let Some(adopting) = ask_for.adopts.as_ref().filter(|_| status != RequestStatus::Refused) {
+        adopt::link(&mut tx, adopting, new.id).await?;
+    }
+    if let Some(old) = ask_for.supersedes.filter(|_| status != RequestStatus::Refused) {
+        adopt::relink(&mut tx, by, old, new.id).await?;
+    }
     if status != RequestStatus::Refused {
         let held = grant::held(&mut tx, PersonId(beneficiary.id), role.id).await?;
         let others = held.iter().any(|id| Some(*id) != ask_for.extension_of.map(|g| g.0));

@@ -191,6 +191,12 @@ impl Ctx {
         paused.iter().filter(|(_, until)| **until > now).map(|(key, _)| key.clone()).collect()
     }
 
+    /// Until when `directory` asked to be left alone, if that lies after `now`.
+    pub fn left_alone_until(&self, directory: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let paused = self.paused.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        paused.get(directory).copied().filter(|until| *until > now)
+    }
+
     /// Leaves `directory` alone until `until`.
     pub fn pause(&self, directory: &str, until: DateTime<Utc>) {
         let mut paused = self.paused.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -220,9 +226,16 @@ impl By {
     /// As the log names them.
     pub fn actor(&self) -> Actor {
         match self.token {
+            // What the service does by itself for somebody is not their act.
+            _ if self.channel == Channel::System => Actor::System,
             Some(token) => Actor::Token { id: self.person, name: self.name.clone(), token },
             None => Actor::Person { id: self.person, name: self.name.clone() },
         }
+    }
+
+    /// The service itself, doing something for `person`, whose name is `name`: with none of anybody's rights.
+    pub fn system_for(person: PersonId, name: &str) -> Self {
+        Self { person, name: name.to_owned(), token: None, channel: Channel::System, is_administrator: false, is_auditor: false }
     }
 
     /// May read everything: auditors and administrators.

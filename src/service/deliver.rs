@@ -17,14 +17,16 @@ use crate::domain::grant::{EndReason, GrantStatus, wanted};
 use crate::domain::id::{PersonId, TargetId};
 use crate::domain::plan::{Change, backoff, plan};
 use crate::domain::span::Seconds;
+use crate::store::attempt::{self, Attempt};
 use crate::store::grant::{self, GrantRow};
 use crate::store::target::{self, TargetRow, Visit};
 use crate::store::{catalog, db::Tx, event, person};
 
 use super::commit::{self, about_grant, by_system};
 use super::ctx::Ctx;
+use super::drift::adopt;
 use super::error::ServiceError;
-use super::fetch;
+use super::{fetch, pause};
 
 /// How many memberships are worked on at once.
 pub const AT_ONCE: i64 = 16;
@@ -39,7 +41,8 @@ pub async fn deliver(ctx: &Ctx) -> Result<usize, ServiceError> {
     let token = new_id();
     let now = ctx.clock.now();
     let claimed = target::claim(&ctx.db, &ctx.paused_at(now), AT_ONCE, token, now, now + CLAIM).await?;
-    let visits = claimed.iter().map(|row| visit(ctx, row, token));
+    let paused: Vec<String> = if claimed.is_empty() { vec![] } else { pause::now(ctx).await?.into_iter().map(|held| held.directory).collect() };
+    let visits = claimed.iter().map(|row| visit(ctx, row, token, paused.contains(&row.directory)));
     let outcomes = futures_util::future::join_all(visits).await;
     let mut first_error = None;
     let mut unfinished = Vec::new();
@@ -74,15 +77,23 @@ struct Call {
     pause: Option<StdDuration>,
     /// Trying again cannot help: the person or the group is not there.
     hopeless: bool,
+    /// When the directory was told, and when it had answered and was read back.
+    told: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// A word for what it answered.
+    word: &'static str,
 }
 
-async fn visit(ctx: &Ctx, row: &TargetRow, token: Uuid) -> Result<(), ServiceError> {
+async fn visit(ctx: &Ctx, row: &TargetRow, token: Uuid, is_paused: bool) -> Result<(), ServiceError> {
     let id = TargetId(row.id);
     // What should be: leases, and whether those that have not begun may still begin.
     let mut tx = ctx.db.begin().await?;
     let now = ctx.clock.now();
     let leases = grant::lock_of_target(&mut tx, id).await?;
     let wants = wanted(&leases.iter().map(GrantRow::lease).collect::<Vec<_>>(), now);
+    if wants && is_paused {
+        drop(tx);
+        return hold(ctx, id, token, row).await;
+    }
     let fresh: Vec<GrantRow> =
         leases.iter().filter(|g| matches!(g.status.as_str(), "provisioning" | "verifying") && g.verified_at.is_none()).cloned().collect();
     for lease in fresh.iter().filter(|g| g.provisioning_started_at.is_none()) {
@@ -93,6 +104,8 @@ async fn visit(ctx: &Ctx, row: &TargetRow, token: Uuid) -> Result<(), ServiceErr
         )
         .await?;
     }
+    // What was adopted is a lease like any other: it is taken away when its time is up.
+    let adopted = adopt::is_adopted(&mut tx, &leases.iter().map(|lease| lease.request_id).collect::<Vec<_>>()).await?;
     commit::commit(tx).await?;
 
     if wants && !fresh.is_empty() {
@@ -103,7 +116,8 @@ async fn visit(ctx: &Ctx, row: &TargetRow, token: Uuid) -> Result<(), ServiceErr
             Err(other) => return Err(other),
         }
     }
-    let call = call(ctx, row, wants).await;
+    let mut call = call(ctx, row, wants).await;
+    call.pre_existing &= !adopted;
     if let Some(pause) = call.pause {
         ctx.pause(&row.directory, ctx.clock.now() + Duration::from_std(pause).unwrap_or(Duration::minutes(1)));
     }
@@ -185,12 +199,15 @@ async fn call(ctx: &Ctx, row: &TargetRow, wants: bool) -> Call {
     call.member = Some(before);
     let change = plan(wants, before, call.pre_existing);
     call.change = Some(change);
+    let started = ctx.clock.now();
     let result = match change {
         Change::Nothing => return call,
         Change::Add => directory.add(group, reference).await,
         Change::Remove => directory.remove(group, reference).await,
     };
     call.result = Some(result.to_string());
+    call.word = word(&result);
+    call.told = Some((started, ctx.clock.now()));
     match &result {
         WriteResult::Changed | WriteResult::AlreadyInState | WriteResult::Pending => {}
         WriteResult::RateLimited { retry_after } => {
@@ -221,7 +238,54 @@ async fn call(ctx: &Ctx, row: &TargetRow, wants: bool) -> Call {
             call.error = Some(error.to_string());
         }
     }
+    call.told = Some((started, ctx.clock.now()));
     call
+}
+
+/// The word of an answer, in `provisioning.csv`.
+fn word(result: &WriteResult) -> &'static str {
+    match result {
+        WriteResult::Changed => "changed",
+        WriteResult::AlreadyInState => "already_so",
+        WriteResult::NotFoundUser => "person_gone",
+        WriteResult::NotFoundGroup => "group_gone",
+        WriteResult::GroupNotWritable(_) => "not_writable",
+        WriteResult::Pending => "pending_there",
+        WriteResult::RateLimited { .. } => "rate_limited",
+        WriteResult::Auth(_) => "unauthorized",
+        WriteResult::Transient(_) => "not_applied",
+        WriteResult::Ambiguous(_) => "ambiguous",
+        WriteResult::Unknown(_) => "unknown",
+    }
+}
+
+/// Keeps a try with its events. Tries are counted by what the directory was told: one that could not even be begun is none.
+async fn keep_attempt(tx: &mut Tx, row: &TargetRow, r#gen: i64, leases: &[GrantRow], call: &Call, events: &[i64]) -> Result<(), ServiceError> {
+    let (Some(change), Some((started_at, finished_at))) = (call.change, call.told) else { return Ok(()) };
+    let (action, statuses, there): (_, &[&str], _) = match change {
+        Change::Add => ("add", &["provisioning", "verifying", "active"], true),
+        Change::Remove => ("remove", &["revoking"], false),
+        Change::Nothing => return Ok(()),
+    };
+    let lease = leases.iter().rev().find(|lease| statuses.contains(&lease.status.as_str()));
+    attempt::insert(
+        tx,
+        &Attempt {
+            id: new_id(),
+            target: TargetId(row.id),
+            grant: lease.map(|lease| lease.id),
+            action,
+            r#gen,
+            started_at,
+            finished_at: finished_at.max(started_at),
+            result: call.word,
+            detail: call.error.as_deref().or(call.result.as_deref()).unwrap_or_default(),
+            verified_at: (call.member == Some(there)).then_some(finished_at.max(started_at)),
+            events: events.first().copied().zip(events.last().copied()),
+        },
+    )
+    .await?;
+    Ok(())
 }
 
 /// Writes what the directory said, with its events, and when to come again.
@@ -243,7 +307,8 @@ async fn write_down(ctx: &Ctx, id: TargetId, token: Uuid, seen_gen: i64, wanted_
     for lease in &leases {
         settle(&mut tx, ctx, lease, wants, call, row.fails, now, &mut events).await?;
     }
-    event::append(&mut tx, &events).await?;
+    let ids = event::append(&mut tx, &events).await?;
+    keep_attempt(&mut tx, &row, seen_gen, &leases, call, &ids).await?;
     if !done && row.fails == 5 && !wants {
         tracing::error!(target_id = %id, error = call.error.as_deref().unwrap_or("?"), "a membership that has ended could not be removed five times in a row; it is tried on");
     }
@@ -347,6 +412,28 @@ async fn settle(
         _ => {}
     }
     Ok(())
+}
+
+/// Gives the claim back: the directory is paused, and nothing new is given there. It is owed as before.
+async fn hold(ctx: &Ctx, id: TargetId, token: Uuid, row: &TargetRow) -> Result<(), ServiceError> {
+    let mut tx = ctx.db.begin().await?;
+    if target::lock_claimed(&mut tx, id, token).await?.is_some() {
+        let now = ctx.clock.now();
+        let visit = Visit {
+            done_gen: None,
+            // Said so that it is not claimed again before the directory goes on.
+            wanted: true,
+            member: None,
+            pre_existing: row.pre_existing,
+            fails: row.fails.saturating_sub(1),
+            error: row.last_error.as_deref(),
+            next_at: Some(now),
+            verify_at: row.verify_at,
+            now,
+        };
+        target::visited(&mut tx, id, &visit).await?;
+    }
+    commit::commit(tx).await
 }
 
 /// Gives the claim back, to come again at once, or after `error` with backoff.

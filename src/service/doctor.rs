@@ -10,7 +10,7 @@ use super::ctx::{Access, Ctx};
 use super::error::ServiceError;
 
 /// Tables that only grow, as the migrations say.
-const ONLY_GROW: [&str; 19] = [
+const ONLY_GROW: [&str; 20] = [
     "audit_event",
     "approval",
     "access_profile_version",
@@ -30,9 +30,10 @@ const ONLY_GROW: [&str; 19] = [
     "emergency_reviewer",
     "policy_change_version",
     "policy_change_request",
+    "provisioning_attempt",
 ];
 /// Tables whose rows are never removed.
-const NEVER_REMOVED: [&str; 17] = [
+const NEVER_REMOVED: [&str; 22] = [
     "request",
     "request_step",
     "request_slot",
@@ -50,9 +51,14 @@ const NEVER_REMOVED: [&str; 17] = [
     "request_question",
     "emergency_review",
     "policy_change",
+    "drift",
+    "managed_group",
+    "pre_existing_member",
+    "drift_exception",
+    "directory_pause",
 ];
 /// Tables whose changes need an event of the same transaction.
-const WITH_EVENT: [&str; 16] = [
+const WITH_EVENT: [&str; 21] = [
     "request",
     "approval",
     "access_grant",
@@ -69,9 +75,14 @@ const WITH_EVENT: [&str; 16] = [
     "emergency_review",
     "delegation",
     "policy_change",
+    "drift",
+    "managed_group",
+    "pre_existing_member",
+    "drift_exception",
+    "directory_pause",
 ];
 /// Guards of one table each: table, trigger, function.
-const SINGLE: [(&str, &str, &str); 30] = [
+const SINGLE: [(&str, &str, &str); 34] = [
     ("identity", "never_changed", "refuse_change"),
     ("request_slot", "never_changed", "refuse_change"),
     ("assignment", "never_removed", "refuse_change"),
@@ -82,6 +93,10 @@ const SINGLE: [(&str, &str, &str); 30] = [
     ("assignment", "never_another", "refuse_another"),
     ("delegation", "never_another", "refuse_another"),
     ("request_question", "never_another", "refuse_another"),
+    ("drift", "never_another", "refuse_another"),
+    ("pre_existing_member", "never_another", "refuse_another"),
+    ("drift_exception", "never_another", "refuse_another"),
+    ("directory_pause", "never_another", "refuse_another"),
     ("access_profile_rule", "not_later", "refuse_late_part"),
     ("access_profile_condition", "not_later", "refuse_late_part"),
     ("approval_procedure_step", "not_later", "refuse_late_part"),

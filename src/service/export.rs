@@ -177,6 +177,8 @@ async fn start(ctx: &Ctx, actor: Actor, channel: Channel, taking: &Taking) -> Re
         File::Sod => Population::SeparationOfDuties,
         File::Leavers => Population::Leavers,
         File::Movers => Population::Movers,
+        File::Provisioning => Population::Provisioning,
+        File::Drift => Population::Drift,
     };
     let rows = export::stream(&ctx.db, population, narrow(taking)).await.map_err(|error: StoreError| ServiceError::from(error))?;
     let mut header = Vec::new();

@@ -17,7 +17,7 @@ use super::commit::{self, by_system};
 use super::ctx::Ctx;
 use super::error::ServiceError;
 use super::learn::{self, Source};
-use super::{fetch, movers};
+use super::{fetch, movers, pause};
 
 /// How many are asked about at once.
 const AT_ONCE: i64 = 8;
@@ -53,9 +53,11 @@ pub async fn some(ctx: &Ctx) -> Result<usize, ServiceError> {
 
 async fn rounds(ctx: &Ctx, most: usize) -> Result<usize, ServiceError> {
     let (mut done, mut first) = (0, None);
+    let held = pause::held(ctx).await?;
     for _ in 0..most {
         let (token, now) = (new_id(), ctx.clock.now());
-        let claimed = recheck::claim(&ctx.db, &ctx.paused_at(now), AT_ONCE, token, now, now + CLAIM).await?;
+        let alone = [ctx.paused_at(now), held.clone()].concat();
+        let claimed = recheck::claim(&ctx.db, &alone, AT_ONCE, token, now, now + CLAIM).await?;
         if claimed.is_empty() {
             break;
         }

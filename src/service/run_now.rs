@@ -2,11 +2,12 @@
 
 use uuid::Uuid;
 
+use crate::domain::refusal::Refusal;
 use crate::store::look_provisioning;
 
 use super::ctx::{By, Ctx};
 use super::error::ServiceError;
-use super::heartbeat;
+use super::{heartbeat, pause};
 
 /// Makes the comparison of all groups of every directory due at once, and wakes the worker.
 ///
@@ -20,16 +21,41 @@ pub async fn compare_groups(ctx: &Ctx, by: &By) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// Makes the reading of everybody in `directory` due at once, and wakes the worker.
+/// Makes something periodic of `directory` due at once, and wakes the worker.
 ///
 /// # Errors
-/// [`ServiceError::Missing`] for anybody but an administrator, and for a directory that there is not; when the database fails.
-pub async fn read_people(ctx: &Ctx, by: &By, directory: &str) -> Result<(), ServiceError> {
+/// [`ServiceError::Missing`] for anybody but an administrator, and for a directory that there is not; [`Refusal::DirectoryPaused`] while
+/// everything is held back there; when the database fails.
+pub async fn of_directory(ctx: &Ctx, by: &By, what: What, directory: &str) -> Result<(), ServiceError> {
     may(by)?;
     if !ctx.directories.contains_key(directory) {
         return Err(ServiceError::Missing);
     }
-    heartbeat::run_now(ctx, &format!("sync:{directory}")).await
+    if pause::of(ctx, directory).await?.is_some_and(|pause| pause.everything) {
+        return Err(Refusal::DirectoryPaused(directory.to_owned()).into());
+    }
+    heartbeat::run_now(ctx, &format!("{}:{directory}", what.word())).await
+}
+
+/// What is done to a directory by the timetable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Everybody is read.
+    People,
+    /// Groups are compared with the leases.
+    Comparison,
+    /// Groups are listed, to choose from.
+    Groups,
+}
+
+impl What {
+    fn word(self) -> &'static str {
+        match self {
+            Self::People => "sync",
+            Self::Comparison => "sweep",
+            Self::Groups => "groups",
+        }
+    }
 }
 
 /// Makes a membership that keeps failing due at once, and wakes the worker.

@@ -103,6 +103,16 @@ async fn people(ctx: &Ctx, port: &Directory, directory: &str, hold: Option<(&str
     }
 }
 
+/// Reads every group of `directory` and nothing else, for choosing from. Returns how many there are.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] when the directory does not answer; what was listed before stays.
+pub async fn groups_only(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
+    let mut counts = Counts::default();
+    groups(ctx, fetch::directory(ctx, directory)?, directory, ctx.clock.now(), None, &mut counts).await?;
+    Ok(usize::try_from(counts.groups).unwrap_or_default())
+}
+
 async fn groups(
     ctx: &Ctx,
     port: &Directory,
@@ -118,7 +128,13 @@ async fn groups(
         let seen: Vec<GroupSeen> = page
             .items
             .into_iter()
-            .map(|group| GroupSeen { reference: group.reference, name: group.name, description: group.description, read_only: group.read_only })
+            .map(|group| GroupSeen {
+                reference: group.reference,
+                name: group.name,
+                description: group.description,
+                read_only: group.read_only,
+                warnings: group.warnings,
+            })
             .collect();
         let mut tx = ctx.db.begin().await?;
         directory_sync::groups(&mut tx, directory, &seen, ctx.clock.now()).await?;

@@ -126,6 +126,8 @@ pub struct RoleNow {
     pub group_reference: Option<String>,
     /// The group's name, as last applied.
     pub group_name: Option<String>,
+    /// What happens to a member that no lease explains.
+    pub drift: String,
     /// Whether it is no longer offered.
     pub retired: bool,
 }
@@ -216,7 +218,7 @@ pub async fn whole(tx: &mut Tx) -> Result<Catalog, StoreError> {
     .fetch_all(&mut **tx)
     .await?;
     let roles = sqlx::query_as(
-        "select r.id, r.application_id, r.key, r.name, r.description, r.owner_id, p.user_name as owner_login, r.risk, r.directory, r.group_reference, r.group_name,
+        "select r.id, r.application_id, r.key, r.name, r.description, r.owner_id, p.user_name as owner_login, r.risk, r.directory, r.group_reference, r.group_name, r.drift,
                 r.retired_at is not null as retired
          from role r join person p on p.id = r.owner_id join application a on a.id = r.application_id order by a.key, r.key",
     )

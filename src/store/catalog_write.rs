@@ -164,10 +164,10 @@ async fn application(tx: &mut Tx, row: &ApplicationNow) -> Result<(), StoreError
 
 async fn role(tx: &mut Tx, row: &RoleNow) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into role (id, application_id, key, name, description, owner_id, risk, method, directory, group_reference, group_name)
-         values ($1, $2, $3, $4, $5, $6, $7, 'idp_group', $8, $9, $10)
+        "insert into role (id, application_id, key, name, description, owner_id, risk, method, directory, group_reference, group_name, drift)
+         values ($1, $2, $3, $4, $5, $6, $7, 'idp_group', $8, $9, $10, $11)
          on conflict (id) do update set name = excluded.name, description = excluded.description, owner_id = excluded.owner_id, risk = excluded.risk,
-           directory = excluded.directory, group_reference = excluded.group_reference, group_name = excluded.group_name, retired_at = null",
+           directory = excluded.directory, group_reference = excluded.group_reference, group_name = excluded.group_name, drift = excluded.drift, retired_at = null",
     )
     .bind(row.id)
     .bind(row.application_id)
@@ -179,6 +179,7 @@ async fn role(tx: &mut Tx, row: &RoleNow) -> Result<(), StoreError> {
     .bind(&row.directory)
     .bind(&row.group_reference)
     .bind(&row.group_name)
+    .bind(&row.drift)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -163,6 +163,8 @@ pub struct GroupSeen {
     pub description: Option<String>,
     /// Why membership cannot be changed.
     pub read_only: Option<String>,
+    /// What whoever makes a role of it should know.
+    pub warnings: Vec<String>,
 }
 
 /// Keeps a page of groups.
@@ -171,11 +173,11 @@ pub struct GroupSeen {
 /// When the database fails.
 pub async fn groups(tx: &mut Tx, directory: &str, groups: &[GroupSeen], now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into directory_group (directory, reference, name, description, read_only, seen_at)
-         select distinct on (s.reference) $1, s.reference, s.name, nullif(s.description, ''), nullif(s.read_only, ''), $3
-         from jsonb_to_recordset($2) as s(reference text, name text, description text, read_only text) order by s.reference
+        "insert into directory_group (directory, reference, name, description, read_only, warnings, seen_at)
+         select distinct on (s.reference) $1, s.reference, s.name, nullif(s.description, ''), nullif(s.read_only, ''), coalesce(s.warnings, '{}'), $3
+         from jsonb_to_recordset($2) as s(reference text, name text, description text, read_only text, warnings text[]) order by s.reference
          on conflict (directory, reference) do update set name = excluded.name, description = excluded.description, read_only = excluded.read_only,
-           seen_at = excluded.seen_at, gone_at = null",
+           warnings = excluded.warnings, seen_at = excluded.seen_at, gone_at = null",
     )
     .bind(directory)
     .bind(sqlx::types::Json(groups))

@@ -293,7 +293,7 @@ pub struct Should {
     pub excused: bool,
 }
 
-/// Every membership that a lease, an open drift or the past speaks of, in `directory`; of one group and person, or of all.
+/// Every membership that a lease, an open drift, a declaration or the past speaks of, in `directory`; of one group and person, or of all.
 ///
 /// # Errors
 /// When the database fails.
@@ -303,12 +303,22 @@ pub async fn memberships(tx: &mut Tx, directory: &str, group: Option<&str>, pers
            exists (select 1 from access_grant g where g.target_id = t.id and g.starts_at <= $4
              and (g.status in ('scheduled', 'provisioning', 'verifying') or g.status = 'active' and (g.ends_at is null or g.ends_at > $4))) as wanted,
            t.pre_existing or t.gen > t.done_gen or t.next_at is not null or t.lease_until is not null
-             or exists (select 1 from drift d where d.directory = t.directory and d.group_reference = t.group_reference and d.person_reference = t.person_reference and d.resolved_at is null) as excused
+             or exists (select 1 from drift d where d.directory = t.directory and d.group_reference = t.group_reference and d.person_reference = t.person_reference and d.resolved_at is null)
+             or exists (select 1 from pre_existing_member m where m.directory = t.directory and m.group_reference = t.group_reference and m.person_reference = t.person_reference and m.gone_at is null)
+             or exists (select 1 from drift_exception x where x.directory = t.directory and x.group_reference = t.group_reference and x.person_reference = t.person_reference and x.ended_at is null) as excused
          from target t where t.directory = $1 and ($2::text is null or t.group_reference = $2) and ($3::text is null or t.person_reference = $3)
          union all
          select d.directory, d.group_reference, d.person_reference, false, true from drift d
          where d.resolved_at is null and d.directory = $1 and ($2::text is null or d.group_reference = $2) and ($3::text is null or d.person_reference = $3)
-           and not exists (select 1 from target t where t.directory = d.directory and t.group_reference = d.group_reference and t.person_reference = d.person_reference)",
+           and not exists (select 1 from target t where t.directory = d.directory and t.group_reference = d.group_reference and t.person_reference = d.person_reference)
+         union all
+         select m.directory, m.group_reference, m.person_reference, false, true from pre_existing_member m
+         where m.gone_at is null and m.directory = $1 and ($2::text is null or m.group_reference = $2) and ($3::text is null or m.person_reference = $3)
+           and not exists (select 1 from target t where t.directory = m.directory and t.group_reference = m.group_reference and t.person_reference = m.person_reference)
+         union all
+         select x.directory, x.group_reference, x.person_reference, false, true from drift_exception x
+         where x.ended_at is null and x.directory = $1 and ($2::text is null or x.group_reference = $2) and ($3::text is null or x.person_reference = $3)
+           and not exists (select 1 from target t where t.directory = x.directory and t.group_reference = x.group_reference and t.person_reference = x.person_reference)",
     )
     .bind(directory)
     .bind(group)

@@ -38,6 +38,10 @@ pub enum Population {
     Leavers,
     /// What changed about who held access, by the time it was found out.
     Movers,
+    /// Tries by the time the directory was told.
+    Provisioning,
+    /// Differences by the time they were found.
+    Drift,
 }
 
 /// Narrows a population; `None` leaves it as wide as it is.
@@ -81,6 +85,8 @@ impl Population {
             Self::SeparationOfDuties => SEPARATION,
             Self::Leavers => LEAVERS,
             Self::Movers => MOVERS,
+            Self::Provisioning => PROVISIONING,
+            Self::Drift => DRIFT,
         }
     }
 }
@@ -441,6 +447,36 @@ where m.changed_at >= $1 and m.changed_at < $2
   and ($5::uuid is null or m.person_id = $5)
 order by m.changed_at, m.id"#;
 
+// An event that tells of a try is not written for each: of one that was as the last, the newest before it is cited.
+const PROVISIONING: &str = r#"
+select a.id as attempt_id, a.grant_id, a.action, a.method, t.directory || ': group ' || t.group_reference || ', member ' || t.person_reference as target, a.idempotency_key,
+  to_char(a.started_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as started_at,
+  to_char(a.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as finished_at,
+  a.result, nullif(a.detail, '') as detail,
+  to_char(a.verified_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as verified_at,
+  coalesce(a.event_first, e.id) as event_seq_first, coalesce(a.event_last, e.id) as event_seq_last
+from provisioning_attempt a
+join target t on t.id = a.target_id
+left join access_grant g on g.id = a.grant_id
+left join lateral (select max(v.id) as id from audit_event v where a.event_first is null and v.request_id = g.request_id and v.grant_id = g.id and v.occurred_at <= a.finished_at) e on true
+where a.started_at >= $1 and a.started_at < $2
+  and ($3::uuid is null or g.application_id = $3 or g.id is null and exists (select 1 from role r where r.application_id = $3 and r.directory = t.directory and r.group_reference = t.group_reference))
+  and ($4::uuid is null or g.role_id = $4 or g.id is null and exists (select 1 from role r where r.id = $4 and r.directory = t.directory and r.group_reference = t.group_reference))
+  and ($5::uuid is null or t.person_id = $5)
+order by a.started_at, a.id"#;
+
+const DRIFT: &str = r#"
+select to_char(d.detected_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as detected_at, d.directory, d.group_reference as target,
+  coalesce(d.person_id::text, nullif(d.person_reference, '')) as person_id, d.kind, d.sweep_id as first_seen_sync_id, d.action,
+  to_char(d.resolved_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as resolved_at, d.resolved_by, d.request_id as request_id_if_adopted,
+  d.event_first as event_seq_first, d.event_last as event_seq_last
+from drift d
+where d.detected_at >= $1 and d.detected_at < $2
+  and ($3::uuid is null or exists (select 1 from role r where r.application_id = $3 and r.directory = d.directory and r.group_reference = d.group_reference))
+  and ($4::uuid is null or exists (select 1 from role r where r.id = $4 and r.directory = d.directory and r.group_reference = d.group_reference))
+  and ($5::uuid is null or d.person_id = $5 or d.resolved_by = $5)
+order by d.detected_at, d.id"#;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -463,6 +499,8 @@ mod tests {
             Population::SeparationOfDuties,
             Population::Leavers,
             Population::Movers,
+            Population::Provisioning,
+            Population::Drift,
         ] {
             assert!(!written_in(population.statement(), narrow).contains('$'));
         }

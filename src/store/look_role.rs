@@ -181,6 +181,8 @@ pub struct MemberRow {
     pub approved_by: Vec<String>,
     /// Whether it began before anybody was asked.
     pub emergency: bool,
+    /// Whether they were in the group before it was looked at for the first time.
+    pub declared: bool,
 }
 
 /// Members of `role` and why each is there: first, on the first page, those that no lease explains, then the leases that have not
@@ -192,12 +194,17 @@ pub async fn members(db: &Db, role: Uuid, after: Option<Uuid>, limit: i64) -> Re
     Ok(sqlx::query_as(
         "select * from (
            (select d.id, coalesce(p.display_name, d.person_reference) as name, p.department, d.person_id, null::uuid as grant_id, null::uuid as request_id, null as status,
-              null::timestamptz as since, null::timestamptz as until, null::timestamptz as verified_at, null as decision, '{}'::text[] as approved_by, false as emergency, 0 as part
+              null::timestamptz as since, null::timestamptz as until, null::timestamptz as verified_at, null as decision, '{}'::text[] as approved_by, false as emergency, false as declared, 0 as part
             from role r join drift d on d.directory = r.directory and d.group_reference = r.group_reference and d.kind = 'unexpected_member' and d.resolved_at is null
             left join person p on p.id = d.person_id where r.id = $1 and $2::uuid is null order by d.id limit 500)
            union all
+           (select m.id, coalesce(p.display_name, m.person_reference), p.department, m.person_id, null, null, null, null, null, null, null, '{}'::text[], false, true, 0
+            from role r join pre_existing_member m on m.directory = r.directory and m.group_reference = r.group_reference and m.gone_at is null
+            left join person p on p.id = m.person_id where r.id = $1 and $2::uuid is null
+              and not exists (select 1 from access_grant g where g.role_id = r.id and g.beneficiary_id = m.person_id and g.status not in ('ended', 'failed')) order by m.id limit 500)
+           union all
            (select g.id, p.display_name, p.department, g.beneficiary_id, g.id, g.request_id, g.status, g.starts_at, g.ends_at, g.verified_at, q.decision,
-              array(select n.display_name from approval v join person n on n.id = v.decided_by where v.request_id = g.request_id and v.verdict = 'approve' order by v.decided_at), q.emergency_reason is not null, 1
+              array(select n.display_name from approval v join person n on n.id = v.decided_by where v.request_id = g.request_id and v.verdict = 'approve' order by v.decided_at), q.emergency_reason is not null, false, 1
             from access_grant g join person p on p.id = g.beneficiary_id join request q on q.id = g.request_id
             where g.role_id = $1 and g.status not in ('ended', 'failed') and ($2::uuid is null or g.id > $2) order by g.id limit $3)
          ) every_member order by part, id",

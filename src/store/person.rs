@@ -1,5 +1,7 @@
 //! People, as they were last seen in a directory.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -143,6 +145,19 @@ pub async fn by_references(db: &Db, directory: &str, references: &[String]) -> R
         .bind(references)
         .fetch_all(&db.pool)
         .await?)
+}
+
+/// Ids of those with one of `references` in `directory`, by reference.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ids_by_reference(tx: &mut Tx, directory: &str, references: &[String]) -> Result<BTreeMap<String, PersonId>, StoreError> {
+    let rows: Vec<(String, Uuid)> = sqlx::query_as("select reference, id from person where directory = $1 and reference = any($2)")
+        .bind(directory)
+        .bind(references)
+        .fetch_all(&mut **tx)
+        .await?;
+    Ok(rows.into_iter().map(|(reference, id)| (reference, PersonId(id))).collect())
 }
 
 /// Notes at `now` that those of `seen`, people of `directory`, about whom nothing is new were seen again. Returns their ids and

@@ -73,7 +73,7 @@ pub async fn raise(tx: &mut Tx, targets: &[Uuid], now: DateTime<Utc>) -> Result<
 }
 
 /// Claims up to `limit` memberships that are due and not leased: revocations first, then the longest waiting. `paused` are
-/// directories that asked to be left alone. Each is leased until `until` under `token`; an attempt is counted before the call, so
+/// directories that asked to be left alone; where somebody paused one nothing new is given, or nothing at all is done. Each is leased until `until` under `token`; an attempt is counted before the call, so
 /// that work which kills the process still backs off.
 ///
 /// # Errors
@@ -82,6 +82,7 @@ pub async fn claim(db: &Db, paused: &[String], limit: i64, token: Uuid, now: Dat
     Ok(sqlx::query_as(columns!(
         "with due as (
            select id from target where next_at <= $1 and (lease_until is null or lease_until <= $1) and not directory = any($2)
+             and not exists (select 1 from directory_pause p where p.directory = target.directory and p.resumed_at is null and (p.everything or target.wanted))
            order by wanted, next_at limit $3 for update skip locked)
          update target t set lease_until = $4, lease_token = $5, fails = fails + 1 from due where t.id = due.id returning",
         ""
@@ -202,4 +203,47 @@ pub async fn of_group(db: &Db, directory: &str, group: &str) -> Result<Vec<Targe
         .bind(group)
         .fetch_all(&db.pool)
         .await?)
+}
+
+/// Which people are wanted in which of `groups`, as pairs of references.
+///
+/// # Errors
+/// When the database fails.
+pub async fn wanted_in(db: &Db, directory: &str, groups: &[String]) -> Result<Vec<(String, String)>, StoreError> {
+    Ok(sqlx::query_as("select group_reference, person_reference from target where directory = $1 and group_reference = any($2) and wanted")
+        .bind(directory)
+        .bind(groups)
+        .fetch_all(&db.pool)
+        .await?)
+}
+
+/// Owes the removal of a membership that no lease explains, by name: whatever was there before our first lease is ours to take from
+/// then on. Where a lease wants it meanwhile, that counts.
+///
+/// # Errors
+/// When the database refuses: no drift on record says that it is to be removed.
+pub async fn order_removal(
+    tx: &mut Tx,
+    id: TargetId,
+    directory: &str,
+    (person, reference): (Uuid, &str),
+    group: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into target (id, directory, person_id, person_reference, group_reference, wanted, next_at, owed_since) values ($1, $2, $3, $4, $5, false, $6, $6)
+         on conflict (directory, person_reference, group_reference) do update set gen = target.gen + 1, next_at = excluded.next_at, fails = 0, pre_existing = false,
+           owed_since = coalesce(target.owed_since, excluded.owed_since),
+           wanted = exists (select 1 from access_grant g where g.target_id = target.id and g.status in ('scheduled', 'provisioning', 'verifying', 'active')
+             and g.starts_at <= $6 and (g.status <> 'active' or g.ends_at is null or g.ends_at > $6))",
+    )
+    .bind(id.0)
+    .bind(directory)
+    .bind(person)
+    .bind(reference)
+    .bind(group)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }

@@ -93,10 +93,28 @@ pub enum Done {
     ChangeRejected,
     /// A change of the rules was taken back.
     ChangeWithdrawn,
+    /// A grant is asked for whoever had none.
+    DriftAdopting,
+    /// A grant was asked for and approved by the policy.
+    DriftAdoptedAtOnce,
+    /// A grant was asked for and refused by the policy.
+    DriftNotAdopted,
+    /// A membership without a grant is being taken away.
+    DriftRemoving,
+    /// A difference is left alone.
+    DriftIgnored,
+    /// A difference is no longer left alone.
+    DriftExceptionEnded,
+    /// A directory is held back.
+    Paused,
+    /// A directory goes on.
+    Resumed,
+    /// The groups of a directory are listed.
+    ListingDue,
 }
 
 impl Done {
-    const ALL: [(Done, &'static str, &'static str, &'static str); 36] = [
+    const ALL: [(Done, &'static str, &'static str, &'static str); 45] = [
         (Self::Asked, "asked", "good", "Your request is on its way. This page shows who has it, and since when."),
         (Self::ApprovedAtOnce, "approved-at-once", "good", "Approved at once by the policy. The access is being given now."),
         (Self::Refused, "refused", "warn", "The rules do not let you have this, so nobody was asked. The reason is below."),
@@ -133,6 +151,20 @@ impl Done {
         (Self::ChangeApproved, "change-approved", "good", "Approved. This page shows when it takes effect."),
         (Self::ChangeRejected, "change-rejected", "good", "Rejected. Nothing of it was done."),
         (Self::ChangeWithdrawn, "change-withdrawn", "good", "Withdrawn. Nothing of it was done."),
+        (Self::DriftAdopting, "drift-adopting", "good", "A request is on its way to the approvers. The membership stays until they have decided."),
+        (Self::DriftAdoptedAtOnce, "drift-adopted-at-once", "good", "Approved at once by the policy. The membership is a grant now, and ends with it."),
+        (
+            Self::DriftNotAdopted,
+            "drift-not-adopted",
+            "warn",
+            "The rules do not let them have it, so nobody was asked. Take them out, or leave it alone for a while.",
+        ),
+        (Self::DriftRemoving, "drift-removing", "good", "It is being taken out of the directory now, and settled when the directory has been read back."),
+        (Self::DriftIgnored, "drift-ignored", "good", "Left alone. When the time is up it is listed here again."),
+        (Self::DriftExceptionEnded, "drift-exception-ended", "good", "Ended. The next comparison, due now, lists it again."),
+        (Self::Paused, "paused", "warn", "Paused. What is owed stays owed until somebody lets it go on."),
+        (Self::Resumed, "resumed", "good", "It goes on. What was owed is done now."),
+        (Self::ListingDue, "listing-due", "good", "They are listed within half a minute or so; with many groups it takes longer. Load this page again then."),
     ];
 
     fn word(self) -> &'static str {

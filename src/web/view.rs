@@ -444,6 +444,17 @@ fn word(key: &str) -> Option<(&'static str, &'static str)> {
         "missing_member" => ("Missing", "bad"),
         "unknown_target" => ("Group is gone", "bad"),
 
+        "changed" => ("Taken", "good"),
+        "pending_there" => ("Not in effect yet", "info"),
+        "rate_limited" => ("Told to wait", "warn"),
+        "not_writable" => ("Cannot be changed", "bad"),
+        "person_gone" => ("No such person", "warn"),
+        "group_gone" => ("No such group", "bad"),
+        "unauthorized" => ("Not allowed", "bad"),
+        "not_applied" => ("Not taken", "warn"),
+        "ambiguous" => ("Not certain", "warn"),
+        "paused" => ("Paused", "warn"),
+
         "ok" => ("Working", "good"),
         "slow" => ("Slow", "warn"),
         "failing" => ("Failing, retried", "bad"),

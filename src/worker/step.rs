@@ -9,7 +9,9 @@ use crate::clock::new_id;
 use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
-use crate::service::{confirm, deliver, emergency_review, health, heartbeat, lapse, leave, movers, recheck, seal, separation_scan, sweep, sync, sync_changes};
+use crate::service::{
+    confirm, deliver, emergency_review, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, sweep, sync, sync_changes,
+};
 
 /// Does everything that is due: what is due soon, what reads the directories, and what is due once a day. Returns how much was done; nothing is left that was due
 /// when it began.
@@ -26,13 +28,19 @@ pub async fn turn(ctx: &Ctx) -> Result<usize, ServiceError> {
     Ok(before? + read? + after? + weighed? + daily? + sealed?)
 }
 
-/// Looks that are due once a day, by the timetable: dead ends in the rules, and grants that separation rules keep apart.
+/// Looks that are due once a day, by the timetable: dead ends in the rules, grants that separation rules keep apart, and which groups
+/// the directories have.
 ///
 /// # Errors
 /// The first failure, after everything else was tried.
 pub async fn daily(ctx: &Ctx) -> Result<usize, ServiceError> {
     let health = look(ctx, Look::Health).await;
-    Ok(look(ctx, Look::Separation).await? + health?)
+    let separation = look(ctx, Look::Separation).await;
+    let mut done = 0;
+    for key in ctx.directories.keys() {
+        done += groups(ctx, key).await?;
+    }
+    Ok(done + separation? + health?)
 }
 
 /// What is looked for once a day.
@@ -61,6 +69,17 @@ async fn look(ctx: &Ctx, what: Look) -> Result<usize, ServiceError> {
     };
     heartbeat::done(ctx, name, token, Duration::days(1), outcome.as_ref().map(String::as_str).map_err(ToString::to_string)).await?;
     outcome.map(|_| 1)
+}
+
+/// Lists the groups of a directory, for choosing from. One that does not answer is asked again, and delays nothing.
+async fn groups(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
+    let (name, token) = (format!("groups:{directory}"), new_id());
+    if pause::of(ctx, directory).await?.is_some_and(|pause| pause.everything) || !heartbeat::claim(ctx, &name, token, Duration::hours(1)).await? {
+        return Ok(0);
+    }
+    let outcome = import::list::list_groups(ctx, directory).await.map(|groups| format!("{groups} groups"));
+    heartbeat::done(ctx, &name, token, Duration::days(1), outcome.as_ref().map(String::as_str).map_err(ToString::to_string)).await?;
+    Ok(1)
 }
 
 /// Does what cannot wait: what time alone does, who left or moved, and what is owed to the directories. Returns how much was done.
@@ -106,7 +125,10 @@ pub async fn read(ctx: &Ctx) -> Result<usize, ServiceError> {
         first.map_or(Ok(done), Err)
     };
     let asked = recheck::due(ctx).await;
-    let read: Result<usize, ServiceError> = futures_util::future::join_all(ctx.directories.keys().map(one)).await.into_iter().sum();
+    // Whether one is paused is not known when this fails: then all are left alone.
+    let held = pause::held(ctx).await?;
+    let read: Result<usize, ServiceError> =
+        futures_util::future::join_all(ctx.directories.keys().filter(|key| !held.contains(key)).map(one)).await.into_iter().sum();
     Ok(asked? + read?)
 }
 

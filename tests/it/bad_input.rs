@@ -308,7 +308,10 @@ async fn strange_addresses_are_answered_without_a_fault_of_ours() {
         "/signed-out",
         "/admin/policies",
         "/admin/provisioning",
-        "/admin/directory",
+        "/directories",
+        "/directories/main",
+        "/directories/main/import",
+        "/drift",
         "/api/v1/requests",
     ] {
         for query in [

@@ -57,6 +57,9 @@ async fn the_columns_of_the_statements_are_the_columns_of_the_contract() {
         (File::Grants, Population::Grants),
         (File::Events, Population::Events),
         (File::PolicyChanges, Population::PolicyChanges),
+        (File::Sod, Population::SeparationOfDuties),
+        (File::Provisioning, Population::Provisioning),
+        (File::Drift, Population::Drift),
     ] {
         let statement = world.root.prepare(SqlStr::from_static(population.statement())).await.unwrap();
         let names: Vec<_> = statement.columns().iter().map(|column| column.name().to_owned()).collect();

@@ -137,7 +137,8 @@ async fn access_is_asked_for_approved_held_and_returned_and_the_csv_proves_it() 
         ("Overview", "/admin", "The parts"),
         ("Policies", "/admin/policies", "Standard access"),
         ("Provisioning", "/admin/provisioning", "orders-db-readers"),
-        ("Directory", "/admin/directory", "Groups"),
+        ("Directories", "/directories", "Groups compared"),
+        ("Drift", "/drift", "Nothing differs"),
         ("Log", "/log", "Bo Lind"),
     ] {
         sofia.click_in(".nav", link).await;
@@ -372,7 +373,15 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     look(&wei, "", "log-downloads").await;
 
     let sofia = demo.browser("Sofía Marín").await;
-    for (path, name) in [("/admin", "overview"), ("/admin/policies", "policies"), ("/admin/provisioning", "provisioning"), ("/admin/directory", "directory")] {
+    for (path, name) in [
+        ("/admin", "overview"),
+        ("/admin/policies", "policies"),
+        ("/admin/provisioning", "provisioning"),
+        ("/directories", "directories"),
+        ("/directories/main", "directory"),
+        ("/directories/main/import", "import"),
+        ("/drift", "drift"),
+    ] {
         look(&sofia, path, name).await;
     }
     for (path, name) in [

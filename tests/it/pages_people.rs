@@ -202,7 +202,7 @@ async fn the_owner_sees_members_that_no_grant_explains() {
         assert_eq!(page.count("main table"), usize::from(sees), "{user_name}");
         if sees {
             let rows = page.all("main tbody tr");
-            assert!(rows.iter().any(|row| row.contains("Arjun Mehta") && row.contains("No grant")), "{rows:?}");
+            assert!(rows.iter().any(|row| row.contains("Arjun Mehta") && row.contains("Before")), "{rows:?}");
             assert!(rows.iter().any(|row| row.contains("Bo Lind") && row.contains("approved by Mara Voss")), "{rows:?}");
         }
         let revokes = page.count("form[action$=revoke]");

@@ -211,6 +211,37 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add("setting the log's counter back", "alter table audit_event alter id restart with 1".into(), "must be owner");
     add("setting the log's sequence back", "select setval('audit_event_id_seq', 1)".into(), denied);
 
+    // Drift, tries and pauses.
+    let dated = "now(), gen_random_uuid()";
+    add(
+        "a drift without its event",
+        format!(
+            "insert into drift (id, directory, group_reference, person_reference, kind, detected_at, sweep_id) values (gen_random_uuid(), 'main', 'g', 'p', 'unexpected_member', {dated})"
+        ),
+        "no_change_without_event",
+    );
+    add(
+        "a pause without its event",
+        format!(
+            "insert into directory_pause (id, directory, everything, reason, paused_by, paused_at) values (gen_random_uuid(), 'main', true, 'x', '{}', now())",
+            past.manager
+        ),
+        "no_change_without_event",
+    );
+    add(
+        "a member declared as having been there before, unnoticed",
+        "insert into pre_existing_member (id, directory, group_reference, person_reference, noted_at) values (gen_random_uuid(), 'main', 'g', 'p', now())"
+            .into(),
+        "no_change_without_event",
+    );
+    add(
+        "a group that is believed again, unnoticed",
+        "update managed_group set stopped_at = now(), stopped_why = 'many', stopped_people = 1".into(),
+        "no_change_without_event",
+    );
+    add("a try told otherwise", "update provisioning_attempt set result = 'changed'".into(), denied);
+    add("a try that never was removed", "delete from provisioning_attempt".into(), denied);
+
     // What people do while a request is open.
     let (requester, manager, colleague) = (past.requester, past.manager, past.colleague);
     let away = |who: Uuid, stands_in: Uuid, until: &str| {
@@ -960,6 +991,10 @@ async fn without_its_guard_each_of_these_would_pass() {
             "leaver",
             "mover",
             "eligibility_loss",
+            "drift",
+            "directory_pause",
+            "pre_existing_member",
+            "managed_group",
         ] {
             connection.execute(sqlx::AssertSqlSafe(format!("alter table countersign.{table} disable trigger user"))).await.unwrap();
         }

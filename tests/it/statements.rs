@@ -19,7 +19,11 @@ const EXECUTES: [&str; 4] = [".execute", ".fetch_all", ".fetch_one", ".fetch_opt
 const ASSEMBLED: &[(&str, &str, &str)] = &[
     ("src/store/db.rs", "format!(\"alter role {APP_ROLE} login password '{password}'\")", "takes no parameter; every test signs in with what it sets"),
     ("src/store/doctor.rs", "rule.statement", "each statement is a literal of RULES in the same file"),
-    ("src/store/export.rs", "&statement", "COPY of the literals REQUESTS, APPROVALS, GRANTS, EVENTS, POLICY_CHANGES, LEAVERS, MOVERS in the same file"),
+    (
+        "src/store/export.rs",
+        "&statement",
+        "COPY of the literals REQUESTS, APPROVALS, GRANTS, EVENTS, POLICY_CHANGES, SEPARATION, LEAVERS, MOVERS, PROVISIONING, DRIFT in the same file",
+    ),
     ("src/store/grant.rs", "statement", "either of two leases!(...) right above"),
     ("src/store/list_event.rs", "statement", "either of two events!(...) right above"),
     ("src/store/list_grant.rs", "statement", "either of two grants!(...) right above"),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::domain::drift::DriftRule;
 use crate::domain::id::{PolicyVersionId, RoleId};
 use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, Extension};
 use crate::domain::separation::SeparationRule;
@@ -127,18 +128,19 @@ impl<'a> Planner<'a> {
     }
 
     fn role(&mut self, entry: &RoleDraft, now: Option<&RoleNow>, id: Uuid, application_id: Uuid) {
-        let lines = |name: &str, about: &str, owner: &str, risk: &str, group: String, policies: String| {
+        let lines = |(name, about, owner): (&str, &str, &str), risk: &str, group: String, drift: &str, policies: String| {
             let mut lines = offer_lines(name, about, owner, policies);
             lines.extend([("risk".into(), risk.into()), ("group".into(), group)]);
+            // What most roles do needs no line.
+            lines.extend((drift != DriftRule::Alert.word()).then(|| ("drift".into(), drift.into())));
             lines
         };
         let otherwise = "those of its application";
         let wanted = lines(
-            &entry.name,
-            &entry.description,
-            &entry.owner.login,
+            (&entry.name, &entry.description, &entry.owner.login),
             entry.risk.word(),
             format!("{} in {}", entry.group.name, entry.directory),
+            entry.drift.word(),
             words::bindings(pairs(&entry.policies), otherwise),
         );
         let row = RoleNow {
@@ -153,6 +155,7 @@ impl<'a> Planner<'a> {
             directory: Some(entry.directory.clone()),
             group_reference: Some(entry.group.reference.clone()),
             group_name: Some(entry.group.name.clone()),
+            drift: entry.drift.word().into(),
             retired: false,
         };
         let title = format!("{}/{}  {}", entry.application, entry.key, entry.name);
@@ -162,7 +165,8 @@ impl<'a> Planner<'a> {
             return;
         };
         let group = format!("{} in {}", now.group_name.as_deref().unwrap_or_default(), now.directory.as_deref().unwrap_or_default());
-        let before = lines(&now.name, &now.description, &now.owner_login, &now.risk, group.clone(), self.policies_of(Some(id), None, otherwise));
+        let policies = self.policies_of(Some(id), None, otherwise);
+        let before = lines((&now.name, &now.description, &now.owner_login), &now.risk, group.clone(), &now.drift, policies);
         let mut told = words::differences(&before, &wanted);
         same_login_somebody_else(&mut told, now.owner_id == row.owner_id, &now.owner_login, &row.owner_login);
         if now.group_reference != row.group_reference && now.group_name == row.group_name {

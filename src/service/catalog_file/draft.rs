@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::catalog::Risk;
 use crate::domain::condition::{Condition, Operator};
+use crate::domain::drift::DriftRule;
 use crate::domain::id::PersonId;
 use crate::domain::person::GroupRef;
 use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, AutoRule, Escalation, Extension, Rule, Slot, Step, When};
@@ -60,6 +61,8 @@ pub struct RoleDraft {
     pub directory: String,
     /// The group that gives it.
     pub group: GroupRef,
+    /// What happens to a member that no lease explains.
+    pub drift: DriftRule,
     /// Keys and priorities of the policies that govern it itself.
     pub policies: Vec<(String, i32)>,
 }
@@ -141,6 +144,7 @@ pub fn draft(file: &CatalogFile, resolved: &Resolved) -> (Draft, Vec<Fault>) {
             risk: entry.risk,
             group: desk.giving_group(&directory, &entry.group),
             directory,
+            drift: entry.drift,
             policies,
         });
     }

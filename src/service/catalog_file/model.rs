@@ -2,6 +2,7 @@
 
 use crate::domain::catalog::Risk;
 use crate::domain::condition::Condition;
+use crate::domain::drift::DriftRule;
 use crate::domain::policy::{CustomField, Durations, Effect, EligibilityLost, Emergency, OnBehalf, TextRule, Verdict};
 use crate::domain::span::Seconds;
 
@@ -62,6 +63,8 @@ pub struct RoleEntry {
     pub directory: Option<Placed<String>>,
     /// Name or reference of the group that gives it.
     pub group: Placed<String>,
+    /// What happens to a member that no lease explains.
+    pub drift: DriftRule,
     /// What governs it.
     pub policies: Vec<BindingEntry>,
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::Risk;
 use crate::domain::condition::Condition;
+use crate::domain::drift::DriftRule;
 use crate::domain::policy::Effect;
 
 use super::condition::condition;
@@ -70,7 +71,14 @@ fn role(fields: Fields<'_, '_>) -> RoleEntry {
     }
     let risk = fields.needed("risk");
     let parsed = known_risk(fields.reader, &risk);
+    let drift = fields.text("drift").filter(|word| !word.value.is_empty()).map_or_else(DriftRule::default, |word| {
+        DriftRule::parse(&word.value).unwrap_or_else(|| {
+            fields.reader.fault(word.at, format!("“{}” is not something to do about drift; say \"alert\", \"remove\" or \"adopt\".", word.value));
+            DriftRule::default()
+        })
+    });
     let entry = RoleEntry {
+        drift,
         application: fields.needed("application"),
         key: fields.key("key"),
         name: fields.needed("name").value,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::catalog::Risk;
 use crate::domain::condition::Condition;
+use crate::domain::drift::DriftRule;
 use crate::domain::id::PersonId;
 use crate::domain::policy::{
     AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource, CustomField, Effect, EligibilityLost, FieldKind, Rule, Step, TextRule, Verdict, When,
@@ -189,6 +190,9 @@ impl Writer<'_> {
         let directory = role.directory.as_deref().unwrap_or(&self.called.directory);
         let group = self.group_in(directory, role.group_reference.as_deref().unwrap_or_default());
         self.text("group", &group);
+        if role.drift != DriftRule::Alert.word() {
+            self.text("drift", &role.drift);
+        }
         self.bindings("policies", Some(role.id), None);
     }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::domain::event::{Fact, Subject};
 use crate::domain::id::PersonId;
 use crate::evidence::canonical;
-use crate::service::apply::{look_again, planned, versions};
+use crate::service::apply::{compare_groups, look_again, planned, versions};
 use crate::service::catalog_file::read::read;
 use crate::service::commit::{by_system, commit};
 use crate::service::ctx::Ctx;
@@ -74,6 +74,7 @@ async fn attempt(ctx: &Ctx, id: Uuid) -> Result<bool, ServiceError> {
     event::append(&mut tx, &[by_system(Subject::default(), fact)]).await?;
     commit(tx).await?;
     look_again(ctx, now).await?;
+    compare_groups(ctx, &plan, now).await?;
     Ok(true)
 }
 

@@ -19,7 +19,7 @@ const PAGE: i64 = 50;
 const MEANT: usize = 20;
 
 /// Every kind of event, under the heading of its first word.
-pub const KINDS: [(&str, &str, &[&str]); 16] = [
+pub const KINDS: [(&str, &str, &[&str]); 17] = [
     (
         "request",
         "Requests",
@@ -72,13 +72,18 @@ pub const KINDS: [(&str, &str, &[&str]); 16] = [
     ("delegation", "Delegation", &["delegation.created", "delegation.ended"]),
     ("separation", "Separation of duties", &["separation.found", "separation.resolved"]),
     ("policy_change", "Changes of the rules", &["policy_change.proposed", "policy_change.approved", "policy_change.rejected", "policy_change.failed"]),
-    ("drift", "Drift", &["drift.found", "drift.resolved"]),
+    (
+        "drift",
+        "Drift",
+        &["drift.found", "drift.adoption_asked", "drift.adoption_failed", "drift.removal_ordered", "drift.ignored", "drift.exception_ended", "drift.resolved"],
+    ),
+    ("group", "Groups", &["group.imported", "group.members_left", "group.stopped", "group.released"]),
     ("session", "Sessions", &["session.started", "session.refused", "session.ended"]),
     ("identity", "Identities", &["identity.linked"]),
     ("token", "API tokens", &["token.created", "token.used", "token.revoked"]),
     ("catalog", "Catalog and policies", &["catalog.applied"]),
     ("evidence", "Evidence", &["evidence.exported"]),
-    ("directory", "Directory", &["directory.synced", "directory.failed", "directory.believed"]),
+    ("directory", "Directory", &["directory.synced", "directory.failed", "directory.believed", "directory.paused", "directory.resumed"]),
     ("person", "People", &["person.changed", "person.moved"]),
     ("clock", "Clock", &["clock.jumped"]),
 ];
@@ -354,7 +359,7 @@ mod tests {
     #[test]
     fn a_word_stands_for_its_kinds() {
         assert_eq!(kinds_of(""), None);
-        assert_eq!(kinds_of("drift"), Some(vec!["drift.found".into(), "drift.resolved".into()]));
+        assert_eq!(kinds_of("separation"), Some(vec!["separation.found".into(), "separation.resolved".into()]));
         assert_eq!(kinds_of("grant.ended"), Some(vec!["grant.ended".into()]));
         assert_eq!(kinds_of("x"), Some(vec![]));
     }

@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod change;
 pub mod delegation;
 pub mod directory;
+pub mod drift;
 pub mod find;
 pub mod follow;
 pub mod help;

@@ -5,9 +5,10 @@ use chrono::{DateTime, Duration, Utc};
 use crate::service::ctx::{By, Ctx};
 use crate::service::doctor::{self as checks, State};
 use crate::service::error::ServiceError;
+use crate::service::pause;
 use crate::store::finding::{self, Totals};
 use crate::store::look_overview::Numbers;
-use crate::store::{doctor, look_directory, look_overview, look_provisioning};
+use crate::store::{doctor, look_directory, look_drift, look_overview, look_provisioning};
 
 use super::directory::{health, run};
 
@@ -89,6 +90,7 @@ pub async fn overview(ctx: &Ctx, by: &By) -> Result<Overview, ServiceError> {
         look_overview::numbers(&ctx.db, now - Duration::days(1), now + Duration::days(1)),
         finding::totals(&ctx.db),
     )?;
+    let (paused, stopped) = (pause::now(ctx).await?, look_drift::stopped(&ctx.db, 20).await?);
     let guards = checks::guards_hold(ctx, &server.role).await?;
     let mut attention = Vec::new();
     let mut needs = |tone, sentence: String, next: &str, since, href: &str| {
@@ -135,15 +137,29 @@ pub async fn overview(ctx: &Ctx, by: &By) -> Result<Overview, ServiceError> {
                 format!("Directory {key}. {sentence}"),
                 "It is tried again every minute. Nothing is decided on old data meanwhile.",
                 people_read.last_ok_at,
-                "/admin/directory",
+                &format!("/directories/{key}"),
             );
         }
-        parts.push(Part { name: format!("Directory {key}"), state, sentence, at: people_read.last_ok_at, href: Some("/admin/directory".into()) });
+        parts.push(Part { name: format!("Directory {key}"), state, sentence, at: people_read.last_ok_at, href: Some(format!("/directories/{key}")) });
+    }
+    for pause in &paused {
+        let (tone, what) = if pause.everything { ("bad", "everything, removals too") } else { ("warn", "new access") };
+        let sentence = format!("Directory {} is paused by {}: {what} is held back. {}", pause.directory, pause.paused_by, pause.reason);
+        let next = if pause.everything { "People keep access that has ended until it goes on." } else { "What is granted is given when it goes on." };
+        needs(tone, sentence, next, Some(pause.paused_at), &format!("/directories/{}", pause.directory));
+    }
+    for group in &stopped {
+        let sentence = if group.why == "shrunk" {
+            format!("{} members are missing at once from the list of {}, so it is not believed.", group.people, group.group_name)
+        } else {
+            format!("{} members of {} without a grant were not taken out at once.", group.people, group.group_name)
+        };
+        needs("warn", sentence, "Look, and say how to go on.", Some(group.stopped_at), "/drift");
     }
     if drifts > 0 {
         let sentence =
             if drifts == 1 { "1 membership differs from what was granted.".into() } else { format!("{drifts} memberships differ from what was granted.") };
-        needs("warn", sentence, "Countersign does not remove what it did not add: see who they are.", None, "/admin/directory");
+        needs("warn", sentence, "Countersign does not remove what it did not add: see who they are.", None, "/drift");
     }
     parts.push(Part {
         name: "Provisioning".into(),

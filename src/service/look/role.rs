@@ -104,6 +104,8 @@ pub struct MemberRow {
     pub since: Option<DateTime<Utc>>,
     /// Until when; `None` for no end.
     pub until: Option<DateTime<Utc>>,
+    /// Whether they were there before the group was looked at for the first time.
+    pub declared: bool,
     /// Why they are there (`approved by Dana Ruiz`, `already a member when imported`).
     pub why: String,
     /// Whether the viewer may revoke it.
@@ -208,6 +210,7 @@ fn member(row: look_role::MemberRow, by: &By, owns: bool) -> MemberRow {
         _ => false,
     };
     let why = match (row.grant_id.is_some(), row.approved_by.as_slice(), status) {
+        (false, ..) if row.declared => "already a member when the group was first looked at".to_owned(),
         (false, ..) => "in the directory, and no grant says why".to_owned(),
         (true, [], _) => "approved by the policy".to_owned(),
         (true, [head @ .., last], _) if !head.is_empty() => format!("approved by {} and {last}", head.join(", ")),
@@ -229,6 +232,7 @@ fn member(row: look_role::MemberRow, by: &By, owns: bool) -> MemberRow {
         why,
         may_revoke,
         emergency: row.emergency,
+        declared: row.declared,
     }
 }
 

@@ -232,6 +232,7 @@ fn in_words(file: &CatalogFile, kind: Kind, key: &str, plan: &Plan, current: &Ca
                 line("owner", owner),
                 line("risk", entry.risk.word()),
                 line("group", &entry.group.value),
+                line("members without a grant", entry.drift.word()),
                 line("policies", &bound(&entry.policies, "those of its application")),
             ]
         }),

@@ -140,6 +140,7 @@ impl Fill {
         self.put("risk", entry.risk.word());
         self.put("group", &entry.group.value);
         self.put("directory", key_of(entry.directory.as_ref()));
+        self.put("drift", entry.drift.word());
         self.bindings(&entry.policies);
     }
 

@@ -257,6 +257,12 @@ const ROLE: &[Section] = &[
         fields: &[
             field("group", "Group", "Name or reference of the group in the directory whose members have the role.", Takes::Line),
             field("directory", "Directory", "Empty: the one that is connected.", Takes::Free),
+            field(
+                "drift",
+                "Members without a grant",
+                "What happens when somebody is found in the group whom no grant explains. Who was there at the first comparison is left alone.",
+                Takes::Choice(&[("alert", "Say so; people act"), ("remove", "Take them out"), ("adopt", "Ask for a grant for them")]),
+            ),
         ],
     },
     Section {

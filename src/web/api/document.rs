@@ -5,7 +5,9 @@ use axum::response::IntoResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::web::api::{acting, approvals, catalog, delegations, directories, events, exports, grants, notices, policy_changes, preview, requests, tokens};
+use crate::web::api::{
+    acting, approvals, catalog, connection, delegations, directories, drifts, events, exports, grants, notices, policy_changes, preview, requests, tokens,
+};
 
 /// Made from the handlers' own annotations.
 #[derive(OpenApi)]
@@ -18,8 +20,9 @@ use crate::web::api::{acting, approvals, catalog, delegations, directories, even
     paths(
         catalog::list, catalog::get, preview::preview, requests::create, requests::list, requests::get, requests::approve, requests::deny, approvals::bulk,
         requests::withdraw, acting::ask, acting::answer, acting::hand_on, acting::remind, delegations::list, delegations::create, delegations::end,
+        drifts::list, drifts::get, drifts::adopt, drifts::remove, drifts::ignore, directories::list, directories::sync, directories::sweep, directories::pause, directories::resume,
         notices::list, notices::all, notices::one, grants::list, grants::get, grants::give_back, grants::revoke, events::list, exports::get,
-        policy_changes::list, policy_changes::get, policy_changes::propose, policy_changes::approve, policy_changes::reject, policy_changes::withdraw, directories::test, tokens::list, tokens::revoke,
+        policy_changes::list, policy_changes::get, policy_changes::propose, policy_changes::approve, policy_changes::reject, policy_changes::withdraw, connection::test, tokens::list, tokens::revoke,
     ),
     modifiers(&Bearer)
 )]

@@ -78,8 +78,8 @@ pub fn in_earnest(method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
 
 /// Download a file of evidence
 ///
-/// `requests.csv`, `approvals.csv`, `grants.csv`, `leavers.csv`, `movers.csv`, `events.csv`, `sod.csv` or (auditors and administrators only) `policy_changes.csv`, whole and streamed (RFC 4180). Auditors and administrators may take everything, owners what is about their role or application, everybody what is about themselves. The download is an event of the log.
-#[utoipa::path(get, path = "/api/v1/exports/{file}", tag = "Evidence", params(("file" = String, Path, description = "`requests.csv`, `approvals.csv`, `grants.csv`, `leavers.csv`, `movers.csv`, `events.csv`, `sod.csv` or `policy_changes.csv`."), Narrow), security(("token" = ["exports:read"])),
+/// `requests.csv`, `approvals.csv`, `grants.csv`, `leavers.csv`, `movers.csv`, `provisioning.csv`, `drift.csv`, `events.csv`, `sod.csv` or (auditors and administrators only) `policy_changes.csv`, whole and streamed (RFC 4180). Auditors and administrators may take everything, owners what is about their role or application, everybody what is about themselves. The download is an event of the log.
+#[utoipa::path(get, path = "/api/v1/exports/{file}", tag = "Evidence", params(("file" = String, Path, description = "`requests.csv`, `approvals.csv`, `grants.csv`, `leavers.csv`, `movers.csv`, `provisioning.csv`, `drift.csv`, `events.csv`, `sod.csv` or `policy_changes.csv`."), Narrow), security(("token" = ["exports:read"])),
     responses((status = 200, description = "The file.", body = String, content_type = "text/csv"), (status = "4XX", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"), (status = 503, description = "Too many exports are under way.", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn get(
     State(app): State<App>,

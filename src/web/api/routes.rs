@@ -6,8 +6,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::web::api::{
-    acting, approvals, beside, body, caller, catalog, delegations, directories, document, events, exports, grants, notices, once, policy_changes, preview,
-    reference, requests, tokens,
+    acting, approvals, beside, body, caller, catalog, connection, delegations, directories, document, drifts, events, exports, grants, notices, once,
+    policy_changes, preview, reference, requests, tokens,
 };
 use crate::web::state::App;
 
@@ -41,6 +41,16 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/grants/{grant}/return", post(grants::give_back))
         .route("/api/v1/grants/{grant}/revoke", post(grants::revoke))
         .route("/api/v1/grants/{grant}/decline-extension", post(beside::decline_extension))
+        .route("/api/v1/drifts", get(drifts::list))
+        .route("/api/v1/drifts/{drift}", get(drifts::get))
+        .route("/api/v1/drifts/{drift}/adopt", post(drifts::adopt))
+        .route("/api/v1/drifts/{drift}/remove", post(drifts::remove))
+        .route("/api/v1/drifts/{drift}/ignore", post(drifts::ignore))
+        .route("/api/v1/directories", get(directories::list))
+        .route("/api/v1/directories/{key}/sync", post(directories::sync))
+        .route("/api/v1/directories/{key}/sweep", post(directories::sweep))
+        .route("/api/v1/directories/{key}/pause", post(directories::pause))
+        .route("/api/v1/directories/{key}/resume", post(directories::resume))
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/exports/{file}", get(exports::get))
         .route("/api/v1/policy-changes", get(policy_changes::list).post(policy_changes::propose).layer(DefaultBodyLimit::max(policy_changes::LARGEST)))
@@ -48,7 +58,7 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/policy-changes/{change}/approve", post(policy_changes::approve))
         .route("/api/v1/policy-changes/{change}/reject", post(policy_changes::reject))
         .route("/api/v1/policy-changes/{change}/withdraw", post(policy_changes::withdraw))
-        .route("/api/v1/directories/{key}/test", post(directories::test))
+        .route("/api/v1/directories/{key}/test", post(connection::test))
         .route("/api/v1/tokens", get(tokens::list))
         .route("/api/v1/tokens/{token}/revoke", post(tokens::revoke))
         .layer(from_fn_with_state(app.clone(), once::act_once))

@@ -23,12 +23,12 @@ pub struct ConnectionPage {
     pub tried: Tried,
 }
 
-/// `POST /admin/directory/{key}/test`
+/// `POST /directories/{key}/test`
 pub async fn test(State(app): State<App>, Administrator(viewer): Administrator, told: Told, Path(key): Path<String>) -> Result<Response, Response> {
     let by = viewer.by(Channel::Web);
     slowly(&app, &app.limits.act, &by)?;
     let tried = try_directory(&app.ctx, &by, &key).await.map_err(failed)?;
-    let frame = Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), "directory") };
+    let frame = Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), "directories") };
     Ok(told.page(&app, &ConnectionPage { frame, tried }))
 }
 
@@ -40,13 +40,13 @@ mod tests {
     fn page(says: Says, works: bool, notes: &[&str]) -> ConnectionPage {
         let lacks = !works || notes.iter().any(|note| note.starts_with("Cannot"));
         let tried = Tried { directory: "main".into(), works, lacks, notes: notes.iter().map(|note| says.of(note)).collect() };
-        ConnectionPage { frame: frame(says, As::Administrator, "directory"), tried }
+        ConnectionPage { frame: frame(says, As::Administrator, "directories"), tried }
     }
 
     #[test]
     fn what_is_missing_is_said_and_can_be_tried_again() {
         let good = Rendered::of("connection", &page(Says::Plain, true, &["Lists 25 people.", "May change memberships."]));
-        assert!(good.posts_to("/admin/directory/main/test") && good.says("Everything that is needed works"));
+        assert!(good.posts_to("/directories/main/test") && good.says("Everything that is needed works"));
         let lacking =
             Rendered::of("connection-lacking", &page(Says::Plain, true, &["Lists 25 people.", "Cannot change memberships: the token may only read."]));
         assert!(lacking.says("Something is missing") && lacking.says("the token may only read"));

@@ -64,7 +64,7 @@ mod tests {
                     },
                 ],
                 parts: vec![
-                    part("Directory", "ok", "Demo directory answers; 25 people and 9 groups.", Some("/admin/directory")),
+                    part("Directory", "ok", "Demo directory answers; 25 people and 9 groups.", Some("/directories/main")),
                     part("Provisioning", "failing", "3 changes wait, 1 fails.", Some("/admin/provisioning")),
                     part("Worker", "ok", "One worker, at work.", None),
                     part("Database", "ok", "Postgres 15, 412 MB, schema 1.", None),

@@ -55,6 +55,7 @@ mod tests {
             grant: grant.then(|| id(n + 500)),
             request: grant.then(|| id(n)),
             emergency: false,
+            declared: false,
             since: grant.then(|| ago(500)),
             until: grant.then(|| ahead(900)),
             why: says.of(why),

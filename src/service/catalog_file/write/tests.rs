@@ -219,6 +219,7 @@ fn catalog() -> impl Strategy<Value = Catalog> {
                 directory: Some("main".into()),
                 group_reference: Some(group.into()),
                 group_name: Some(if group == "g1" { "dba" } else { "renamed" }.into()),
+                drift: if group == "g1" { "alert" } else { "adopt" }.into(),
                 retired: false,
             };
             let mut rule = SeparationRule {
