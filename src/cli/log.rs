@@ -1,4 +1,4 @@
-//! `countersign log`: the event list with its proof, for offline checks.
+//! `countersign log`: the event list with its proof.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -384,8 +384,17 @@ impl Scim {
             self.exchange(&format!("{plain}&count={PAGE_SIZE}")).await?
         };
         if answer.status == 500 && progress.start == 1 && !self.0.count_fails.load(Ordering::Relaxed) {
-            answer = self.exchange(&plain).await?;
-            self.0.count_fails.store(answer.status == 200, Ordering::Relaxed);
+            // Was it the page size, or a moment's failure? Without a size a page may hold everybody.
+            let whole = self.exchange(&plain).await?;
+            let again = if whole.status == 200 { Some(self.exchange(&format!("{plain}&count={PAGE_SIZE}")).await?) } else { None };
+            answer = match again {
+                Some(again) if again.status != 500 => again,
+                Some(_) => {
+                    self.0.count_fails.store(true, Ordering::Relaxed);
+                    whole
+                }
+                None => whole,
+            };
         }
         let (found, total) = rows(&json(&checked(answer)?)?)?;
         let received = found.len();

@@ -280,5 +280,4 @@ impl<R: BufRead> Lines for &mut R {
 }
 
 #[cfg(test)]
-#[path = "verify/tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! The event list with its proof: what an auditor verifies offline.
+//! The event list with its proof, to verify offline.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
