@@ -540,7 +540,7 @@ begin
   for r in select c.relname, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace
            where n.nspname = 'countersign' and c.relkind = 'r' loop
     execute format('alter table countersign.%I owner to %I', r.relname,
-      case when r.relname in ('audit_event', 'audit_unsealed', 'audit_leaf', 'audit_node', 'audit_checkpoint', 'approval', 'access_profile_version', 'access_profile_rule', 'access_profile_condition',
+      case when r.relname in ('audit_event', 'audit_leaf', 'audit_node', 'audit_checkpoint', 'approval', 'access_profile_version', 'access_profile_rule', 'access_profile_condition',
         'approval_procedure_version', 'approval_procedure_step', 'approval_procedure_slot', 'access_policy_version', 'access_policy_condition',
         'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_version', 'separation_rule_role', 'emergency_reviewer', 'policy_change_version', 'policy_change_request', 'provisioning_attempt')
       then 'countersign_audit' else 'countersign_owner' end);

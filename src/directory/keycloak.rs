@@ -135,7 +135,9 @@ impl Keycloak {
     /// See [`Directory::person`](crate::directory::port::Directory::person).
     pub async fn person(&self, reference: &str) -> Result<Option<PersonFacts>, ReadError> {
         let (found, direct) = tokio::join!(self.user(reference), self.direct_groups(reference));
-        let (Some(found), Some(direct)) = (found?, direct?) else { return Ok(None) };
+        let Some(found) = found? else { return Ok(None) };
+        // Somebody whose groups are not found has not left.
+        let direct = direct?.ok_or_else(|| ReadError::Unreachable("it knows the person, and not their groups yet".into()))?;
         let (mut facts, manager) = record::person(&found, self.mapping()).ok_or_else(no_id)?;
         facts.groups = self.with_inherited(direct, &mut HashMap::new()).await?;
         facts.manager = match manager {

@@ -188,7 +188,9 @@ impl Okta {
     /// See [`Directory::person`](crate::directory::port::Directory::person). Two calls at once.
     pub async fn person(&self, reference: &str) -> Result<Option<PersonFacts>, ReadError> {
         let (user, groups) = tokio::join!(self.user(reference), self.groups_of(reference));
-        let (Some(user), Some(groups)) = (user?, groups?) else { return Ok(None) };
+        let Some(user) = user? else { return Ok(None) };
+        // Somebody whose groups are not found has not left.
+        let groups = groups?.ok_or_else(|| ReadError::Unreachable("it knows the person, and not their groups yet".into()))?;
         let (mut facts, manager) = self.0.mapping.person(&user).ok_or_else(no_id)?;
         facts.manager = self.manager(manager).await?;
         facts.groups = groups;

@@ -227,6 +227,8 @@ async fn call(ctx: &Ctx, row: &TargetRow, wants: bool) -> Call {
     match directory.is_member(group, reference).await {
         Ok(member) => {
             call.member = Some(member);
+            // Said to be gone, and shown all the same: it is there.
+            call.hopeless &= !member;
             if member == wants {
                 call.error = None;
             } else if call.error.is_none() {
@@ -235,6 +237,8 @@ async fn call(ctx: &Ctx, row: &TargetRow, wants: bool) -> Call {
         }
         Err(error) => {
             call.member = None;
+            // Without a look at it nothing is over.
+            call.hopeless = false;
             call.error = Some(error.to_string());
         }
     }
@@ -417,12 +421,12 @@ async fn settle(
 /// Gives the claim back: the directory is paused, and nothing new is given there. It is owed as before.
 async fn hold(ctx: &Ctx, id: TargetId, token: Uuid, row: &TargetRow) -> Result<(), ServiceError> {
     let mut tx = ctx.db.begin().await?;
-    if target::lock_claimed(&mut tx, id, token).await?.is_some() {
+    if let Some(locked) = target::lock_claimed(&mut tx, id, token).await? {
         let now = ctx.clock.now();
         let visit = Visit {
             done_gen: None,
-            // Said so that it is not claimed again before the directory goes on.
-            wanted: true,
+            // Said so that it is not claimed again before the directory goes on; but not over a removal that came meanwhile.
+            wanted: locked.r#gen == row.r#gen || locked.wanted,
             member: None,
             pre_existing: row.pre_existing,
             fails: row.fails.saturating_sub(1),
@@ -441,11 +445,11 @@ async fn requeue(ctx: &Ctx, id: TargetId, token: Uuid, row: &TargetRow, error: O
     match error {
         None => {
             let mut tx = ctx.db.begin().await?;
-            if target::lock_claimed(&mut tx, id, token).await?.is_some() {
+            if let Some(locked) = target::lock_claimed(&mut tx, id, token).await? {
                 let now = ctx.clock.now();
                 let visit = Visit {
                     done_gen: None,
-                    wanted: row.wanted,
+                    wanted: locked.wanted,
                     member: None,
                     pre_existing: row.pre_existing,
                     fails: 0,

@@ -132,7 +132,10 @@ async fn administrators(ctx: &Ctx) -> Result<Vec<PersonId>, ServiceError> {
     for (key, directory) in ctx.directories.iter() {
         let Some(group) = ctx.access.get(key).map(|access| &access.administrators_group).filter(|group| !group.is_empty()) else { continue };
         let mut references = vec![group.clone()];
-        if let Ok(Some(named)) = directory.find_group(group).await {
+        // What is a reference is never looked for as a name: anybody might call a group like it.
+        if !matches!(directory.group(group).await, Ok(Some(_)))
+            && let Ok(Some(named)) = directory.find_group(group).await
+        {
             references.push(named.reference);
         }
         found.extend(person::in_groups(&ctx.db, key, &references).await?.into_iter().map(PersonId));

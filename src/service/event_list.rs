@@ -83,8 +83,11 @@ pub async fn prepare(ctx: &Ctx, period: Option<(DateTime<Utc>, DateTime<Utc>)>, 
     let size = Checkpoint::parse(&text).map_err(|error| StoreError::Broken(error.to_string()))?.size;
     let (first, end) = match period {
         None => (0, size),
-        Some((from, to)) => seal::range(&ctx.db, from, to).await?.map_or((size, size), |(first, end)| (first as u64, (end as u64).min(size))),
+        Some((from, to)) => seal::range(&ctx.db, from, to).await?.map_or((size, size), |(first, end)| (first as u64, end as u64)),
     };
+    if end > size {
+        return Err(ServiceError::Unavailable("The newest events of that period are being signed at this moment; try again.".into()));
+    }
     let mut tx = ctx.db.begin().await?;
     let mut subtrees = async |from: u64, to: u64| {
         let mut hashes = Vec::new();

@@ -7,6 +7,8 @@ use std::sync::{Arc, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::directory::facts::ReadError;
+
 use super::ctx::Ctx;
 
 /// How long a name is trusted to mean the same group.
@@ -91,7 +93,13 @@ async fn look_up(ctx: &Ctx, key: &str, configured: &str, last: &[(String, String
     }
     let mut references = vec![configured.to_owned()];
     let Some(directory) = ctx.directories.get(key) else { return (references, true) };
-    match directory.find_group(configured).await {
+    // What is a reference is never looked for as a name: anybody might call a group like it.
+    let found = match directory.group(configured).await {
+        Ok(Some(_)) => Ok(None),
+        Ok(None) | Err(ReadError::Refused(_) | ReadError::Malformed(_)) => directory.find_group(configured).await,
+        Err(error) => Err(error),
+    };
+    match found {
         Ok(found) => {
             references.extend(found.map(|group| group.reference));
             (references, true)

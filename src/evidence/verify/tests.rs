@@ -168,6 +168,8 @@ fn hostile_files_are_told_and_nothing_else() {
     assert_eq!(check(b"\n"), "unreadable");
     assert_eq!(check(b"\xff\xfe\n"), "unreadable");
     assert_eq!(check(b"{\"leaf_index\":0}\n"), "unreadable");
+    let twice = text(&log.lines).replacen("\"kind\"", "\"kind\":\"grant.revoked\",\"kind\"", 1);
+    assert_eq!(check(twice.as_bytes()), "changed", "of two one may be read");
     assert_eq!(check(&[b"[".repeat(100_000), b"\n".to_vec()].concat()), "unreadable");
     assert_eq!(check(&vec![b'x'; LONGEST_LINE + 1]), "unreadable");
     // The last line may lack its end.

@@ -84,7 +84,12 @@ pub async fn compare(ctx: &Ctx, run: (&str, Uuid), group: &str, seen: Option<See
     let exceptions = managed_group::exceptions(&mut tx, directory, group).await?;
     let mut events = Vec::new();
     let verdict = match &seen {
-        None => Verdict { differences: vec![Difference { kind: "unknown_target", reference: String::new(), through: None }], ..Verdict::default() },
+        // A group that cannot be seen settles nothing.
+        None => Verdict {
+            differences: vec![Difference { kind: "unknown_target", reference: String::new(), through: None }],
+            busy: open.iter().map(|row| row.person_reference.clone()).filter(|reference| !reference.is_empty()).collect(),
+            ..Verdict::default()
+        },
         Some(seen) => judge(seen, &rows, &declared, &exceptions, &explained_inside, managed.is_none(), now, swept),
     };
     if let Some(seen) = &seen {

@@ -207,7 +207,7 @@ mod tests {
         let query = "from=2026-11-01&kind=request&q=lind%20%26%20co";
         assert_eq!(pages, [format!("/log?{query}"), format!("/log?{query}&after=44"), format!("/log?{query}&before=17")]);
         let files: Vec<_> = page.all("a[download]").iter().map(|a| a.attr("href").unwrap_or_default()).collect();
-        assert_eq!(files.len(), 14);
+        assert_eq!(files.len(), 18);
         assert_eq!(files[0], format!("/log/export/requests.csv?{query}&mode=raw"));
         assert!(page.says("for Mina Sato"));
     }
