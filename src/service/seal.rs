@@ -151,7 +151,7 @@ async fn edge(tx: &mut Tx, sealer: &Sealer) -> Result<Edge, ServiceError> {
 /// Returns the newest checkpoint as a note; none when there is no key.
 ///
 /// # Errors
-/// As [`seal`].
+/// As [`seal()`].
 pub async fn sign(ctx: &Ctx, at_once: bool) -> Result<Option<String>, ServiceError> {
     let Some(sealer) = &ctx.sealer else { return Ok(None) };
     let mut tx = ctx.db.begin().await?;

@@ -74,7 +74,7 @@ impl Sealed {
         }
         sqlx::query(sql).execute(&mut *tx).await.unwrap();
         for table in ["audit_event", "audit_leaf", "audit_node", "audit_checkpoint", "audit_unsealed"] {
-            sqlx::query(sqlx::AssertSqlSafe(format!("alter table countersign.{table} enable always trigger all"))).execute(&mut *tx).await.unwrap();
+            sqlx::query(sqlx::AssertSqlSafe(format!("alter table countersign.{table} enable trigger user"))).execute(&mut *tx).await.unwrap();
         }
         tx.commit().await.unwrap();
     }
