@@ -114,10 +114,15 @@ async fn batch(ctx: &Ctx, sealer: &Sealer) -> Result<Option<usize>, ServiceError
     }
     let waiting = seal::unsealed(&mut tx, BATCH).await?;
     if waiting.is_empty() {
+        // Ended here and now: a transaction that is only dropped keeps its lock for a moment.
+        commit::commit(tx).await?;
         return Ok(Some(0));
     }
     let mut edge = edge(&mut tx, sealer).await?;
-    same_log(&mut tx, sealer, &edge).await?;
+    if let Err(refused) = same_log(&mut tx, sealer, &edge).await {
+        commit::commit(tx).await?;
+        return Err(refused);
+    }
     let first = edge.size;
     let mut hashes = Vec::with_capacity(waiting.len());
     let mut nodes = Vec::new();
@@ -160,13 +165,17 @@ pub async fn sign(ctx: &Ctx, at_once: bool) -> Result<Option<String>, ServiceErr
     }
     let last = seal::last(&mut tx).await?;
     let edge = edge(&mut tx, sealer).await?;
-    same_log(&mut tx, sealer, &edge).await?;
+    if let Err(refused) = same_log(&mut tx, sealer, &edge).await {
+        commit::commit(tx).await?;
+        return Err(refused);
+    }
     let now = ctx.clock.now();
     if let Some(last) = &last {
         let grown = edge.size as i64 != last.size;
         let age = now - last.signed_at;
         let due = if grown { at_once || age >= SIGN_EVERY } else { age >= SIGN_IDLE };
         if !due {
+            commit::commit(tx).await?;
             return Ok(Some(last.note.clone()));
         }
     }
