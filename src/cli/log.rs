@@ -25,6 +25,9 @@ pub struct Log {
     /// Before this day (UTC) or time.
     #[arg(long, requires = "from")]
     to: Option<String>,
+    /// A checkpoint that somebody kept: what proves that the log goes on from it is written too.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
     /// The folder to write into; it is made, and must not be there.
     #[arg(long)]
     out: PathBuf,
@@ -42,7 +45,11 @@ impl Log {
     pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
         let period = moment(&self.from, "from")?.zip(moment(&self.to, "to")?);
         wire::with(chosen, async |ctx| {
-            let list = prepare(ctx, period, Actor::System, Channel::Cli).await?;
+            let kept = match &self.checkpoint {
+                Some(file) => Some(tokio::fs::read_to_string(file).await.map_err(|error| Failure(format!("{}: {error}", file.display())))?),
+                None => None,
+            };
+            let list = prepare(ctx, period, kept.as_deref(), Actor::System, Channel::Cli).await?;
             tokio::fs::create_dir(&self.out).await.map_err(|error| Failure(format!("{}: {error}", self.out.display())))?;
             let mut out = tokio::io::BufWriter::new(tokio::fs::File::create(self.out.join("events.jsonl")).await?);
             let mut at = list.first;

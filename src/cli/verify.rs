@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use countersign::evidence::note::PublicKey;
-use countersign::evidence::verify::{Finding, Proof, checkpoint, continues, events};
+use countersign::evidence::verify::{Finding, Proof, checkpoint, events};
 
 use super::failure::Failure;
 
@@ -21,7 +21,8 @@ pub struct Verify {
     /// The key to believe, from somebody you trust. Without it the one in the folder is used, which shows only that the folder fits itself.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// A checkpoint that you kept: this log must begin with what it signed.
+    /// A checkpoint that you kept: this log must begin with what it signed. The whole log shows it; of a period, have the list written
+    /// with the same option.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
 }
@@ -37,11 +38,12 @@ impl Verify {
         let file = std::fs::File::open(&list).map_err(|error| Failure(format!("{}: {error}", list.display())))?;
         let shows = std::io::stderr().is_terminal();
         let checked = checkpoint(&note, &key).and_then(|signed| {
-            if let Some(kept) = &self.checkpoint {
+            let kept = self.checkpoint.as_ref().map(|kept| {
                 let kept = read(kept).map_err(|failure| Finding { kind: "wrong_checkpoint", line: None, sentence: failure.to_string() })?;
-                continues(&checkpoint(&kept, &key)?, &signed, &proof.consistency)?;
-            }
-            events(BufReader::with_capacity(1 << 20, file), &proof, signed, |lines| {
+                checkpoint(&kept, &key)
+            });
+            let kept = kept.transpose()?;
+            events(BufReader::with_capacity(1 << 20, file), &proof, signed, kept.as_ref(), |lines| {
                 if shows {
                     eprint!("\r{lines} events");
                 }
@@ -61,6 +63,9 @@ impl Verify {
                     key.name(),
                     all.checkpoint.at.format("%Y-%m-%d %H:%M:%S UTC")
                 );
+                if self.checkpoint.is_some() {
+                    println!("It begins with what your checkpoint signed.");
+                }
                 if all.erased > 0 {
                     println!("In {} of them personal data was erased; their place and the rest of them are proved all the same.", all.erased);
                 }

@@ -114,17 +114,21 @@ pub fn hash(mut line: Map<String, Value>) -> Result<Hash, Error> {
         line.remove(key);
     }
     let mut event = Value::Object(line);
-    commit(&mut event, "", salt.as_deref(), &erased)?;
-    // A commitment that no field took its place from is none.
+    let used = commit(&mut event, "", salt.as_deref(), &erased)?;
+    if used != erased.len() {
+        return Err(Error::Malformed("it says that something was erased which it does not have"));
+    }
     let text = canonical(&event).map_err(|_| Error::Malformed("it holds a number that is no whole one, or is nested too deep"))?;
     Ok(leaf_hash(text.as_bytes()))
 }
 
-fn commit(value: &mut Value, pointer: &str, salt: Option<&[u8]>, erased: &Map<String, Value>) -> Result<(), Error> {
+/// Puts commitments in the place of texts; returns how many members of `erased` were needed for it.
+fn commit(value: &mut Value, pointer: &str, salt: Option<&[u8]>, erased: &Map<String, Value>) -> Result<usize, Error> {
+    let mut used = 0;
     match value {
         Value::Array(items) => {
             for (i, item) in items.iter_mut().enumerate() {
-                commit(item, &format!("{pointer}/{i}"), salt, erased)?;
+                used += commit(item, &format!("{pointer}/{i}"), salt, erased)?;
             }
         }
         Value::Object(members) => {
@@ -134,19 +138,23 @@ fn commit(value: &mut Value, pointer: &str, salt: Option<&[u8]>, erased: &Map<St
                     return Err(Error::Malformed("a commitment stands where a text belongs"));
                 }
                 if !is_personal(key) || !matches!(member, Value::String(_) | Value::Null) {
-                    commit(member, &at, salt, erased)?;
+                    used += commit(member, &at, salt, erased)?;
                     continue;
                 }
                 let told =
                     |what: &str| erased.get(&at).and_then(|field| field.get(what)).and_then(Value::as_str).and_then(|text| Hash::try_from(bytes(text)?).ok());
                 let committed = match member {
                     Value::String(text) => {
+                        used += usize::from(told("salt").is_some());
                         let salt = told("salt").or_else(|| salt.map(|salt| field_salt(salt, &at))).ok_or_else(|| Error::NoSalt(at.clone()))?;
                         commitment(&salt, text)
                     }
                     // Nothing there: erased, or never said.
                     _ => match told("commitment") {
-                        Some(commitment) => commitment,
+                        Some(commitment) => {
+                            used += 1;
+                            commitment
+                        }
                         None => continue,
                     },
                 };
@@ -155,7 +163,7 @@ fn commit(value: &mut Value, pointer: &str, salt: Option<&[u8]>, erased: &Map<St
         }
         _ => {}
     }
-    Ok(())
+    Ok(used)
 }
 
 /// The bytes of hex digits; none for anything else.
@@ -236,6 +244,11 @@ mod tests {
         let mut invented = erased.clone();
         invented["erased"]["/actor_name"]["commitment"] = json!(field("/actor_name", "Bo Lint").1);
         assert_ne!(hashed(invented).unwrap(), whole);
+        for beside in [json!({"commitment": comment}), json!({"salt": comment})] {
+            let mut more = erased.clone();
+            more["erased"]["/data/elsewhere"] = beside;
+            assert!(matches!(hashed(more), Err(Error::Malformed(_))), "what nothing needs says nothing, and is not let pass");
+        }
         erased["erased"].as_object_mut().unwrap().remove("/data/comment");
         assert_eq!(hashed(erased), Err(Error::NoSalt("/data/comment".into())));
     }

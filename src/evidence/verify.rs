@@ -57,7 +57,7 @@ pub struct Verified {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Which kind: `changed`, `dropped`, `inserted`, `reordered`, `duplicated`, `unreadable`, `wrong_key`, `wrong_checkpoint`, `wrong_range`,
-    /// `rewritten`.
+    /// `rewritten`, `unproved`.
     pub kind: &'static str,
     /// The line, counted from 1; none when it is not about one.
     pub line: Option<u64>,
@@ -90,13 +90,17 @@ pub fn checkpoint(note: &str, key: &PublicKey) -> Result<Checkpoint, Finding> {
     Checkpoint::parse(text).map_err(|error| finding("wrong_checkpoint", None, format!("The checkpoint cannot be read: {error}.")))
 }
 
-/// Whether the log of `old` is the beginning of that of `new`.
+fn rewritten<T>(why: &str) -> Result<T, Finding> {
+    Err(finding("rewritten", None, format!("The log was rewritten between the two checkpoints: {why}.")))
+}
+
+/// Whether the log of `old` is the beginning of that of `new`, as far as the two and `path` show it; [`events`] shows it of a checkpoint
+/// that ends within the list without one.
 ///
 /// # Errors
 /// `rewritten`.
 pub fn continues(old: &Checkpoint, new: &Checkpoint, path: &[String]) -> Result<(), Finding> {
     let path = hashes(path)?;
-    let rewritten = |why: &str| Err(finding("rewritten", None, format!("The log was rewritten between the two checkpoints: {why}.")));
     if old.origin != new.origin {
         return rewritten("they are of different logs");
     }
@@ -109,18 +113,40 @@ pub fn continues(old: &Checkpoint, new: &Checkpoint, path: &[String]) -> Result<
     Ok(())
 }
 
-/// Checks the lines of `events` against `checkpoint`. `progress` is told the number of lines now and then.
+/// Checks the lines of `events` against `checkpoint`, and that its log begins with that of `kept`, an earlier one: by the leaves where it
+/// ends within the list, else by the proof's path. `progress` is told the number of lines now and then.
 ///
 /// # Errors
-/// The first thing that is wrong.
-pub fn events(mut events: impl BufRead, proof: &Proof, checkpoint: Checkpoint, mut progress: impl FnMut(u64)) -> Result<Verified, Finding> {
+/// The first thing that is wrong; `unproved` when nothing is, but the folder does not hold what proves that it goes on from `kept`.
+pub fn events(
+    mut events: impl BufRead,
+    proof: &Proof,
+    checkpoint: Checkpoint,
+    kept: Option<&Checkpoint>,
+    mut progress: impl FnMut(u64),
+) -> Result<Verified, Finding> {
     let number = |text: &str| text.parse::<u64>().map_err(|_| finding("wrong_range", None, "The proof does not say which leaves it is about."));
     let (first, end) = (number(&proof.first)?, number(&proof.end)?);
     if proof.v != "1" || first > end || end > checkpoint.size {
         return Err(finding("wrong_range", None, format!("The proof is about leaves {first} to {end}, and the checkpoint about {}.", checkpoint.size)));
     }
+    if let Some(kept) = kept {
+        if kept.origin != checkpoint.origin || kept.size > checkpoint.size || kept.size == checkpoint.size || !proof.consistency.is_empty() {
+            continues(kept, &checkpoint, if kept.size == checkpoint.size { &[] } else { &proof.consistency })?;
+        } else if !(first..=end).contains(&kept.size) {
+            return Err(finding(
+                "unproved",
+                None,
+                "Nothing here shows that the log goes on from your checkpoint; have the list written with `countersign log --checkpoint FILE`.",
+            ));
+        }
+    }
     let mut edge = Edge::default();
     push_all(&mut edge, 0, first, &proof.before)?;
+    let begins = |edge: &Edge| kept.is_none_or(|kept| kept.size != edge.size || kept.root == edge.root());
+    if !begins(&edge) {
+        return rewritten("the later one does not begin with the earlier one");
+    }
     let blocks = hashes(&proof.blocks)?;
     let mut block = Block { hashes: blocks.into_iter(), next: first.next_multiple_of(BLOCK), since: 1 };
     let (mut line_no, mut erased) = (0u64, 0u64);
@@ -165,6 +191,9 @@ pub fn events(mut events: impl BufRead, proof: &Proof, checkpoint: Checkpoint, m
                 Some(from),
                 format!("Something within lines {from} to {to} was changed together with its hash, or is not of this log."),
             ));
+        }
+        if !begins(&edge) {
+            return rewritten(&format!("up to line {line_no} it is not what the earlier one signed"));
         }
         if line_no.is_multiple_of(10_000) {
             progress(line_no);

@@ -7,7 +7,7 @@ use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::evidence::canonical::hex;
 use crate::evidence::line::{self, Line};
 use crate::evidence::merkle::{Hash, Node, parts};
-use crate::evidence::note::Checkpoint;
+use crate::evidence::note::{Checkpoint, PublicKey};
 use crate::evidence::verify::{BLOCK, Proof};
 use crate::store::error::StoreError;
 use crate::store::event;
@@ -61,13 +61,25 @@ pub struct List {
 }
 
 /// Prepares the list of a period's events, or of all: seals and signs first. That it was taken is itself an event, and so the last of the whole log.
-/// Every leaf between the period's first and last one is in it, so that it shows that nothing was left out.
+/// Every leaf between the period's first and last one is in it, so that it shows that nothing was left out. With `kept`, an earlier
+/// checkpoint of this log as a signed note, what proves that the log goes on from it is there too.
 ///
 /// # Errors
-/// [`ServiceError::Unavailable`] when there is no key, or the log is not the one that was signed; otherwise when the database fails.
-pub async fn prepare(ctx: &Ctx, period: Option<(DateTime<Utc>, DateTime<Utc>)>, actor: Actor, channel: Channel) -> Result<List, ServiceError> {
+/// [`ServiceError::Unavailable`] when there is no key, the log is not the one that was signed, or `kept` is not a checkpoint of it;
+/// otherwise when the database fails.
+pub async fn prepare(
+    ctx: &Ctx,
+    period: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    kept: Option<&str>,
+    actor: Actor,
+    channel: Channel,
+) -> Result<List, ServiceError> {
     let Some(sealer) = &ctx.sealer else {
         return Err(ServiceError::Unavailable("There is no key to sign the log with; see evidence.signing_key_file in the settings.".into()));
+    };
+    let kept = match kept {
+        Some(note) => Some(kept_size(sealer.public(), note)?),
+        None => None,
     };
     let filters = match period {
         Some((from, to)) => format!("from {} to {}", line_time(from), line_time(to)),
@@ -100,8 +112,22 @@ pub async fn prepare(ctx: &Ctx, period: Option<(DateTime<Utc>, DateTime<Utc>)>, 
     let (from, to) = (first.div_ceil(BLOCK), end / BLOCK);
     let blocks = if from < to { seal::hashes(&mut tx, tree::TILE as i32, from as i64, to as i64).await? } else { vec![] };
     let blocks = blocks.iter().map(|hash| hex(hash)).collect();
-    let proof = Proof { v: "1".into(), first: first.to_string(), end: end.to_string(), before, after, blocks, consistency: vec![] };
+    let consistency = match kept {
+        Some(old) if old > size => {
+            return Err(ServiceError::Unavailable(format!("That checkpoint is of {old} events, and this log has {size}: it is not the log that was signed.")));
+        }
+        Some(old) => tree::consistency(&mut tx, old, size).await?.iter().map(|hash| hex(hash)).collect(),
+        None => vec![],
+    };
+    let proof = Proof { v: "1".into(), first: first.to_string(), end: end.to_string(), before, after, blocks, consistency };
     Ok(List { first, end, note, proof, key: sealer.public().to_string() })
+}
+
+/// How many events a checkpoint that somebody kept is about.
+fn kept_size(key: &PublicKey, note: &str) -> Result<u64, ServiceError> {
+    let text = key.open(note).map_err(|error| ServiceError::Unavailable(format!("That checkpoint cannot be believed: {error}.")))?;
+    let kept = Checkpoint::parse(text).map_err(|error| ServiceError::Unavailable(format!("That checkpoint cannot be read: {error}.")))?;
+    Ok(kept.size)
 }
 
 fn line_time(at: DateTime<Utc>) -> String {
@@ -134,15 +160,6 @@ pub fn told(row: &LeafRow) -> String {
     members.insert("leaf_index".into(), Value::String(row.leaf_index.to_string()));
     members.insert("leaf_hash".into(), Value::String(hex(&row.hash)));
     Value::Object(members).to_string()
-}
-
-/// The newest checkpoint, and what proves that the earlier one of `old` leaves is its beginning.
-///
-/// # Errors
-/// When the database fails.
-pub async fn consistency(ctx: &Ctx, old: u64, new: u64) -> Result<Vec<Hash>, ServiceError> {
-    let mut tx = ctx.db.begin().await?;
-    tree::consistency(&mut tx, old, new).await
 }
 
 /// Where an event stands in the log, and what proves it against the newest checkpoint that holds it.

@@ -50,7 +50,7 @@ impl Sealed {
     }
 
     async fn list(&self) -> (List, String) {
-        let list = event_list::prepare(&self.ctx, None, Actor::System, Channel::Cli).await.unwrap();
+        let list = event_list::prepare(&self.ctx, None, None, Actor::System, Channel::Cli).await.unwrap();
         let text = self.lines(&list).await;
         (list, text)
     }
@@ -127,11 +127,11 @@ async fn a_period_is_verified_without_the_rest_of_the_log() {
     sealed.world.advance(Duration::days(2)).await;
     let to = sealed.world.now();
     sealed.world.turn().await;
-    let list = event_list::prepare(&sealed.ctx, Some((from, to)), Actor::System, Channel::Cli).await.unwrap();
+    let list = event_list::prepare(&sealed.ctx, Some((from, to)), None, Actor::System, Channel::Cli).await.unwrap();
     let text = sealed.lines(&list).await;
     assert!(list.first > 0 && check(&list, &text).unwrap().events == list.end - list.first);
     assert!(text.contains("grant.expired") || text.contains("request.submitted"));
-    let nothing = event_list::prepare(&sealed.ctx, Some((to + Duration::days(50), to + Duration::days(51))), Actor::System, Channel::Cli).await.unwrap();
+    let nothing = event_list::prepare(&sealed.ctx, Some((to + Duration::days(50), to + Duration::days(51))), None, Actor::System, Channel::Cli).await.unwrap();
     assert_eq!(check(&nothing, "").unwrap().events, 0);
 }
 
@@ -186,10 +186,10 @@ async fn a_log_that_begins_otherwise_than_what_was_signed_is_not_sealed_until_so
     for ctx in [&sealed.ctx, &again] {
         let error = seal::seal(ctx).await.unwrap_err();
         assert!(matches!(&error, ServiceError::Unavailable(why) if why.contains("not the one that was signed last")), "{error}");
-        assert!(event_list::prepare(ctx, None, Actor::System, Channel::Cli).await.is_err(), "and nothing is handed out");
+        assert!(event_list::prepare(ctx, None, None, Actor::System, Channel::Cli).await.is_err(), "and nothing is handed out");
     }
     seal::accept(&again, "the disk broke; restored the backup of last night").await.unwrap();
-    let list = event_list::prepare(&again, None, Actor::System, Channel::Cli).await.unwrap();
+    let list = event_list::prepare(&again, None, None, Actor::System, Channel::Cli).await.unwrap();
     let text = sealed.lines(&list).await;
     assert!(check(&list, &text).is_ok());
     assert!(text.contains("evidence.log_restored") && text.contains("the disk broke"));

@@ -70,7 +70,7 @@ fn text(lines: &[Value]) -> String {
 
 fn check(log: &Log, lines: &[Value], first: u64, end: u64) -> Result<Verified, Finding> {
     let checkpoint = checkpoint(&log.checkpoint(log.leaves.len() as u64), &log.key.public()).unwrap();
-    events(text(lines).as_bytes(), &log.proof(first, end), checkpoint, |_| {})
+    events(text(lines).as_bytes(), &log.proof(first, end), checkpoint, None, |_| {})
 }
 
 #[test]
@@ -134,14 +134,14 @@ fn another_key_checkpoint_or_range_is_told() {
     assert_eq!(checkpoint(&note.replacen("50", "49", 1), &log.key.public()).unwrap_err().kind, "wrong_checkpoint");
     assert_eq!(checkpoint(&stranger.sign("x\n"), &stranger.public()).unwrap_err().kind, "wrong_checkpoint");
     let whole = checkpoint(&note, &log.key.public()).unwrap();
-    let check = |proof: Proof| events(text(&log.lines).as_bytes(), &proof, whole.clone(), |_| {}).unwrap_err().kind;
+    let check = |proof: Proof| events(text(&log.lines).as_bytes(), &proof, whole.clone(), None, |_| {}).unwrap_err().kind;
     assert_eq!(check(Proof { end: "51".into(), ..log.proof(0, 50) }), "wrong_range");
     assert_eq!(check(Proof { first: "x".into(), ..log.proof(0, 50) }), "wrong_range");
     assert_eq!(check(Proof { before: vec!["00".into()], ..log.proof(0, 50) }), "wrong_range");
     assert_eq!(check(log.proof(0, 40)), "inserted");
     assert_eq!(check(log.proof(10, 50)), "inserted");
     let smaller = checkpoint(&log.checkpoint(49), &log.key.public()).unwrap();
-    assert_eq!(events(text(&log.lines).as_bytes(), &log.proof(0, 50), smaller, |_| {}).unwrap_err().kind, "wrong_range");
+    assert_eq!(events(text(&log.lines).as_bytes(), &log.proof(0, 50), smaller, None, |_| {}).unwrap_err().kind, "wrong_range");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_log_that_was_rewritten_between_two_checkpoints_is_told() {
 fn hostile_files_are_told_and_nothing_else() {
     let log = Log::of(3);
     let whole = checkpoint(&log.checkpoint(3), &log.key.public()).unwrap();
-    let check = |bytes: &[u8]| events(bytes, &log.proof(0, 3), whole.clone(), |_| {}).unwrap_err().kind;
+    let check = |bytes: &[u8]| events(bytes, &log.proof(0, 3), whole.clone(), None, |_| {}).unwrap_err().kind;
     assert_eq!(check(b""), "dropped");
     assert_eq!(check(b"\n"), "unreadable");
     assert_eq!(check(b"\xff\xfe\n"), "unreadable");
@@ -173,5 +173,5 @@ fn hostile_files_are_told_and_nothing_else() {
     assert_eq!(check(&[b"[".repeat(100_000), b"\n".to_vec()].concat()), "unreadable");
     assert_eq!(check(&vec![b'x'; LONGEST_LINE + 1]), "unreadable");
     // The last line may lack its end.
-    assert!(events(text(&log.lines).trim_end().as_bytes(), &log.proof(0, 3), whole.clone(), |_| {}).is_ok());
+    assert!(events(text(&log.lines).trim_end().as_bytes(), &log.proof(0, 3), whole.clone(), None, |_| {}).is_ok());
 }
