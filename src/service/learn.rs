@@ -27,11 +27,13 @@ const DEACTIVATED_AT: &str = "deactivated_at";
 /// Where it was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// In a listing of everybody. Who is called switched off there is asked about again before anything ends.
+    /// In a listing of everybody.
     Listing,
-    /// In answer to a question about this person. Who moved is looked at again, in good time.
+    /// In answer to a question about this person, while something else was done. As of a listing, who is called switched off is asked
+    /// about again before anything ends; who moved is looked at again, in good time.
     Read,
-    /// The same, by whoever goes on to look at what they hold.
+    /// In answer to the question whether somebody left or moved, by whoever goes on to look at what they hold, and whether so many may
+    /// be believed.
     Recheck,
 }
 
@@ -40,7 +42,7 @@ pub enum Source {
 pub struct Learned {
     /// People of whom something was new.
     pub changed: usize,
-    /// Those whom a listing calls switched off, and who were active.
+    /// Those who are called switched off and were active, and are asked about again.
     pub leaving: usize,
     /// Those who left.
     pub left: usize,
@@ -60,7 +62,7 @@ pub async fn learn(tx: &mut Tx, ctx: &Ctx, directory: &str, facts: &[PersonFacts
     let again = person::seen_again(tx, directory, &all, now).await?;
     let mut learned = Learned { ids: again.into_iter().map(|(id, reference)| (reference, PersonId(id))).collect(), ..Learned::default() };
     let fresh: Vec<New<'_>> = all.iter().filter(|seen| !learned.ids.contains_key(&seen.reference)).map(|seen| New { id: PersonId(new_id()), seen }).collect();
-    let rows = person::upsert_many(tx, directory, &fresh, source == Source::Listing, now).await?;
+    let rows = person::upsert_many(tx, directory, &fresh, source != Source::Recheck, now).await?;
     learned.ids.extend(rows.iter().map(|row| (row.reference.clone(), PersonId(row.id))));
     learned.changed = rows.iter().filter(|row| row.changed).count();
     let by_reference: HashMap<&str, &PersonFacts> = facts.iter().map(|facts| (facts.reference.as_str(), *facts)).collect();
@@ -77,7 +79,7 @@ pub async fn learn(tx: &mut Tx, ctx: &Ctx, directory: &str, facts: &[PersonFacts
 /// When the database fails.
 pub async fn one(tx: &mut Tx, ctx: &Ctx, directory: &str, facts: &PersonFacts, source: Source, now: DateTime<Utc>) -> Result<PersonId, ServiceError> {
     let learned = learn(tx, ctx, directory, std::slice::from_ref(facts), source, now).await?;
-    if learned.left > 0 {
+    if learned.left + learned.leaving > 0 {
         ctx.wake.notify_one();
     }
     Ok(learned.ids.get(&facts.reference).copied().ok_or_else(|| StoreError::Broken("somebody who was just kept is not there".into()))?)
@@ -129,7 +131,7 @@ async fn statuses(
     for (row, facts) in told {
         let Some(was) = row.old_status.as_deref() else { continue };
         match (was, facts.active) {
-            ("active", false) if source == Source::Listing => leaving.push(row.reference.clone()),
+            ("active", false) if source != Source::Recheck => leaving.push(row.reference.clone()),
             ("active", false) => {
                 learned.left += 1;
                 left(tx, ctx, row.id.into(), was, "disabled", deactivated_at(facts, now), now).await?;
@@ -147,7 +149,9 @@ async fn statuses(
         leaver::returned(tx, &back, now).await?;
     }
     learned.leaving = leaving.len();
-    Ok(recheck::ask(tx, directory, &leaving, "listing", true, now, now).await?)
+    // Of a whole listing they wait until it is whole.
+    let (cause, held) = if source == Source::Listing { ("listing", true) } else { ("decision", false) };
+    Ok(recheck::ask(tx, directory, &leaving, cause, held, now, now).await?)
 }
 
 /// When the directory says that an account was switched off; what lies ahead is not believed.

@@ -10,6 +10,7 @@ use crate::clock::new_id;
 use crate::directory::facts::ReadError;
 use crate::domain::event::{Fact, Subject};
 use crate::domain::plan::backoff;
+use crate::store::person::PersonRow;
 use crate::store::recheck::{self, RecheckRow};
 use crate::store::{directory_sync, event, leaver, person};
 
@@ -25,12 +26,12 @@ const AT_ONCE: i64 = 8;
 const CLAIM: Duration = Duration::minutes(2);
 /// How many rounds one look makes, and one between other work, so that everything else has its turn.
 const ROUNDS: (usize, usize) = (500, 3);
-/// Over how long people who are gone are counted together.
+/// Over how long people who left are counted together.
 const TOGETHER: Duration = Duration::hours(1);
-/// When to ask again about somebody who is not believed to be gone.
+/// When to ask again about somebody who is not believed to have left.
 const DOUBTED: Duration = Duration::minutes(10);
 
-/// How many people of a directory may be found gone together: a twentieth of those known, but at least 20 and at most 200.
+/// How many people of a directory may be found gone or switched off together: a twentieth of those known, but at least 20 and at most 200.
 pub fn believable(known: i64) -> i64 {
     (known / 20).clamp(20, 200)
 }
@@ -103,6 +104,13 @@ async fn look(ctx: &Ctx, row: &RecheckRow) -> Result<Option<String>, ServiceErro
         }
     };
     let now = ctx.clock.now();
+    let known = person::by_references(&ctx.db, directory, std::slice::from_ref(&row.reference)).await?.pop();
+    if known.as_ref().is_some_and(PersonRow::is_active)
+        && facts.as_ref().is_none_or(|facts| !facts.active)
+        && let Some(doubt) = doubt(ctx, directory).await?
+    {
+        return Ok(Some(doubt));
+    }
     if let Some(facts) = facts {
         let mut tx = ctx.db.begin().await?;
         let id = learn::one(&mut tx, ctx, directory, &facts, Source::Recheck, now).await?;
@@ -112,35 +120,30 @@ async fn look(ctx: &Ctx, row: &RecheckRow) -> Result<Option<String>, ServiceErro
         }
         return Ok(None);
     }
-    let known = person::by_references(&ctx.db, directory, std::slice::from_ref(&row.reference)).await?.pop();
     let Some(known) = known.filter(|known| known.status != "gone") else { return Ok(None) };
-    if known.is_active()
-        && let Some(doubt) = doubt(ctx, directory).await?
-    {
-        return Ok(Some(doubt));
-    }
     let mut tx = ctx.db.begin().await?;
     learn::gone(&mut tx, ctx, known.id.into(), now).await?;
     commit::commit(tx).await?;
     Ok(None)
 }
 
-/// Why one more person who is gone is not believed; that many are at once when we are shown the wrong directory, or a part of it.
+/// Why it is not believed of one more person that they left; that many are at once when we are shown the wrong directory, or a part of it.
 async fn doubt(ctx: &Ctx, directory: &str) -> Result<Option<String>, ServiceError> {
     let now = ctx.clock.now();
-    let gone = leaver::gone_since(&ctx.db, directory, now - TOGETHER).await?;
+    let left = leaver::left_since(&ctx.db, directory, now - TOGETHER).await?;
     let sync = directory_sync::of(&ctx.db, directory).await?;
     let believed = sync.as_ref().is_some_and(|sync| sync.believe || sync.believed_at.is_some_and(|at| now - at < TOGETHER));
-    if believed || gone < believable(person::count(&ctx.db, directory).await? + gone) {
+    if believed || left < believable(person::count(&ctx.db, directory).await? + left) {
         return Ok(None);
     }
-    let sentence =
-        format!("the directory no longer knows {gone} people and more within an hour; that many did not leave at once, so nobody else is counted as gone");
+    let sentence = format!(
+        "the directory calls {left} people and more gone or switched off within an hour; that many did not leave at once, so nobody else is counted as such"
+    );
     let mut tx = ctx.db.begin().await?;
     if directory_sync::doubted(&mut tx, directory, &sentence).await? {
         let fact = Fact::DirectoryFailed { directory: directory.into(), error: sentence.clone() };
         event::append(&mut tx, &[by_system(Subject::default(), fact)]).await?;
-        tracing::error!(directory, gone, "too many people are gone at once; the others are not counted as gone until an administrator says so");
+        tracing::error!(directory, left, "too many people left at once; the others are not counted as such until an administrator says so");
     }
     commit::commit(tx).await?;
     Ok(Some(sentence))

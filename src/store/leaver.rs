@@ -110,18 +110,16 @@ pub async fn open(db: &Db) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar("select count(*) from leaver where settled_at is null").fetch_one(&db.pool).await?)
 }
 
-/// How many people of `directory` were found gone since `since`.
+/// How many people of `directory` were found gone or switched off since `since`.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn gone_since(db: &Db, directory: &str, since: DateTime<Utc>) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar(
-        "select count(*) from leaver l join person p on p.id = l.person_id where l.detected_at >= $2 and l.status = 'gone' and p.directory = $1",
-    )
-    .bind(directory)
-    .bind(since)
-    .fetch_one(&db.pool)
-    .await?)
+pub async fn left_since(db: &Db, directory: &str, since: DateTime<Utc>) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("select count(*) from leaver l join person p on p.id = l.person_id where l.detected_at >= $2 and p.directory = $1")
+        .bind(directory)
+        .bind(since)
+        .fetch_one(&db.pool)
+        .await?)
 }
 
 /// People who are not active and of whom something is live all the same: a lease, an open request for them or by them, a session, a

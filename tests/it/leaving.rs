@@ -178,7 +178,7 @@ async fn while_nobody_can_say_whom_to_ask_instead_the_leaver_is_not_settled() {
     // The directory names who left, then does not answer when somebody else is looked for.
     let mut tx = world.ctx.db.begin().await.unwrap();
     let facts = world.ctx.directories["main"].person(&reference).await.unwrap().unwrap();
-    countersign::service::learn::one(&mut tx, &world.ctx, "main", &facts, countersign::service::learn::Source::Read, world.now()).await.unwrap();
+    countersign::service::learn::one(&mut tx, &world.ctx, "main", &facts, countersign::service::learn::Source::Recheck, world.now()).await.unwrap();
     countersign::service::commit::commit(tx).await.unwrap();
     faulty.down(true);
     countersign::service::leave::due(&world.ctx).await.unwrap();
@@ -287,7 +287,7 @@ async fn when_the_directory_says_since_when_the_hours_count_from_there() {
     facts.active = false;
     facts.attributes.insert("deactivated_at".into(), vec![since.to_rfc3339()]);
     let mut tx = world.ctx.db.begin().await.unwrap();
-    countersign::service::learn::one(&mut tx, &world.ctx, "main", &facts, countersign::service::learn::Source::Read, world.now()).await.unwrap();
+    countersign::service::learn::one(&mut tx, &world.ctx, "main", &facts, countersign::service::learn::Source::Recheck, world.now()).await.unwrap();
     countersign::service::commit::commit(tx).await.unwrap();
     countersign::service::leave::due(&world.ctx).await.unwrap();
     countersign::worker::step::drain(&world.ctx).await.unwrap();

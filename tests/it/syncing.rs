@@ -184,6 +184,28 @@ async fn too_many_who_are_gone_one_by_one_are_not_believed_either() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_who_are_switched_off_one_by_one_are_not_believed_either() {
+    let faulty = Faulty::start().await;
+    let world = three_pages(&faulty).await;
+    sync(&world.ctx, "main").await.unwrap();
+    for person in 0..60 {
+        world.set_active(&format!("p{person:05}"), false).await;
+    }
+    // Each is looked at while something else is done: nobody has left for that alone.
+    for reference in world.references(0, 60).await {
+        let row = countersign::store::person::by_references(&world.ctx.db, "main", &[reference]).await.unwrap().remove(0);
+        assert!(!countersign::service::fetch::person(&world.ctx, &row).await.unwrap().active, "what is decided now knows it");
+    }
+    assert_eq!(world.statuses().await, (450, 0, 0));
+    recheck::due(&world.ctx).await.unwrap();
+    leave::due(&world.ctx).await.unwrap();
+    let (active, disabled, _) = world.statuses().await;
+    assert!(active + disabled == 450 && (22..=30).contains(&disabled), "{disabled} left: about as many as may be at once, and no more");
+    assert_eq!(world.outcome().await.0, "shrunk");
+    believe(&world.ctx, &world.by("p00449").await, "main").await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_cannot_tell_what_changed_is_read_whole_and_nothing_fails() {
     let world = World::new().await;
     assert_eq!(countersign::service::sync_changes::follow(&world.ctx, "main").await.unwrap(), None);
