@@ -13,7 +13,8 @@ use crate::directory::ldap_record::untold;
 use crate::directory::ldap_schema::{self as schema, Dialect, GroupKind};
 
 impl Ldap {
-    /// The record with this reference, wherever below the base it lies.
+    /// The record with this reference, wherever the server finds it: Active Directory also outside the base, to where it may have been
+    /// moved.
     ///
     /// # Errors
     /// When there is no trustworthy answer.
@@ -30,7 +31,7 @@ impl Ldap {
                 lease.all(&search, 1).await?.ok_or_else(|| gone(&schema.base))?.pop()
             }
         };
-        let Some(entry) = found.filter(|entry| dn::is_within(&entry.dn, &schema.base)) else { return Ok(None) };
+        let Some(entry) = found else { return Ok(None) };
         match schema.reference(&entry) {
             Some(told) if told == reference => Ok(Some(entry)),
             Some(_) => Err(ReadError::Malformed("it sent another record than the one asked for".into())),
@@ -38,8 +39,8 @@ impl Ldap {
         }
     }
 
-    /// The person with this reference: of those the filter counts as people (`strict`), or whatever record it is, so that who is no
-    /// longer counted can still be taken out of groups.
+    /// The person with this reference: of those below the base that the filter counts as people (`strict`), or whatever record it is and
+    /// wherever it was moved, so that who is no longer counted can still be taken out of groups.
     ///
     /// # Errors
     /// As [`Ldap::locate`]; also when the server shows nobody at all, which is a right that was lost, and not everybody having left.
@@ -49,7 +50,9 @@ impl Ldap {
             if self.schema().kind(entry).is_some() {
                 return Ok(None);
             }
-            if strict {
+            if strict && !dn::is_within(&entry.dn, &self.schema().base) {
+                found = None;
+            } else if strict {
                 let counted = lease.one(&entry.dn, &self.schema().person, &[self.schema().dialect.id()]).await?;
                 found = found.filter(|_| counted.is_some());
             }
@@ -70,10 +73,17 @@ impl Ldap {
     }
 
     /// The group with this reference, and its kind.
+    ///
+    /// # Errors
+    /// As [`Ldap::locate`]; also when it lies outside the base: it is not ours to change there, and its members are still in it.
     pub(super) async fn locate_group(&self, lease: &mut Lease, reference: &str) -> Result<Option<(Entry, GroupKind)>, ReadError> {
         let found = self.locate(lease, reference, &self.schema().of_a_group()).await?;
-        if found.is_none() {
-            self.shows_groups(lease).await?;
+        match &found {
+            None => self.shows_groups(lease).await?,
+            Some(entry) if !dn::is_within(&entry.dn, &self.schema().base) => {
+                return Err(ReadError::Malformed(format!("the group was moved to {}, outside of the base {}", entry.dn, self.schema().base)));
+            }
+            Some(_) => {}
         }
         Ok(found.and_then(|entry| self.schema().kind(&entry).map(|kind| (entry, kind))))
     }

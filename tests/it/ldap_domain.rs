@@ -135,6 +135,44 @@ async fn memberships_of_a_domain_are_changed_one_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_moved_out_of_the_base_is_nobody_here_and_is_taken_out_of_groups_all_the_same() {
+    let server = LdapServer::domain();
+    for (dn, what) in [
+        ("OU=Unit", "objectClass: organizationalUnit"),
+        ("OU=Outside", "objectClass: organizationalUnit"),
+        ("CN=Eve Mover,OU=Unit", "objectClass: user\nsAMAccountName: eve.mover"),
+        ("CN=Stan Stay,OU=Unit", "objectClass: user\nsAMAccountName: stan.stay"),
+    ] {
+        server.change(&format!("dn: {dn},{DOMAIN}\nchangetype: add\n{what}\n"));
+    }
+    let members = format!("member: CN=Eve Mover,OU=Unit,{DOMAIN}\nmember: CN=Stan Stay,OU=Unit,{DOMAIN}");
+    for name in ["unit-db", "unit-logs"] {
+        server.change(&format!("dn: CN={name},OU=Unit,{DOMAIN}\nchangetype: add\nobjectClass: group\nsAMAccountName: {name}\n{members}\n"));
+    }
+    let unit = directory(&Settings {
+        base: format!("OU=Unit,{DOMAIN}"),
+        people: String::new(),
+        groups: String::new(),
+        bind: "administrator@ad.example.org".into(),
+        password: Secret::new("Admin-pw-1"),
+        ..server.as_domain()
+    });
+    let (eve, db, logs) = (reference(&unit, "eve.mover").await, group(&unit, "unit-db").await, group(&unit, "unit-logs").await);
+    let moved = |rdn: &str| format!("dn: {rdn},OU=Unit,{DOMAIN}\nchangetype: modrdn\nnewrdn: {rdn}\ndeleteoldrdn: 1\nnewsuperior: OU=Outside,{DOMAIN}\n");
+    server.change(&moved("CN=Eve Mover"));
+    assert_eq!(unit.person(&eve).await, Ok(None), "who left the base has left");
+    assert_eq!(unit.is_member(&db, &eve).await, Ok(true), "and is still in the group");
+    assert_eq!(unit.add(&logs, &eve).await, WriteResult::NotFoundUser, "nobody is let in from there");
+    assert_eq!(unit.remove(&db, &eve).await, WriteResult::Changed);
+    assert_eq!(unit.is_member(&db, &eve).await, Ok(false));
+    assert_eq!(server.look(&format!("CN=unit-db,OU=Unit,{DOMAIN}"), "member"), [format!("CN=Stan Stay,OU=Unit,{DOMAIN}")]);
+    // A group that was moved away still has its members, and is not called empty or gone.
+    server.change(&moved("CN=unit-logs"));
+    assert!(unit.is_member(&logs, &eve).await.is_err());
+    assert!(!matches!(unit.remove(&logs, &eve).await, WriteResult::NotFoundGroup | WriteResult::Changed | WriteResult::AlreadyInState));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_domain_tells_five_thousand_members_range_by_range() {
     let server = LdapServer::domain();
     let domain = directory(&server.as_domain());
