@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn when(attribute: &str, operator: Operator, values: &[String]) -> Condition {
-    Condition { attribute: attribute.into(), operator, values: values.to_vec() }
+    Condition { attribute: attribute.into(), operator, values: values.to_vec(), called: Vec::new() }
 }
 
 /// Fifteen allow rules and five deny rules; of them one of the middle lets the person in, and no other applies.

@@ -167,6 +167,7 @@ create table countersign.access_profile_condition (
   attribute          text not null check (attribute <> ''),
   operator           text not null check (operator in ('is', 'is_not', 'in', 'not_in', 'contains', 'starts_with', 'exists', 'not_exists', 'member_of', 'not_member_of', 'reports_to')),
   "values"           text[] not null,
+  called             text[] not null default '{}' check (cardinality(called) in (0, cardinality("values"))),
   primary key (profile_version_id, rule, position),
   foreign key (profile_version_id, rule) references countersign.access_profile_rule (profile_version_id, position)
 );
@@ -213,6 +214,7 @@ create table countersign.approval_procedure_condition (
   attribute            text not null check (attribute <> ''),
   operator             text not null check (operator in ('is', 'is_not', 'in', 'not_in', 'contains', 'starts_with', 'exists', 'not_exists', 'member_of', 'not_member_of', 'reports_to')),
   "values"             text[] not null,
+  called               text[] not null default '{}' check (cardinality(called) in (0, cardinality("values"))),
   primary key (procedure_version_id, step, position),
   foreign key (procedure_version_id, step) references countersign.approval_procedure_step (procedure_version_id, position)
 );
@@ -321,6 +323,7 @@ create table countersign.access_policy_condition (
   attribute         text not null check (attribute <> ''),
   operator          text not null check (operator in ('is', 'is_not', 'in', 'not_in', 'contains', 'starts_with', 'exists', 'not_exists', 'member_of', 'not_member_of', 'reports_to')),
   "values"          text[] not null,
+  called            text[] not null default '{}' check (cardinality(called) in (0, cardinality("values"))),
   primary key (policy_version_id, rule, position)
 );
 
@@ -456,6 +459,7 @@ create table countersign.request (
   emergency_reason  text check (emergency_reason <> ''),
   conflicts         text[] not null default '{}',
   supersedes        uuid references countersign.request,
+  started_by        uuid references countersign.person check (started_by <> requester_id),
   confirmed_at      timestamptz,
   channel           text not null check (channel in ('web', 'api', 'cli', 'slack', 'teams', 'system')),
   created_at        timestamptz not null,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::person::{GroupRef, PersonSnapshot, same};
+use super::person::{PersonSnapshot, same};
 
 /// How an attribute is compared. Comparison of text ignores case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,11 +26,11 @@ pub enum Operator {
     Exists,
     /// There is none.
     NotExists,
-    /// Direct member of one of the groups given, by reference or name.
+    /// Member of one of the groups given, by reference.
     MemberOf,
     /// Member of none of the groups given.
     NotMemberOf,
-    /// Reports to one of the people given, by login or reference, at any depth.
+    /// Reports to one of the people given, by reference, at any depth.
     ReportsTo,
 }
 
@@ -71,14 +71,25 @@ impl Operator {
 }
 
 /// `attribute operator values`, for example `department is Engineering`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, Serialize, Deserialize)]
 pub struct Condition {
     /// Name of the attribute; ignored by the group operators and by `reports_to`.
     pub attribute: String,
     /// How it is compared.
     pub operator: Operator,
-    /// What it is compared with.
+    /// What it is compared with. Groups and people are meant by their reference, which never changes hands, where a name does: who
+    /// may name a group must not be able to meet or dodge a condition by it.
     pub values: Vec<String>,
+    /// What those groups or people were called when the version was made, in the same order, for reading; else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub called: Vec<String>,
+}
+
+/// Conditions are equal when they ask the same; what is called how is for reading.
+impl PartialEq for Condition {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.attribute, self.operator, &self.values) == (&other.attribute, other.operator, &other.values)
+    }
 }
 
 /// How one condition came out for one person.
@@ -98,17 +109,19 @@ impl Condition {
     /// Whether the condition holds for `person`, with what was seen. An attribute that is missing or empty never makes a condition
     /// true, `not_exists` and `not_member_of` apart; and an empty value that it is compared with never does.
     pub fn check(&self, person: &PersonSnapshot) -> Checked {
-        self.look(&Reading::of(person)).said(self.sentence())
+        self.look(person).said(self.sentence())
     }
 
     /// [`Condition::check`] without its sentence, for whoever looks at many conditions of one person.
-    pub(super) fn look(&self, reading: &Reading<'_>) -> Looked<'_> {
-        let person = reading.person;
+    pub(super) fn look<'a>(&'a self, person: &'a PersonSnapshot) -> Looked<'a> {
         let given = || self.values.iter().map(String::as_str).filter(|value| !value.is_empty());
         let (attribute, seen) = match self.operator {
             Operator::ReportsTo => ("manager", person.line.iter().map(|above| above.user_name.as_str()).collect()),
             // Of many groups only those that matter here are worth keeping.
-            Operator::MemberOf | Operator::NotMemberOf => ("groups", reading.groups(given())),
+            Operator::MemberOf | Operator::NotMemberOf => {
+                let meant = |reference: &str| given().any(|wanted| wanted == reference);
+                ("groups", person.groups.iter().filter(|group| meant(&group.reference)).map(|group| group.name.as_str()).collect())
+            }
             _ => (self.attribute.as_str(), person.values(&self.attribute)),
         };
         let any_equal = || seen.iter().any(|value| given().any(|wanted| same(value, wanted)));
@@ -119,7 +132,7 @@ impl Condition {
             Operator::StartsWith => seen.iter().any(|v| given().any(|w| v.to_lowercase().starts_with(&w.to_lowercase()))),
             Operator::Exists | Operator::MemberOf => !seen.is_empty(),
             Operator::NotExists | Operator::NotMemberOf => seen.is_empty(),
-            Operator::ReportsTo => given().any(|who| person.line.iter().any(|above| above.reference == who || same(&above.user_name, who))),
+            Operator::ReportsTo => given().any(|who| person.line.iter().any(|above| above.reference == who)),
         };
         Looked { met, attribute, seen: seen.into_iter().map(Into::into).collect() }
     }
@@ -135,10 +148,15 @@ impl Condition {
         !asks_presence && seen.is_empty()
     }
 
+    /// The values as people read them.
+    pub fn shown(&self) -> &[String] {
+        if self.called.is_empty() { &self.values } else { &self.called }
+    }
+
     /// The condition in words, of anybody: "department is Engineering".
     pub fn holds_sentence(&self) -> String {
         let name = spaced(&self.attribute);
-        let values = either(&self.values);
+        let values = either(self.shown());
         match self.operator {
             Operator::Is | Operator::In => format!("{name} is {values}"),
             Operator::IsNot | Operator::NotIn => format!("{name} is not {values}"),
@@ -155,7 +173,7 @@ impl Condition {
     /// The condition in words, to the person: "You must be in department Engineering".
     pub fn sentence(&self) -> String {
         let name = spaced(&self.attribute);
-        let values = either(&self.values);
+        let values = either(self.shown());
         match self.operator {
             Operator::Is | Operator::In if name == "department" => {
                 format!("You must be in department {values}")
@@ -175,7 +193,7 @@ impl Condition {
     /// The condition in words as a deny rule uses it: "Kept out: department Engineering".
     pub fn kept_out_sentence(&self) -> String {
         let name = spaced(&self.attribute);
-        let values = either(&self.values);
+        let values = either(self.shown());
         match self.operator {
             Operator::Is | Operator::In => format!("Kept out: {name} {values}"),
             Operator::IsNot | Operator::NotIn => format!("Kept out: any {name} but {values}"),
@@ -216,39 +234,6 @@ pub(super) struct Looked<'a> {
 impl Looked<'_> {
     pub(super) fn said(self, sentence: String) -> Checked {
         Checked { met: self.met, sentence, attribute: self.attribute.into(), seen: self.seen }
-    }
-}
-
-/// A person about whom many conditions ask.
-pub(super) struct Reading<'a> {
-    pub(super) person: &'a PersonSnapshot,
-    /// The groups whose names are not plain ASCII: only these can be the same as a text of another length.
-    odd: Vec<usize>,
-}
-
-impl<'a> Reading<'a> {
-    pub(super) fn of(person: &'a PersonSnapshot) -> Self {
-        let odd = person.groups.iter().enumerate().filter(|(_, group)| !group.name.is_ascii()).map(|(n, _)| n);
-        Self { person, odd: odd.collect() }
-    }
-
-    /// Names of the groups that are one of those `given` by reference or name, in their order.
-    fn groups<'b>(&self, given: impl Iterator<Item = &'b str>) -> Vec<&'a str> {
-        let groups = &self.person.groups;
-        let mut found: Vec<usize> = Vec::new();
-        for wanted in given {
-            let plain = |(n, group): (usize, &GroupRef)| (group.reference == wanted || group.name.eq_ignore_ascii_case(wanted)).then_some(n);
-            found.extend(groups.iter().enumerate().filter_map(plain));
-            let folded = |n: &usize| same(&groups[*n].name, wanted);
-            if wanted.is_ascii() {
-                found.extend(self.odd.iter().copied().filter(folded));
-            } else {
-                found.extend((0..groups.len()).filter(folded));
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        found.into_iter().map(|n| groups[n].name.as_str()).collect()
     }
 }
 

@@ -4,7 +4,7 @@
 //! refuses what it cannot know, access that was given is not taken away for it: what the directory does not say is unknown here, and
 //! unknown never revokes.
 
-use super::condition::{Condition, Reading};
+use super::condition::Condition;
 use super::person::PersonSnapshot;
 use super::policy::{AccessPolicy, Effect};
 
@@ -39,10 +39,10 @@ enum Together<'a> {
     Silent(String),
 }
 
-fn together<'a>(conditions: &'a [Condition], reading: &Reading<'_>) -> Together<'a> {
+fn together<'a>(conditions: &'a [Condition], person: &PersonSnapshot) -> Together<'a> {
     let (mut failed, mut silent) = (Vec::new(), None);
     for condition in conditions {
-        let looked = condition.look(reading);
+        let looked = condition.look(person);
         if looked.met {
             continue;
         }
@@ -62,15 +62,14 @@ fn together<'a>(conditions: &'a [Condition], reading: &Reading<'_>) -> Together<
 /// Whether `person` still meets `policy`: it is for them, and its profile lets them in. Who is not active meets nothing, but that is
 /// another matter and not looked at here.
 pub fn eligible(policy: &AccessPolicy, person: &PersonSnapshot) -> Eligibility {
-    let reading = Reading::of(person);
     let lost = |rule: String, failed: &[&Condition], sentence: String| {
-        let mut attributes: Vec<String> = failed.iter().map(|condition| condition.look(&reading).attribute.to_owned()).collect();
+        let mut attributes: Vec<String> = failed.iter().map(|condition| condition.look(person).attribute.to_owned()).collect();
         attributes.sort_unstable();
         attributes.dedup();
         Eligibility::Lost(Lost { rule, sentence, attributes })
     };
     let mut unknown = None;
-    match together(&policy.applies_to, &reading) {
+    match together(&policy.applies_to, person) {
         Together::Hold => {}
         Together::Fail(failed) => return lost(format!("policy {} v{}: for whom", policy.key, policy.version), &failed, said(&failed, Condition::sentence)),
         Together::Silent(attribute) => unknown = Some(attribute),
@@ -79,7 +78,7 @@ pub fn eligible(policy: &AccessPolicy, person: &PersonSnapshot) -> Eligibility {
     let (mut allowed, mut maybe) = (false, None);
     let (mut missed, mut sentences) = (Vec::new(), Vec::new());
     for (rule, number) in profile.rules.iter().zip(1..) {
-        match (rule.effect, together(&rule.conditions, &reading)) {
+        match (rule.effect, together(&rule.conditions, person)) {
             (Effect::Deny, Together::Hold) => {
                 let all: Vec<&Condition> = rule.conditions.iter().collect();
                 let sentence = if all.is_empty() { "Kept out: everybody".into() } else { said(&all, Condition::kept_out_sentence) };

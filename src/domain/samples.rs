@@ -82,7 +82,16 @@ pub fn ask() -> Ask {
 
 /// A condition.
 pub fn when(attribute: &str, operator: Operator, values: &[&str]) -> Condition {
-    Condition { attribute: attribute.into(), operator, values: values.iter().map(|v| (*v).into()).collect() }
+    let given = || values.iter().map(|v| (*v).to_owned());
+    let reference = |name: String| match operator {
+        Operator::ReportsTo => bo().line.into_iter().find(|above| above.user_name == name).map_or(name, |above| above.reference),
+        _ => format!("g-{name}"),
+    };
+    let (values, called) = match operator {
+        Operator::MemberOf | Operator::NotMemberOf | Operator::ReportsTo => (given().map(reference).collect(), given().collect()),
+        _ => (given().collect(), vec![]),
+    };
+    Condition { attribute: attribute.into(), operator, values, called }
 }
 
 /// An allow rule.

@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use crate::directory::facts::ReadError;
 use crate::directory::port::Directory;
+use crate::domain::condition::Operator;
 use crate::domain::id::PersonId;
-use crate::domain::policy::{ApprovalProcedure, ApproverSource};
+use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource};
 use crate::store::catalog::{self, Catalog};
 use crate::store::db::Db;
 use crate::store::person;
@@ -30,6 +31,7 @@ pub async fn toml(db: &Db, directories: &Directories) -> Result<String, ServiceE
     let mut called = Called { people: logins(db, &current).await?, ..Called::default() };
     if let Ok((home, _)) = directories.home() {
         called.directory = home.to_owned();
+        called.above = above(db, home, &current).await?;
     }
     for (key, directory) in directories.iter() {
         // Where no role is given there is nothing to be called.
@@ -48,19 +50,34 @@ async fn logins(db: &Db, catalog: &Catalog) -> Result<BTreeMap<PersonId, String>
     Ok(person::by_ids(db, &ids).await?.into_iter().map(|row| (PersonId(row.id), row.user_name)).collect())
 }
 
+/// Logins of those whom conditions name, by reference.
+async fn above(db: &Db, home: &str, catalog: &Catalog) -> Result<BTreeMap<String, String>, ServiceError> {
+    let of_procedure = |body: &ApprovalProcedure| body.steps.iter().flat_map(|step| step.when.conditions.clone()).collect::<Vec<_>>();
+    let of_profile = |body: &AccessProfile| body.rules.iter().flat_map(|rule| rule.conditions.clone()).collect::<Vec<_>>();
+    let of_policy = |body: &AccessPolicy| body.applies_to.iter().chain(body.auto_rules.iter().flat_map(|rule| &rule.conditions)).cloned().collect::<Vec<_>>();
+    let all = catalog.procedures.iter().flat_map(|latest| of_procedure(&latest.body));
+    let all = all.chain(catalog.profiles.iter().flat_map(|latest| of_profile(&latest.body)));
+    let all = all.chain(catalog.policies.iter().flat_map(|(latest, _)| of_policy(&latest.body)));
+    let references: BTreeSet<String> = all.filter(|condition| condition.operator == Operator::ReportsTo).flat_map(|condition| condition.values).collect();
+    let references: Vec<String> = references.into_iter().collect();
+    Ok(person::by_references(db, home, &references).await?.into_iter().map(|row| (row.reference, row.user_name)).collect())
+}
+
 fn people(procedure: &ApprovalProcedure) -> impl Iterator<Item = Uuid> {
     let slots = procedure.steps.iter().flat_map(|step| &step.slots).flat_map(|slot| &slot.sources);
     let escalations = procedure.steps.iter().filter_map(|step| step.escalation.as_ref()).flat_map(|to| &to.sources);
     slots.chain(escalations).filter_map(|source| if let ApproverSource::Person { id, .. } = source { Some(id.0) } else { None })
 }
 
-/// Names of groups by reference, those that no other group has in any case of letters.
+/// Names of groups by reference, those that no other group has in any case of letters or is referred to by.
 async fn unique_names(directory: &Directory) -> Result<BTreeMap<String, String>, ReadError> {
     let mut named: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    let mut references: BTreeSet<String> = BTreeSet::new();
     let mut cursor = None;
     loop {
         let page = directory.groups(cursor).await?;
         for group in page.items {
+            references.insert(group.reference.clone());
             named.entry(group.name.to_lowercase()).or_default().push((group.reference, group.name));
         }
         cursor = page.next;
@@ -68,6 +85,7 @@ async fn unique_names(directory: &Directory) -> Result<BTreeMap<String, String>,
             break;
         }
     }
-    let trimmed = |name: &str| name.trim() == name && !name.is_empty();
+    // What is some group's reference means that group, whatever else is called so.
+    let trimmed = |name: &str| name.trim() == name && !name.is_empty() && !references.contains(name);
     Ok(named.into_values().filter(|same| same.len() == 1).flatten().filter(|(_, name)| trimmed(name)).collect())
 }

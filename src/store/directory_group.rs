@@ -24,7 +24,7 @@ pub struct GroupRow {
     pub role_id: Option<Uuid>,
     /// That role's name.
     pub role: Option<String>,
-    /// How many groups of the directory have this name, whatever the case of its letters.
+    /// How many groups of the directory have this name, whatever the case of its letters, or are referred to by it.
     pub same_name: i64,
 }
 
@@ -33,7 +33,8 @@ macro_rules! groups {
     ($rest:literal) => {
         concat!(
             "select g.reference, g.name, g.description, g.read_only, g.warnings, r.id as role_id, r.title as role,
-               (select count(*) from directory_group o where o.directory = g.directory and lower(o.name) = lower(g.name) and o.gone_at is null) as same_name
+               (select count(*) from directory_group o where o.directory = g.directory and (lower(o.name) = lower(g.name) or o.reference = g.name)
+                 and o.gone_at is null) as same_name
              from directory_group g left join lateral (
                select r.id, a.name || ' ' || r.name as title from role r join application a on a.id = r.application_id
                where r.directory = g.directory and r.group_reference = g.reference and r.retired_at is null order by r.id limit 1) r on true ",

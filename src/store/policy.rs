@@ -240,7 +240,7 @@ pub(super) async fn policies(connection: &mut PgConnection, ids: &[Uuid]) -> Res
     .fetch_all(&mut *connection)
     .await?;
     let conditions: Vec<ConditionRow> = sqlx::query_as(
-        "select policy_version_id as owner, rule, attribute, operator, \"values\" from access_policy_condition
+        "select policy_version_id as owner, rule, attribute, operator, \"values\", called from access_policy_condition
          where policy_version_id = any($1) order by policy_version_id, rule, position",
     )
     .bind(ids)

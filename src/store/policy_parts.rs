@@ -21,13 +21,14 @@ pub(super) struct ConditionRow {
     attribute: String,
     operator: String,
     values: Vec<String>,
+    called: Vec<String>,
 }
 
 impl ConditionRow {
     fn condition(self) -> Result<Condition, StoreError> {
         let operator =
             Operator::parse(&self.operator).ok_or_else(|| StoreError::Broken(format!("this program does not know the operator {}", self.operator)))?;
-        Ok(Condition { attribute: self.attribute, operator, values: self.values })
+        Ok(Condition { attribute: self.attribute, operator, values: self.values, called: self.called })
     }
 }
 
@@ -70,7 +71,7 @@ pub(super) async fn profiles(connection: &mut PgConnection, ids: &[Uuid]) -> Res
     .fetch_all(&mut *connection)
     .await?;
     let conditions: Vec<ConditionRow> = sqlx::query_as(
-        "select profile_version_id as owner, rule, attribute, operator, \"values\" from access_profile_condition
+        "select profile_version_id as owner, rule, attribute, operator, \"values\", called from access_profile_condition
          where profile_version_id = any($1) order by profile_version_id, rule, position",
     )
     .bind(ids)
@@ -140,7 +141,7 @@ pub(super) async fn procedures(connection: &mut PgConnection, ids: &[Uuid]) -> R
     .fetch_all(&mut *connection)
     .await?;
     let conditions: Vec<ConditionRow> = sqlx::query_as(
-        "select procedure_version_id as owner, step as rule, attribute, operator, \"values\" from approval_procedure_condition
+        "select procedure_version_id as owner, step as rule, attribute, operator, \"values\", called from approval_procedure_condition
          where procedure_version_id = any($1) order by procedure_version_id, step, position",
     )
     .bind(ids)

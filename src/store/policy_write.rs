@@ -22,7 +22,7 @@ fn condition_rows<'a>(rules: impl Iterator<Item = &'a [Condition]>, first: i32) 
         .zip(first..)
         .flat_map(|(conditions, rule)| {
             conditions.iter().zip(1..).map(move |(condition, position): (&Condition, i32)| {
-                json!({ "rule": rule, "position": position, "attribute": condition.attribute, "operator": condition.operator.word(), "values": condition.values })
+                json!({ "rule": rule, "position": position, "attribute": condition.attribute, "operator": condition.operator.word(), "values": condition.values, "called": condition.called })
             })
         })
         .collect()
@@ -62,9 +62,9 @@ pub(super) async fn profile(tx: &mut Tx, id: Uuid, version_id: Uuid, body: &Acce
     .await?;
     let conditions = condition_rows(body.rules.iter().map(|rule| rule.conditions.as_slice()), 1);
     sqlx::query(
-        "insert into access_profile_condition (profile_version_id, rule, position, attribute, operator, \"values\")
-         select $1, c.rule, c.position, c.attribute, c.operator, c.\"values\"
-         from jsonb_to_recordset($2) as c(rule int, position int, attribute text, operator text, \"values\" text[])",
+        "insert into access_profile_condition (profile_version_id, rule, position, attribute, operator, \"values\", called)
+         select $1, c.rule, c.position, c.attribute, c.operator, c.\"values\", c.called
+         from jsonb_to_recordset($2) as c(rule int, position int, attribute text, operator text, \"values\" text[], called text[])",
     )
     .bind(version_id)
     .bind(Json(conditions))
@@ -129,9 +129,9 @@ pub(super) async fn procedure(tx: &mut Tx, id: Uuid, version_id: Uuid, body: &Ap
     .await?;
     let conditions = condition_rows(body.steps.iter().map(|step| step.when.conditions.as_slice()), 1);
     sqlx::query(
-        "insert into approval_procedure_condition (procedure_version_id, step, position, attribute, operator, \"values\")
-         select $1, c.rule, c.position, c.attribute, c.operator, c.\"values\"
-         from jsonb_to_recordset($2) as c(rule int, position int, attribute text, operator text, \"values\" text[])",
+        "insert into approval_procedure_condition (procedure_version_id, step, position, attribute, operator, \"values\", called)
+         select $1, c.rule, c.position, c.attribute, c.operator, c.\"values\", c.called
+         from jsonb_to_recordset($2) as c(rule int, position int, attribute text, operator text, \"values\" text[], called text[])",
     )
     .bind(version_id)
     .bind(Json(conditions))
@@ -230,9 +230,9 @@ pub(super) async fn policy(tx: &mut Tx, id: Uuid, parts: Parts, body: &AccessPol
     // Rule 0 says for whom it is; the others are those of its auto rules.
     let conditions = condition_rows(std::iter::once(body.applies_to.as_slice()).chain(body.auto_rules.iter().map(|rule| rule.conditions.as_slice())), 0);
     sqlx::query(
-        "insert into access_policy_condition (policy_version_id, rule, position, attribute, operator, \"values\")
-         select $1, c.rule, c.position, c.attribute, c.operator, c.\"values\"
-         from jsonb_to_recordset($2) as c(rule int, position int, attribute text, operator text, \"values\" text[])",
+        "insert into access_policy_condition (policy_version_id, rule, position, attribute, operator, \"values\", called)
+         select $1, c.rule, c.position, c.attribute, c.operator, c.\"values\", c.called
+         from jsonb_to_recordset($2) as c(rule int, position int, attribute text, operator text, \"values\" text[], called text[])",
     )
     .bind(body.id.0)
     .bind(Json(conditions))

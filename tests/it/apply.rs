@@ -74,6 +74,30 @@ async fn the_demo_catalog_is_applied_once_and_the_second_time_nothing_changes() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conditions_mean_the_group_and_the_person_of_a_name_and_not_whoever_has_it_later() {
+    let world = World::empty().await;
+    world.apply(&with_every_word()).await;
+    let kept: Vec<(String, Vec<String>, Vec<String>)> = sqlx::query_as(
+        "select distinct operator, \"values\", called from countersign.access_profile_condition where operator in ('member_of', 'not_member_of')
+         union select operator, \"values\", called from countersign.access_policy_condition where operator in ('member_of', 'reports_to') order by 1, 3",
+    )
+    .fetch_all(&world.root)
+    .await
+    .unwrap();
+    let (dba, auditors) = (world.group("dba").await, world.group("countersign-auditors").await);
+    let above = vec![world.reference("carlos.silva").await, world.reference("nadia.haddad").await];
+    let by = |operator: &str, values: Vec<String>, called: &[&str]| (operator.to_owned(), values, called.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(
+        kept,
+        [
+            by("member_of", vec![auditors], &["countersign-auditors"]),
+            by("member_of", vec![dba], &["dba"]),
+            by("reports_to", above, &["carlos.silva", "nadia.haddad"])
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_version_reads_back_as_it_was_written() {
     let world = World::empty().await;
     let applied = world.try_apply(DEMO).await.unwrap();

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::super::condition::{Checked, Condition, Looked, Reading};
+use super::super::condition::{Checked, Condition, Looked};
 use super::super::id::PolicyVersionId;
 use super::super::person::PersonSnapshot;
 use super::super::policy::{AccessPolicy, ApprovalProcedure, AutoRule, Effect, Step, Verdict, When};
@@ -14,7 +14,6 @@ type Refused = (Option<PolicyVersionId>, String);
 
 pub(super) struct Desk<'a> {
     person: &'a PersonSnapshot,
-    reading: Reading<'a>,
     trace: Vec<TraceLine>,
     conflicts: Vec<String>,
     steps: Vec<PlannedStep>,
@@ -22,7 +21,7 @@ pub(super) struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     pub(super) fn of(person: &'a PersonSnapshot) -> Self {
-        Self { reading: Reading::of(person), person, trace: Vec::new(), conflicts: Vec::new(), steps: Vec::new() }
+        Self { person, trace: Vec::new(), conflicts: Vec::new(), steps: Vec::new() }
     }
 
     pub(super) fn close(self, outcome: Outcome, policy: Option<PolicyVersionId>, deciding_rule: String) -> Decision {
@@ -31,8 +30,8 @@ impl<'a> Desk<'a> {
     }
 
     /// How `condition` comes out, and whether it is unknown: not met, because the directory says nothing of what it asks.
-    fn look<'c>(&self, condition: &'c Condition) -> (Looked<'c>, bool) {
-        let looked = condition.look(&self.reading);
+    fn look<'c>(&'c self, condition: &'c Condition) -> (Looked<'c>, bool) {
+        let looked = condition.look(self.person);
         let silent = !looked.met && condition.rests_on_nothing(&looked.seen);
         (looked, silent)
     }

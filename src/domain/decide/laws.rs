@@ -424,7 +424,7 @@ proptest! {
         text in any::<String>(), values in prop::collection::vec(any::<String>(), 0..4), seconds in prop::option::of(any::<i64>()), start in any::<i64>(), operator in prop::sample::select(&Operator::ALL[..]),
         mut policies in any_policies(), separation in any_separation(), mut person in any_person(), ask in any_ask(),
     ) {
-        let odd = Condition { attribute: text.clone(), operator: operator.0, values: values.clone() };
+        let odd = Condition { attribute: text.clone(), operator: operator.0, values: values.clone(), called: vec![] };
         for list in conditions(&mut policies, &mut []) {
             list.push(odd.clone());
         }

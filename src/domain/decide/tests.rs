@@ -96,7 +96,7 @@ fn reporting_to_somebody_counts_at_any_depth() {
     let p = |who: &str| [policy("p", vec![], vec![allow(vec![when("", Operator::ReportsTo, &[who])])])];
     for (who, outcome) in [
         ("mara.voss", Outcome::NeedsApproval),
-        ("INES.HEAD", Outcome::NeedsApproval),
+        ("ines.head", Outcome::NeedsApproval),
         ("r-3", Outcome::NeedsApproval),
         ("R-3", Outcome::Refused),
         ("bo.lind", Outcome::Refused),

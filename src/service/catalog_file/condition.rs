@@ -69,7 +69,7 @@ pub fn condition<'i>(reader: &Reader<'i>, value: &Spanned<DeValue<'i>>) -> Optio
 fn sentence(text: &str) -> Result<Condition, String> {
     let unread = || format!("“{text}” is not a condition; {EXAMPLE}.");
     if let Some(who) = text.strip_prefix("reports to ").or_else(|| text.strip_prefix("reports_to ")) {
-        return Ok(Condition { attribute: ABOVE.into(), operator: Operator::ReportsTo, values: listed(who) });
+        return Ok(Condition { attribute: ABOVE.into(), operator: Operator::ReportsTo, values: listed(who), called: Vec::new() });
     }
     let (attribute, rest) = text.split_once(' ').ok_or_else(unread)?;
     let rest = rest.trim();
@@ -84,7 +84,7 @@ fn sentence(text: &str) -> Result<Condition, String> {
         _ if tail.is_empty() => vec![],
         _ => listed(tail),
     };
-    Ok(Condition { attribute: attribute.to_owned(), operator: *operator, values })
+    Ok(Condition { attribute: attribute.to_owned(), operator: *operator, values, called: Vec::new() })
 }
 
 fn listed(values: &str) -> Vec<String> {
@@ -97,7 +97,7 @@ pub fn written(condition: &Condition) -> String {
     if said.trim() == said && sentence(&said).as_ref() == Ok(condition) {
         return write::quoted(&said);
     }
-    let Condition { attribute, operator, values } = condition;
+    let Condition { attribute, operator, values, .. } = condition;
     let values: Vec<String> = values.iter().map(|value| write::quoted(value)).collect();
     format!("{{ attribute = {}, operator = \"{}\", values = [{}] }}", write::quoted(attribute), operator.word(), values.join(", "))
 }
@@ -121,12 +121,12 @@ fn structured<'i>(reader: &Reader<'i>, value: &Spanned<DeValue<'i>>) -> Option<C
     }
     let broken = fields.is_broken() || attribute.is_empty();
     fields.end();
-    if broken { None } else { Some(Condition { attribute, operator: parsed?, values }) }
+    if broken { None } else { Some(Condition { attribute, operator: parsed?, values, called: Vec::new() }) }
 }
 
 /// Why `condition` could never be meant, if so.
 fn fault_of(condition: &Condition) -> Option<String> {
-    let Condition { attribute, operator, values } = condition;
+    let Condition { attribute, operator, values, .. } = condition;
     let name = attribute.as_str();
     if name.len() > 63 || !name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')) {
         return Some(format!("“{name}” cannot be an attribute; attributes are written in lower case like employment_type."));

@@ -250,17 +250,24 @@ impl Desk<'_> {
     }
 
     fn conditions(&mut self, conditions: &[Placed<Condition>]) -> Vec<Condition> {
-        for condition in conditions {
-            for name in &condition.value.values {
-                let name = Placed { value: name.clone(), at: condition.at };
-                match condition.value.operator {
-                    Operator::MemberOf | Operator::NotMemberOf => drop(self.group(&name)),
-                    Operator::ReportsTo => drop(self.person(&name)),
-                    _ => {}
-                }
+        conditions.iter().map(|condition| self.condition(condition)).collect()
+    }
+
+    /// The groups and people that it names by their references, with what they are called beside it.
+    fn condition(&mut self, written: &Placed<Condition>) -> Condition {
+        let mut condition = written.value.clone();
+        let named = |name: &String| Placed { value: name.clone(), at: written.at };
+        let found: Vec<Option<(String, String)>> = match condition.operator {
+            Operator::MemberOf | Operator::NotMemberOf => {
+                condition.values.iter().map(|name| self.group(&named(name)).map(|group| (group.reference, group.name))).collect()
             }
-        }
-        conditions.iter().map(|condition| condition.value.clone()).collect()
+            Operator::ReportsTo => condition.values.iter().map(|login| self.person(&named(login)).map(|person| (person.reference, login.clone()))).collect(),
+            _ => return condition,
+        };
+        // Where one was not found there is a fault, and the draft goes no further.
+        let kept = found.into_iter().zip(&condition.values).map(|(found, name)| found.unwrap_or_else(|| (String::new(), name.clone())));
+        (condition.values, condition.called) = kept.unzip();
+        condition
     }
 
     fn profile(&mut self, entry: &ProfileEntry) -> AccessProfile {

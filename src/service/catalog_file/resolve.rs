@@ -184,18 +184,23 @@ pub async fn resolve(db: &Db, directories: &Directories, file: &CatalogFile) -> 
     Ok(resolved)
 }
 
-/// The group called `name`, or else the one whose reference that is, with up to `wanted` active members.
+/// The group whose reference `name` is, or else the one that is called so, with up to `wanted` active members. A reference comes
+/// first: nobody can choose theirs, where a name may be chosen to look like one.
 async fn group(directory: &Directory, name: &str, wanted: usize) -> Result<Found<FoundGroup>, ServiceError> {
-    let facts = match directory.find_group(name).await {
-        Ok(Some(named)) => directory.group(&named.reference).await.map_err(unanswered)?,
-        Ok(None) => match directory.group(name).await {
-            Ok(facts) => facts,
-            // Not every text can be a reference; some servers say so with an error of their own.
-            Err(ReadError::Malformed(_) | ReadError::Refused(_)) => None,
+    let meant = match directory.group(name).await {
+        Ok(facts) => facts,
+        // Not every text can be a reference; some servers say so with an error of their own.
+        Err(ReadError::Malformed(_) | ReadError::Refused(_)) => None,
+        Err(error) => return Err(unanswered(error)),
+    };
+    let facts = match meant {
+        Some(facts) => Some(facts),
+        None => match directory.find_group(name).await {
+            Ok(Some(named)) => directory.group(&named.reference).await.map_err(unanswered)?,
+            Ok(None) => None,
+            Err(ReadError::Several { .. }) => return Ok(Found::Several),
             Err(error) => return Err(unanswered(error)),
         },
-        Err(ReadError::Several { .. }) => return Ok(Found::Several),
-        Err(error) => return Err(unanswered(error)),
     };
     let Some(facts) = facts else { return Ok(Found::Nothing) };
     let mut approvers = Vec::new();

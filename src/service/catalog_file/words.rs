@@ -42,7 +42,7 @@ fn line(label: impl Into<String>, text: impl Into<String>) -> Line {
 
 /// "department is Data", as the file may say it.
 pub fn condition(condition: &Condition) -> String {
-    said(condition, &condition.values.join(", "))
+    said(condition, &condition.shown().join(", "))
 }
 
 fn said(Condition { attribute, operator, .. }: &Condition, values: &str) -> String {
@@ -73,7 +73,7 @@ fn plainly(value: &str) -> String {
 }
 
 fn conditions(all: &[Condition]) -> String {
-    let told = |condition: &Condition| said(condition, &condition.values.iter().map(|value| plainly(value)).collect::<Vec<_>>().join(", "));
+    let told = |condition: &Condition| said(condition, &condition.shown().iter().map(|value| plainly(value)).collect::<Vec<_>>().join(", "));
     if all.is_empty() { "everybody".into() } else { all.iter().map(told).collect::<Vec<_>>().join(" and ") }
 }
 
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn two_lists_of_conditions_that_differ_never_read_alike() {
         let of = |values: &[&str]| {
-            conditions(&[Condition { attribute: "title".into(), operator: Operator::In, values: values.iter().map(|v| (*v).into()).collect() }])
+            conditions(&[Condition { attribute: "title".into(), operator: Operator::In, values: values.iter().map(|v| (*v).into()).collect(), called: vec![] }])
         };
         assert_eq!(of(&["Clerk", "Intern"]), "title in Clerk, Intern");
         for (a, b) in [

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 use crate::domain::catalog::Risk;
-use crate::domain::condition::Condition;
+use crate::domain::condition::{Condition, Operator};
 use crate::domain::drift::DriftRule;
 use crate::domain::id::PersonId;
 use crate::domain::policy::{
@@ -26,6 +26,8 @@ pub struct Called {
     pub directory: String,
     /// Logins.
     pub people: BTreeMap<PersonId, String>,
+    /// Logins by reference in that directory, of those whom conditions name.
+    pub above: BTreeMap<String, String>,
     /// By directory, names of groups by reference, where the name still means that group; others are called by their reference.
     pub groups: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -78,10 +80,6 @@ fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
-fn conditions(all: &[Condition]) -> String {
-    list(all.iter().map(condition::written))
-}
-
 fn duration(duration: Seconds) -> String {
     quoted(&duration.short())
 }
@@ -117,6 +115,20 @@ impl Writer<'_> {
 
     fn text(&mut self, key: &str, text: &str) {
         self.pair(key, quoted(text));
+    }
+
+    /// With groups and people as they are called now.
+    fn conditions(&self, all: &[Condition]) -> String {
+        list(all.iter().map(|condition| {
+            let called = |(value, then): (&String, &String)| match condition.operator {
+                Operator::MemberOf | Operator::NotMemberOf => self.group(value),
+                // A login names somebody; a reference does not.
+                Operator::ReportsTo => self.called.above.get(value).unwrap_or(then).clone(),
+                _ => value.clone(),
+            };
+            let values = condition.values.iter().zip(condition.shown()).map(called).collect();
+            condition::written(&Condition { values, called: Vec::new(), ..condition.clone() })
+        }))
     }
 
     fn person(&self, id: PersonId) -> String {
@@ -202,7 +214,8 @@ impl Writer<'_> {
         self.text("name", &body.name);
         for Rule { effect, conditions: all } in &body.rules {
             let _ = writeln!(self.out, "[[profile.{}]]", if *effect == Effect::Allow { "allow" } else { "deny" });
-            self.pair("all", conditions(all));
+            let all = self.conditions(all);
+            self.pair("all", all);
         }
     }
 
@@ -237,7 +250,7 @@ impl Writer<'_> {
         self.text("name", &step.name);
         if !step.when.is_always() {
             let When { conditions: all, risks: of, longer_than } = &step.when;
-            let all = (!all.is_empty()).then(|| conditions(all));
+            let all = (!all.is_empty()).then(|| self.conditions(all));
             self.pair("when", table([("conditions", all), ("risk", (!of.is_empty()).then(|| risks(of))), ("longer_than", longer_than.map(duration))]));
         }
         for (key, limit) in [("time_limit", step.time_limit), ("remind_every", step.remind_every)] {
@@ -258,7 +271,8 @@ impl Writer<'_> {
         self.text("key", &body.key);
         self.text("name", &body.name);
         if !body.applies_to.is_empty() {
-            self.pair("for", conditions(&body.applies_to));
+            let all = self.conditions(&body.applies_to);
+            self.pair("for", all);
         }
         self.text("profile", &body.profile.key);
         match &body.procedure {
@@ -304,7 +318,8 @@ impl Writer<'_> {
             self.text("name", &rule.name);
             self.text("then", if rule.verdict == Verdict::Approve { "approve" } else { "deny" });
             if !rule.conditions.is_empty() {
-                self.pair("all", conditions(&rule.conditions));
+                let all = self.conditions(&rule.conditions);
+                self.pair("all", all);
             }
             if !rule.risks.is_empty() {
                 self.pair("risk", risks(&rule.risks));

@@ -1,8 +1,7 @@
 //! Everybody in memory, as last seen.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use crate::directory::facts::ReadError;
@@ -16,8 +15,6 @@ use crate::store::crowd::{self, CrowdRow};
 
 /// How many people are read at a time.
 const PAGE: i64 = 2_000;
-/// How many questions are with the directory at a time.
-const AT_ONCE: usize = 8;
 /// The longest line of managers that is followed, as when asking.
 const LONGEST_LINE: usize = 20;
 
@@ -41,8 +38,7 @@ struct Named {
 }
 
 impl Crowd {
-    /// Everybody who is not gone, with what `conditions` look at. Names of groups are looked up in the directory, each once; all else
-    /// is as last seen.
+    /// Everybody who is not gone, with what `conditions` look at, as last seen.
     ///
     /// # Errors
     /// [`ServiceError::Unavailable`] when the directory does not answer; otherwise when the database fails.
@@ -142,37 +138,21 @@ fn snapshot(row: CrowdRow, line: Vec<Above>, named: &Named, now: chrono::DateTim
     }
 }
 
-/// Looks up every group that `conditions` name.
+/// What the groups that `conditions` ask about are called: as their versions say, without asking; every group is listed only where a
+/// condition looks at names.
 async fn named(ctx: &Ctx, conditions: &[&Condition]) -> Result<Named, ServiceError> {
     let by_membership = |condition: &&&Condition| matches!(condition.operator, Operator::MemberOf | Operator::NotMemberOf);
-    let wanted: BTreeSet<&str> = conditions.iter().filter(by_membership).flat_map(|condition| &condition.values).map(String::as_str).collect();
-    let mut all =
-        conditions.iter().any(|condition| !matches!(condition.operator, Operator::MemberOf | Operator::NotMemberOf) && condition.attribute == "groups");
+    let all = conditions.iter().any(|condition| !by_membership(&condition) && condition.attribute == "groups");
+    let meant = conditions.iter().filter(by_membership).flat_map(|condition| condition.values.iter().zip(condition.shown()));
+    let meant: Vec<(&String, &String)> = meant.collect();
     let mut names = HashMap::new();
     for (key, directory) in ctx.directories.iter() {
-        // A value is a reference or a name; as a reference it needs no asking.
-        names.extend(wanted.iter().map(|value| ((key.clone(), (*value).to_owned()), (*value).to_owned())));
-        let asked: Vec<_> = wanted.iter().map(|name| find(directory.clone(), (*name).to_owned())).collect();
-        let found: Vec<Option<Option<GroupRef>>> = stream::iter(asked).buffer_unordered(AT_ONCE).try_collect().await?;
-        let several = found.iter().any(Option::is_none);
-        names.extend(found.into_iter().flatten().flatten().map(|group| ((key.clone(), group.reference), group.name)));
-        if all || several {
-            let listed = listing(directory).await?;
-            let keep = |group: &GroupRef| all || wanted.iter().any(|name| crate::domain::person::same(name, &group.name));
-            names.extend(listed.into_iter().filter(keep).map(|group| ((key.clone(), group.reference), group.name)));
+        names.extend(meant.iter().map(|(reference, name)| ((key.clone(), (*reference).clone()), (*name).clone())));
+        if all {
+            names.extend(listing(directory).await?.into_iter().map(|group| ((key.clone(), group.reference), group.name)));
         }
     }
-    all &= !ctx.directories.is_empty();
-    Ok(Named { names, all })
-}
-
-/// The group of this name; the outer none when there are several.
-async fn find(directory: Directory, name: String) -> Result<Option<Option<GroupRef>>, ServiceError> {
-    match directory.find_group(&name).await {
-        Ok(found) => Ok(Some(found)),
-        Err(ReadError::Several { .. }) => Ok(None),
-        Err(error) => Err(unavailable(&error)),
-    }
+    Ok(Named { names, all: all && !ctx.directories.is_empty() })
 }
 
 async fn listing(directory: &Directory) -> Result<Vec<GroupRef>, ServiceError> {

@@ -63,7 +63,7 @@ pub fn draft(text: &str, place: &Place, groups: &[Importing]) -> Drafted {
     }
     let before = members_before(&file, &policy);
     let values: BTreeSet<String> = before.iter().flatten().cloned().chain(groups.iter().map(|group| group.called.clone())).collect();
-    let in_groups = Condition { attribute: "groups".into(), operator: Operator::MemberOf, values: values.into_iter().collect() };
+    let in_groups = Condition { attribute: "groups".into(), operator: Operator::MemberOf, values: values.into_iter().collect(), called: Vec::new() };
     put(
         Kind::Profile,
         before.is_some().then_some(policy.as_str()),

@@ -239,7 +239,7 @@ pub(super) fn fits(condition: &Condition) -> String {
 /// The same within a sentence: `department is Data or IT`.
 pub(super) fn holds(condition: &Condition) -> String {
     let name = condition.attribute.replace('_', " ");
-    let values = condition.values.join(" or ");
+    let values = condition.shown().join(" or ");
     match condition.operator {
         Operator::Is | Operator::In => format!("{name} is {values}"),
         Operator::IsNot | Operator::NotIn => format!("{name} is other than {values}"),

@@ -130,7 +130,7 @@ mod tests {
     type Edit = fn(&mut AccessPolicy);
 
     fn condition() -> Condition {
-        Condition { attribute: "title".into(), operator: Operator::Is, values: vec!["Surveyor".into()] }
+        Condition { attribute: "title".into(), operator: Operator::Is, values: vec!["Surveyor".into()], called: vec![] }
     }
 
     fn step(policy: &mut AccessPolicy) -> &mut Step {

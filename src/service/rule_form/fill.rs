@@ -91,7 +91,7 @@ impl Fill {
     }
 
     fn conditions(&mut self, name: &str, all: &[Placed<Condition>]) {
-        for (Placed { value: Condition { attribute, operator, values }, .. }, row) in all.iter().zip(0..) {
+        for (Placed { value: Condition { attribute, operator, values, .. }, .. }, row) in all.iter().zip(0..) {
             self.put(format!("{name}.{row}.attribute"), attribute);
             self.put(format!("{name}.{row}.operator"), operator.word());
             // A value that stands alone needs no quotes, unless it begins with one.
