@@ -140,8 +140,8 @@ end $$;
 create function countersign.refuse_rewrite() returns trigger language plpgsql set search_path = pg_catalog as $$
 begin
   if tg_table_name = 'request' then
-    if (new.id, new.requester_id, new.beneficiary_id, new.role_id, new.application_id, new.decision, new.deciding_rule, new.inputs, new.inputs_digest, new.trace, new.ask_digest, new.created_at, new.txid, new.channel, new.steps, new.distinct_people, new.fields, new.emergency_reason, new.conflicts, new.supersedes)
-         is distinct from (old.id, old.requester_id, old.beneficiary_id, old.role_id, old.application_id, old.decision, old.deciding_rule, old.inputs, old.inputs_digest, old.trace, old.ask_digest, old.created_at, old.txid, old.channel, old.steps, old.distinct_people, old.fields, old.emergency_reason, old.conflicts, old.supersedes)
+    if (new.id, new.requester_id, new.beneficiary_id, new.role_id, new.application_id, new.decision, new.deciding_rule, new.inputs, new.inputs_digest, new.trace, new.ask_digest, new.created_at, new.txid, new.channel, new.steps, new.distinct_people, new.fields, new.emergency_reason, new.conflicts, new.supersedes, new.started_by)
+         is distinct from (old.id, old.requester_id, old.beneficiary_id, old.role_id, old.application_id, old.decision, old.deciding_rule, old.inputs, old.inputs_digest, old.trace, old.ask_digest, old.created_at, old.txid, old.channel, old.steps, old.distinct_people, old.fields, old.emergency_reason, old.conflicts, old.supersedes, old.started_by)
        or (new.policy_version_id, new.duration_s, new.wanted_start, new.extension_of, new.justification, new.ticket_reference)
          is distinct from (old.policy_version_id, old.duration_s, old.wanted_start, old.extension_of, old.justification, old.ticket_reference) then
       raise exception 'what was submitted is what is approved: it never changes' using errcode = 'check_violation', constraint = 'request_as_submitted';
@@ -224,18 +224,30 @@ end $$;
 -- The decider holds a slot of the step that is open, of a request that is open, approves what was submitted, and counts once where
 -- the procedure says so.
 create function countersign.require_open_step() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
-declare once boolean;
+declare once boolean; own boolean;
 begin
-  select r.distinct_people into once from request r where r.id = new.request_id and (r.status = 'pending' or r.status = 'needs_info' and new.verdict = 'deny') and r.step_no = new.step_no and r.ask_digest = new.ask_digest
+  select r.distinct_people, r.started_by is not distinct from new.decided_by into once, own from request r where r.id = new.request_id and (r.status = 'pending' or r.status = 'needs_info' and new.verdict = 'deny') and r.step_no = new.step_no and r.ask_digest = new.ask_digest
     and (new.granted_s is null or r.duration_s is null or new.granted_s <= r.duration_s);
   if not found then
     raise exception 'nothing to decide: the request is closed, at another step, or not what was shown' using errcode = 'check_violation', constraint = 'approval_of_open_step';
+  end if;
+  if own then
+    raise exception 'nobody decides on what they started' using errcode = 'check_violation', constraint = 'approval_not_by_oneself';
   end if;
   if once and exists (select 1 from approval a where a.request_id = new.request_id and a.decided_by = new.decided_by) then
     raise exception 'one person counts once' using errcode = 'check_violation', constraint = 'approval_once';
   end if;
   if new.decided_at not between clock() - interval '5 minutes' and clock() + interval '5 minutes' then
     raise exception 'an approval is given now' using errcode = 'check_violation', constraint = 'approval_dated';
+  end if;
+  return new;
+end $$;
+
+-- What is noted of this moment is dated so: files for auditors count hours from these times. The column is the argument.
+create function countersign.require_dated() returns trigger language plpgsql set search_path = pg_catalog as $$
+begin
+  if (to_jsonb(new) ->> tg_argv[0])::timestamptz not between countersign.clock() - interval '5 minutes' and countersign.clock() + interval '5 minutes' then
+    raise exception 'a % is dated when it is noted', tg_table_name using errcode = 'check_violation', constraint = 'noted_now';
   end if;
   return new;
 end $$;
@@ -282,7 +294,9 @@ begin
     if tg_table_name = 'managed_group' and tg_op = 'UPDATE' and (to_jsonb(new) - 'members' - 'read_at' - 'believed_at') = (to_jsonb(old) - 'members' - 'read_at' - 'believed_at') then
       return null;
     end if;
-    select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind like 'group.%') into held;
+    -- Who was there before is declared by the first look alone.
+    select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null
+      and case when tg_table_name = 'pre_existing_member' and tg_op = 'INSERT' then kind = 'group.imported' else kind like 'group.%' end) into held;
   elsif tg_table_name = 'directory_pause' then
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null
       and kind = case when new.resumed_at is null then 'directory.paused' else 'directory.resumed' end) into held;
@@ -370,6 +384,10 @@ begin
       'approval_procedure_condition', 'approval_procedure_source', 'access_policy_field', 'access_policy_rule', 'separation_rule_role'] loop
     execute format('create trigger not_later before insert on countersign.%I for each row execute function countersign.refuse_late_part()', t);
     execute format('alter table countersign.%I enable always trigger not_later', t);
+  end loop;
+  foreach t in array array['leaver detected_at', 'mover changed_at', 'drift detected_at', 'pre_existing_member noted_at', 'provisioning_attempt finished_at'] loop
+    execute format('create trigger dated before insert on countersign.%I for each row execute function countersign.require_dated(%L)', split_part(t, ' ', 1), split_part(t, ' ', 2));
+    execute format('alter table countersign.%I enable always trigger dated', split_part(t, ' ', 1));
   end loop;
   -- Tables whose changes need an event.
   foreach t in array array['request', 'approval', 'access_grant', 'application', 'role', 'policy_binding',

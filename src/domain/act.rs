@@ -169,7 +169,7 @@ pub fn may_hand_on(request: &Deciding, by: PersonId, reassign: bool) -> Result<u
 /// one person counts once, or is so needed elsewhere that the request could no longer be approved.
 pub fn may_reassign(request: &Deciding, by: PersonId, to: PersonId, reassign: bool) -> Result<(usize, Seat), Refusal> {
     let slot = may_hand_on(request, by, reassign)?;
-    if is_party(request, to) {
+    if request.is_own(to) {
         return Err(Refusal::ReassignToOwn);
     }
     let step = request.step_no - 1;

@@ -14,6 +14,8 @@ pub struct Deciding {
     pub requester: PersonId,
     /// For whom.
     pub beneficiary: PersonId,
+    /// Who set it going without making it: whoever asked that a membership nobody granted becomes a grant.
+    pub started_by: Option<PersonId>,
     /// Where it stands.
     pub status: RequestStatus,
     /// The open step, counted from 1.
@@ -30,6 +32,13 @@ pub struct Deciding {
     pub granted: Option<Seconds>,
     /// The policy's shortest duration.
     pub minimum: Seconds,
+}
+
+impl Deciding {
+    /// Whether `person` may never decide on it: it is theirs, for them, or was started by them.
+    pub fn is_own(&self, person: PersonId) -> bool {
+        person == self.requester || person == self.beneficiary || self.started_by == Some(person)
+    }
 }
 
 /// What an approver says.
@@ -121,7 +130,7 @@ pub fn answer(request: &Deciding, by: PersonId, answer: &Answer, comment: Option
 /// # Errors
 /// As [`answer`], as far as it does not depend on what is answered. Who was never asked learns nothing else.
 pub fn may_answer(request: &Deciding, by: PersonId) -> Result<usize, Refusal> {
-    if by == request.requester || by == request.beneficiary {
+    if request.is_own(by) {
         return Err(Refusal::OwnRequest);
     }
     let seats = |from: usize| request.steps.iter().skip(from).flatten().filter_map(|slot| slot.seat(by));

@@ -291,6 +291,7 @@ impl House {
         let deciding = Deciding {
             requester: ask.requester,
             beneficiary: ask.beneficiary,
+            started_by: None,
             status: RequestStatus::Pending,
             step_no: 1,
             steps,

@@ -9,7 +9,7 @@ use super::span::Seconds;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The requester or beneficiary tried to decide.
-    #[error("Nobody decides on a request that they made or that is for them.")]
+    #[error("Nobody decides on a request that they made or started or that is for them.")]
     OwnRequest,
     /// The decider acts for the requester or beneficiary.
     #[error("The place you would answer in belongs to who made this request, or whom it is for; nobody decides in their stead.")]

@@ -184,6 +184,7 @@ pub fn deciding(row: &RequestRow, steps: &[StepRow], policy: &AccessPolicy) -> D
     Deciding {
         requester: row.requester_id.into(),
         beneficiary: row.beneficiary_id.into(),
+        started_by: row.started_by.map(Into::into),
         status: RequestStatus::parse(&row.status).unwrap_or(RequestStatus::Refused),
         step_no: row.step_no.unwrap_or_default().max(0) as usize,
         steps: steps.iter().map(|step| step.slots.clone()).collect(),

@@ -58,6 +58,8 @@ pub struct AskFor {
     pub extension_of: Option<GrantId>,
     /// The request whose place this one takes; closed in the same transaction.
     pub supersedes: Option<RequestId>,
+    /// Who set it going without making it; they never decide on it.
+    pub started_by: Option<PersonId>,
     /// What changed since that one was made, line by line.
     pub changes: Vec<String>,
     /// The membership without a grant that it is to make a lease of.
@@ -79,6 +81,7 @@ impl AskFor {
             emergency: None,
             extension_of: None,
             supersedes: None,
+            started_by: None,
             changes: vec![],
             adopts: None,
         }
@@ -191,6 +194,7 @@ async fn attempt(ctx: &Ctx, by: &By, ask_for: &AskFor, keep: Option<&Keep<'_>>) 
         emergency_reason: ask_for.emergency.clone().filter(|reason| !reason.is_empty()),
         conflicts: decision.conflicts.clone(),
         supersedes: ask_for.supersedes,
+        started_by: ask_for.started_by,
         distinct_people: policy.as_ref().is_none_or(|policy| resolve::distinct_people(&decision.steps, policy, &kept_apart)),
         channel: by.channel,
         created_at: now,
@@ -377,6 +381,7 @@ fn as_row(new: &NewRequest) -> RequestRow {
         id: new.id.0,
         requester_id: new.requester.0,
         beneficiary_id: new.beneficiary.0,
+        started_by: new.started_by.map(|id| id.0),
         role_id: new.role.0,
         application_id: new.application,
         status: new.status.word().into(),

@@ -165,7 +165,7 @@ pub async fn consider(ctx: &Ctx, by: &By, ask_for: &AskFor) -> Result<Considered
     let mut steps = Vec::new();
     let mut dead_end = None;
     if let Some(policy) = policy.as_ref().filter(|_| !decision.steps.is_empty()) {
-        let about = resolve::About { role: &role, requester: who, beneficiary: &snapshot, at_hand: &people };
+        let about = resolve::About { role: &role, requester: who, beneficiary: &snapshot, started_by: ask_for.started_by, at_hand: &people };
         steps = resolve::steps(ctx, &decision.steps, policy, &kept_apart, about).await?;
         let distinct = resolve::distinct_people(&decision.steps, policy, &kept_apart);
         dead_end = resolve::dead_end(&steps, distinct, who, for_whom).filter(|_| decision.outcome == Outcome::NeedsApproval);

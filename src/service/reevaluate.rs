@@ -43,6 +43,7 @@ pub async fn again(ctx: &Ctx, by: &By, id: RequestId) -> Result<Asked, ServiceEr
         fields,
         extension_of: row.extension_of.map(GrantId),
         supersedes: Some(id),
+        started_by: row.started_by.map(Into::into),
         changes: changes.iter().map(Difference::line).collect(),
         ..AskFor::new(row.role_id.into())
     };

@@ -57,12 +57,14 @@ pub struct About<'a> {
     pub requester: PersonId,
     /// For whom.
     pub beneficiary: &'a PersonSnapshot,
+    /// Who set it going without making it.
+    pub started_by: Option<PersonId>,
     /// Rows just read: nobody among them is read again.
     pub at_hand: &'a [PersonRow],
 }
 
-/// The `planned` steps with the people who would be asked, live from the directory. Disabled people, the requester and the
-/// beneficiary are never asked.
+/// The `planned` steps with the people who would be asked, live from the directory. Disabled people, the requester, the
+/// beneficiary and who started it are never asked.
 ///
 /// # Errors
 /// [`ServiceError::Unavailable`] when the directory does not answer.
@@ -109,7 +111,13 @@ async fn slot(ctx: &Ctx, slot: &Slot, about: About<'_>) -> Result<ResolvedSlot, 
 pub async fn first(ctx: &Ctx, sources: &[ApproverSource], about: About<'_>, without: &[PersonId]) -> Result<Option<(usize, Vec<PersonRow>)>, ServiceError> {
     for (at, source) in sources.iter().enumerate() {
         let mut asked = people(ctx, source, about.role, about.beneficiary, about.at_hand).await?;
-        asked.retain(|p| p.is_active() && p.id != about.requester.0 && p.id != about.beneficiary.person.0 && !without.contains(&p.id.into()));
+        asked.retain(|p| {
+            p.is_active()
+                && p.id != about.requester.0
+                && p.id != about.beneficiary.person.0
+                && about.started_by.is_none_or(|who| who.0 != p.id)
+                && !without.contains(&p.id.into())
+        });
         if !asked.is_empty() {
             asked.truncate(MOST_ASKED);
             return Ok(Some((at, asked)));

@@ -135,7 +135,13 @@ async fn others(ctx: &Ctx, open: &Open, after: &mut Deciding, plan: &mut Plan, e
     let at_hand = person::by_ids(&ctx.db, &[open.row.beneficiary_id, open.row.requester_id]).await?;
     let beneficiary = at_hand.iter().find(|row| row.id == open.row.beneficiary_id).ok_or(ServiceError::Missing)?;
     let snapshot = fetch::person(ctx, beneficiary).await?;
-    let about = resolve::About { role: &role, requester: open.row.requester_id.into(), beneficiary: &snapshot, at_hand: &at_hand };
+    let about = resolve::About {
+        role: &role,
+        requester: open.row.requester_id.into(),
+        beneficiary: &snapshot,
+        started_by: open.row.started_by.map(Into::into),
+        at_hand: &at_hand,
+    };
     let step = open.step_no() - 1;
     let decided: Vec<PersonId> = after
         .steps

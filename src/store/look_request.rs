@@ -100,6 +100,8 @@ pub struct WholeRow {
     pub conflicts: Vec<String>,
     /// The request whose place it took.
     pub supersedes: Option<Uuid>,
+    /// Who set it going without making it.
+    pub started_by: Option<Uuid>,
     /// The request that took its place.
     pub superseded_by: Option<Uuid>,
     /// Whether one person may decide only once.
@@ -236,7 +238,7 @@ pub async fn whole(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<Option<Who
            b.title as beneficiary_title, b.department as beneficiary_department, r.application_id, a.name as application, a.owner_id as application_owner, r.role_id, o.name as role,
            o.owner_id as role_owner, o.risk, o.method, o.directory, coalesce(o.group_name, o.group_reference) as \"group\", r.status, r.step_no, r.steps, r.step_due_at, r.decision,
            r.deciding_rule, r.policy_version_id, v.policy_id, v.name as policy, v.version as policy_version, r.inputs, r.trace, r.ask_digest, r.justification, r.ticket_reference,
-           r.duration_s, r.granted_s, r.wanted_start, r.extension_of, r.fields, r.emergency_reason, r.conflicts, r.supersedes,
+           r.duration_s, r.granted_s, r.wanted_start, r.extension_of, r.fields, r.emergency_reason, r.conflicts, r.supersedes, r.started_by,
            (select n.id from request n where n.supersedes = r.id limit 1) as superseded_by, r.distinct_people, r.step_left_s, r.remind_at, r.escalated, r.nudged_at, r.confirmed_at,
            r.created_at, r.closed_at, g.id as grant_id, g.status as grant_status, g.duration_s as grant_s, g.starts_at,
            g.ends_at, g.verified_at, g.ended_at, g.end_verified_at, g.end_reason, g.end_comment, g.attempts, coalesce(g.last_error, t.last_error) as last_error, t.next_at as next_try_at,

@@ -60,6 +60,8 @@ pub struct NewRequest {
     pub conflicts: Vec<String>,
     /// The request whose place it takes.
     pub supersedes: Option<RequestId>,
+    /// Who set it going without making it.
+    pub started_by: Option<PersonId>,
     /// Whether one person may decide only once.
     pub distinct_people: bool,
     /// The door.
@@ -142,8 +144,8 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<bool, StoreError> {
         "with r as (
            insert into request (id, requester_id, beneficiary_id, role_id, application_id, status, step_no, steps, step_due_at, decision, deciding_rule, policy_version_id,
              inputs, inputs_digest, trace, ask_digest, justification, ticket_reference, duration_s, wanted_start, extension_of, channel, created_at, closed_at,
-             fields, emergency_reason, conflicts, supersedes, distinct_people, remind_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $36, $37, $38, $39, $40, $41)
+             fields, emergency_reason, conflicts, supersedes, distinct_people, remind_at, started_by)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $36, $37, $38, $39, $40, $41, $46)
          ), st as (
            insert into request_step (request_id, step_no, name, time_limit_s, opened_at, procedure_version_id, procedure_step)
            select $1, t.n, t.name, t.lim, case when t.n = 1 and $45 then $23 end, v.id, t.pos
@@ -205,6 +207,7 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<bool, StoreError> {
     .bind(step_version)
     .bind(step_position)
     .bind(open)
+    .bind(new.started_by.map(|id| id.0))
     .fetch_one(&mut **tx)
     .await?)
 }
@@ -218,6 +221,8 @@ pub struct RequestRow {
     pub requester_id: Uuid,
     /// For whom.
     pub beneficiary_id: Uuid,
+    /// Who set it going without making it.
+    pub started_by: Option<Uuid>,
     /// Which role.
     pub role_id: Uuid,
     /// Its application.
@@ -262,7 +267,7 @@ pub struct RequestRow {
 macro_rules! requests {
     ($more:literal, $rest:literal) => {
         concat!(
-            "select id, requester_id, beneficiary_id, role_id, application_id, status, step_no, policy_version_id, ask_digest, duration_s, granted_s, wanted_start, extension_of, emergency_reason, ",
+            "select id, requester_id, beneficiary_id, started_by, role_id, application_id, status, step_no, policy_version_id, ask_digest, duration_s, granted_s, wanted_start, extension_of, emergency_reason, ",
             "decision, distinct_people, step_left_s, step_due_at, remind_at, escalated, nudged_at, created_at",
             $more,
             " from request ",

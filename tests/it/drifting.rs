@@ -167,6 +167,57 @@ async fn an_adopted_membership_is_a_grant_for_as_long_as_approved_and_ends_like_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_that_a_membership_becomes_a_grant_does_not_approve_it() {
+    let world = World::new().await;
+    world.by_hand("bo.lind", GROUP).await;
+    world.compared().await;
+    let id = world.drift_of("bo.lind").await;
+    let other = world.person("sofia.marin").await;
+    let asked = adopt::adopt(&world.ctx, &world.by("sofia.marin").await, id, None, None).await.unwrap();
+    assert_eq!(asked.status, RequestStatus::Pending);
+    let started: Uuid = sqlx::query_scalar("select started_by from countersign.request where id = $1").bind(asked.id.0).fetch_one(&world.root).await.unwrap();
+    assert_eq!(started, other.0);
+    let seat =
+        "insert into countersign.assignment (request_id, step_no, slot_no, person_id, assigned_at, open) values ($1, 1, 1, $2, countersign.clock(), true)";
+    world.tampered("somebody is put into a slot by hand");
+    let mut tx = world.root.begin().await.unwrap();
+    sqlx::query("insert into countersign.audit_event (kind, actor_kind, channel, request_id) values ('request.reassigned', 'system', 'system', $1)")
+        .bind(asked.id.0)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    sqlx::query(seat).bind(asked.id.0).bind(other.0).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(refusal(world.answer("sofia.marin", asked.id, YES).await), Refusal::OwnRequest);
+    assert_eq!(refusal(world.answer("sofia.marin", asked.id, Answer::Deny).await), Refusal::OwnRequest);
+    assert_eq!(world.answer("mara.voss", asked.id, YES).await.unwrap().status, RequestStatus::Approved);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_a_grant_is_not_asked_about_it() {
+    let world = World::new().await;
+    world.by_hand("bo.lind", GROUP).await;
+    world.compared().await;
+    let id = world.drift_of("bo.lind").await;
+    // Bo's manager would be the one who approves; as an administrator who started it they are not.
+    let mut manager = world.by("mara.voss").await;
+    manager.is_administrator = true;
+    match adopt::adopt(&world.ctx, &manager, id, None, None).await {
+        Ok(asked) => {
+            let seats: Vec<String> =
+                sqlx::query_scalar("select p.user_name from countersign.assignment a join countersign.person p on p.id = a.person_id where a.request_id = $1")
+                    .bind(asked.id.0)
+                    .fetch_all(&world.root)
+                    .await
+                    .unwrap();
+            assert!(!seats.contains(&"mara.voss".to_owned()), "{seats:?}");
+            assert!(asked.status == RequestStatus::Refused || !seats.is_empty(), "a request that nobody can approve is refused");
+        }
+        Err(error) => assert!(matches!(error, ServiceError::Refused(_)), "{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_denied_adoption_leaves_the_difference_open_and_says_so() {
     let world = of_rule("adopt").await;
     world.by_hand("bo.lind", GROUP).await;
@@ -441,5 +492,12 @@ async fn nobody_leaves_their_own_membership_alone() {
     let id = world.drift_of("arjun.mehta").await;
     let by: By = world.by("arjun.mehta").await;
     let said = Ignoring { reason: Some("I may.".into()), owner: Some(world.person("mara.voss").await), until: Some(world.now() + Duration::days(1)) };
+    assert!(matches!(refusal(ignore::ignore(&world.ctx, &by, id, &said).await), Refusal::Faults(_)));
+    // Nor while it is not known yet whose it is.
+    world.tampered("a drift forgets whose it is, as before somebody was looked up");
+    let mut tx = world.root.begin().await.unwrap();
+    sqlx::query("insert into countersign.audit_event (kind, actor_kind, channel) values ('drift.found', 'system', 'system')").execute(&mut *tx).await.unwrap();
+    sqlx::query("update countersign.drift set person_id = null where id = $1").bind(id).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
     assert!(matches!(refusal(ignore::ignore(&world.ctx, &by, id, &said).await), Refusal::Faults(_)));
 }

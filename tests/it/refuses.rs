@@ -212,12 +212,34 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     add("setting the log's sequence back", "select setval('audit_event_id_seq', 1)".into(), denied);
 
     // Drift, tries and pauses.
-    let dated = "now(), gen_random_uuid()";
+    let dated = "clock(), gen_random_uuid()";
     add(
         "a drift without its event",
         format!(
             "insert into drift (id, directory, group_reference, person_reference, kind, detected_at, sweep_id) values (gen_random_uuid(), 'main', 'g', 'p', 'unexpected_member', {dated})"
         ),
+        "no_change_without_event",
+    );
+    add(
+        "a drift that was found another day",
+        "insert into audit_event (kind, actor_kind, channel) values ('drift.found', 'system', 'system');
+         insert into drift (id, directory, group_reference, person_reference, kind, detected_at, sweep_id)
+         values (gen_random_uuid(), 'main', 'g', 'p', 'unexpected_member', clock() - interval '1 day', gen_random_uuid())"
+            .into(),
+        "noted_now",
+    );
+    add(
+        "a try that was made another day",
+        "insert into provisioning_attempt (id, target_id, action, method, idempotency_key, started_at, finished_at, result)
+         select gen_random_uuid(), id, 'remove', 'idp_group', 'k', clock() - interval '1 day', clock() - interval '1 day', 'changed' from target limit 1"
+            .into(),
+        "noted_now",
+    );
+    add(
+        "a member declared as having been there before, at a later look",
+        "insert into audit_event (kind, actor_kind, channel) values ('group.released', 'system', 'system');
+         insert into pre_existing_member (id, directory, group_reference, person_reference, noted_at) values (gen_random_uuid(), 'main', 'g', 'p', clock())"
+            .into(),
         "no_change_without_event",
     );
     add(
@@ -230,7 +252,7 @@ fn hostile(past: &Past) -> Vec<Hostile> {
     );
     add(
         "a member declared as having been there before, unnoticed",
-        "insert into pre_existing_member (id, directory, group_reference, person_reference, noted_at) values (gen_random_uuid(), 'main', 'g', 'p', now())"
+        "insert into pre_existing_member (id, directory, group_reference, person_reference, noted_at) values (gen_random_uuid(), 'main', 'g', 'p', clock())"
             .into(),
         "no_change_without_event",
     );
@@ -277,6 +299,13 @@ fn hostile(past: &Past) -> Vec<Hostile> {
             "insert into leaver (id, person_id, status, detected_at, grants_at_detection, sla_hours, event_id, next_at) values (gen_random_uuid(), '{colleague}', 'gone', clock(), 0, 24, {proof}, clock())"
         ),
         "no_change_without_event",
+    );
+    add(
+        "somebody who left another day",
+        format!(
+            "insert into leaver (id, person_id, status, detected_at, grants_at_detection, sla_hours, event_id, next_at) values (gen_random_uuid(), '{colleague}', 'gone', clock() - interval '1 day', 0, 24, {proof}, clock())"
+        ),
+        "noted_now",
     );
     add(
         "somebody who moved without saying so",
@@ -933,7 +962,8 @@ async fn the_database_refuses_whoever_asks() {
 }
 
 /// What the guards refuse, as they say it.
-const GUARDS: [&str; 20] = [
+const GUARDS: [&str; 21] = [
+    "noted_now",
     "grant_after_approval",
     "grant_of_request",
     "grant_after_every_slot",
@@ -995,6 +1025,7 @@ async fn without_its_guard_each_of_these_would_pass() {
             "directory_pause",
             "pre_existing_member",
             "managed_group",
+            "provisioning_attempt",
         ] {
             connection.execute(sqlx::AssertSqlSafe(format!("alter table countersign.{table} disable trigger user"))).await.unwrap();
         }

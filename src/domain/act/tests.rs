@@ -37,6 +37,7 @@ fn acting(status: RequestStatus) -> Acting {
     let deciding = Deciding {
         requester: someone(0),
         beneficiary: someone(1),
+        started_by: None,
         status,
         step_no: 2,
         steps: vec![vec![first], vec![second], vec![SlotState::asking(1, [someone(3)])]],

@@ -21,6 +21,7 @@ fn request(steps: Vec<Vec<SlotState>>) -> Deciding {
     Deciding {
         requester: someone(REQUESTER),
         beneficiary: someone(BENEFICIARY),
+        started_by: None,
         status: RequestStatus::Pending,
         step_no: 1,
         steps,

@@ -106,6 +106,10 @@ async fn open(ctx: &Ctx, row: &DriftRow, role: &GivenRole, said: &str, (actor, c
     let group = role.group_name.as_deref().unwrap_or(&row.group_reference);
     let mut wish = AskFor::new(RoleId(role.id));
     wish.justification = Some(format!("{} is in group {group} of directory {} and no grant says why.{said}", holder.display_name, row.directory));
+    wish.started_by = match &actor {
+        Actor::Person { id, .. } if id.0 != holder.id => Some(*id),
+        _ => None,
+    };
     wish.adopts = Some(Adopting { drift: row.id, actor, channel });
     // As long as the policy recommends: a membership that nobody approved must not become one without end.
     wish.duration = Some(Seconds(1));

@@ -56,11 +56,18 @@ pub async fn ignore(ctx: &Ctx, by: &By, id: Uuid, said: &Ignoring) -> Result<(),
     let owner = person::by_id(&ctx.db, said.owner.unwrap_or(by.person)).await?;
     match &owner {
         Some(owner) if !owner.is_active() => faults.push(fault("owner", "They are not active in the directory; name somebody who is.")),
-        Some(owner) if Some(owner.id) == row.person_id => faults.push(fault("owner", "Nobody answers for their own membership; name somebody else.")),
+        Some(owner) if Some(owner.id) == row.person_id || (owner.directory == row.directory && owner.reference == row.person_reference) => {
+            faults.push(fault("owner", "Nobody answers for their own membership; name somebody else."))
+        }
         Some(_) => {}
         None => faults.push(fault("owner", "There is nobody of that name; use their login or mail address.")),
     }
-    if row.person_id == Some(by.person.0) {
+    // Nobody may have looked up yet whose membership it is.
+    let own = match row.person_id {
+        Some(person) => person == by.person.0,
+        None => person::by_id(&ctx.db, by.person).await?.is_some_and(|by| by.directory == row.directory && by.reference == row.person_reference),
+    };
+    if own {
         faults.push(fault("reason", "Nobody leaves their own membership alone; somebody else has to."));
     }
     let (Some(reason), Some(until), Some(owner), true) = (reason, said.until, owner, faults.is_empty()) else {

@@ -193,6 +193,7 @@ fn flat(row: &WholeRow) -> RequestRow {
         id: row.id,
         requester_id: row.requester_id,
         beneficiary_id: row.beneficiary_id,
+        started_by: row.started_by,
         role_id: row.role_id,
         application_id: row.application_id,
         status: row.status.clone(),

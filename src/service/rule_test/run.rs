@@ -227,7 +227,7 @@ async fn asked(
     ask: &Ask,
 ) -> Result<Vec<ResolvedStep>, ServiceError> {
     let separation: Vec<&SeparationRule> = rules.separation.iter().map(|rule| &**rule).collect();
-    let about = resolve::About { role: &rules.role, requester: ask.requester, beneficiary: person, at_hand: &[] };
+    let about = resolve::About { role: &rules.role, requester: ask.requester, beneficiary: person, started_by: None, at_hand: &[] };
     resolve::steps(ctx, &decision.steps, policy, &separation, about).await
 }
 
