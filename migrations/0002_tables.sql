@@ -915,6 +915,14 @@ create table countersign.directory_sync (
   believed_at timestamptz
 );
 
+-- What a directory was told to call when somebody changes, where that has to be renewed.
+create table countersign.directory_subscription (
+  directory  text primary key check (directory <> ''),
+  id         text not null check (id <> ''),
+  address    text not null check (address <> ''),
+  expires_at timestamptz not null
+);
+
 -- Groups, as they were last seen in a directory; also for choosing from.
 create table countersign.directory_group (
   directory   text not null check (directory <> ''),

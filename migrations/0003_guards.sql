@@ -540,7 +540,7 @@ end $$;
 create constraint trigger with_event_resolved after update on countersign.eligibility_loss deferrable initially deferred for each row
   when (new.resolution in ('revoked', 'restored')) execute function countersign.require_life_event();
 alter table countersign.eligibility_loss enable always trigger with_event_resolved;
-grant insert, update on countersign.directory_sync, countersign.directory_group to countersign_app;
+grant insert, update on countersign.directory_sync, countersign.directory_subscription, countersign.directory_group to countersign_app;
 grant insert, update, delete on countersign.person_recheck to countersign_app;
 grant insert on countersign.leaver, countersign.mover, countersign.eligibility_loss to countersign_app;
 grant update (requests_closed, next_at, fails, settled_at, returned_at) on countersign.leaver to countersign_app;

@@ -115,7 +115,10 @@ fn hooks(settings: &Settings) -> BTreeMap<String, Hook> {
             Service::Entra(_) => HookKind::Entra,
             _ => HookKind::Plain,
         };
-        Some((key.clone(), Hook { kind, secret: directory.hook_secret.clone()? }))
+        // Microsoft Graph calls nothing but https.
+        let public = settings.server.public_url.as_deref().filter(|url| kind == HookKind::Entra && url.starts_with("https://"));
+        let address = public.map(|url| format!("{url}/hooks/directories/{key}"));
+        Some((key.clone(), Hook { kind, secret: directory.hook_secret.clone()?, address }))
     };
     settings.directories.iter().filter_map(hook).collect()
 }

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::person::GroupRef;
+use crate::domain::secret::Secret;
 
 /// One person as the directory describes them at the moment of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +70,26 @@ impl GroupListed {
     pub fn named(group: GroupRef) -> Self {
         Self { reference: group.reference, name: group.name, description: None, read_only: None, warnings: Vec::new() }
     }
+}
+
+/// What a directory is to call when somebody changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Subscribing<'a> {
+    /// Where it calls.
+    pub address: &'a str,
+    /// What it proves itself by.
+    pub secret: &'a Secret,
+    /// The subscription that there may be.
+    pub known: Option<&'a str>,
+}
+
+/// A subscription that was made or renewed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribed {
+    /// Its id there.
+    pub id: String,
+    /// When it ends by itself.
+    pub until: DateTime<Utc>,
 }
 
 /// What changed since an earlier moment: hints. Whoever gets them reads each person and group anew.

@@ -9,6 +9,7 @@ pub mod entra_hook;
 pub mod entra_probe;
 pub mod entra_record;
 pub mod entra_settings;
+pub mod entra_subscribe;
 pub mod facts;
 pub mod google;
 pub mod google_answer;

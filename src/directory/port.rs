@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use chrono::{DateTime, Utc};
+
 use crate::directory::cursor::Cursor;
 use crate::directory::entra::Entra;
-use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, Probe, ReadError, WriteResult};
+use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, Probe, ReadError, Subscribed, Subscribing, WriteResult};
 use crate::directory::google::Google;
 use crate::directory::http::Headroom;
 use crate::directory::keycloak::Keycloak;
@@ -196,6 +198,18 @@ impl Directory {
     /// [`ReadError::Expired`] when `since` lies too far back, and everything [`Directory::people`] fails with.
     pub async fn changes(&self, since: Option<&str>) -> Result<Option<Changes>, ReadError> {
         each!(self, it => it.changes(since).await)
+    }
+
+    /// Has the directory call an address when somebody changes, or renews that. `Ok(None)` for one that is told so by its own
+    /// administrators, or by other means.
+    ///
+    /// # Errors
+    /// Everything [`Directory::person`] fails with; [`ReadError::Refused`] for a secret that it cannot keep.
+    pub async fn subscribe(&self, wanted: &Subscribing<'_>, now: DateTime<Utc>) -> Result<Option<Subscribed>, ReadError> {
+        match self {
+            Self::Entra(it) => it.subscribe(wanted, now).await,
+            Self::Google(_) | Self::Scim(_) | Self::Okta(_) | Self::Keycloak(_) | Self::Ldap(_) => Ok(None),
+        }
     }
 
     /// What the service last said of its rate limit, where it does.

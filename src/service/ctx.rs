@@ -140,6 +140,8 @@ pub struct Hook {
     pub kind: HookKind,
     /// What it proves itself by.
     pub secret: Secret,
+    /// Where it calls, where we have it call: an address that others can reach.
+    pub address: Option<String>,
 }
 
 /// What the calls of a directory look like.

@@ -84,7 +84,10 @@ pub async fn take(ctx: &Ctx, call: &Call<'_>) -> Result<Answer, NotTaken> {
     if let Some(text) = echo(hook, call)? {
         return Ok(Answer::Echo(text));
     }
-    let Named { people, more } = named(ctx, hook, call)?;
+    let Named { people, more, renew } = named(ctx, hook, call)?;
+    if renew {
+        heartbeat::run_now(ctx, &format!("subscription:{}", call.directory)).await?;
+    }
     if more {
         heartbeat::run_now(ctx, &format!("changes:{}", call.directory)).await?;
     }
@@ -127,12 +130,14 @@ struct Named {
     people: Vec<String>,
     /// Whether others changed too, or it is not told who: the directory is asked what changed.
     more: bool,
+    /// Whether the subscription wants to be renewed, or is gone.
+    renew: bool,
 }
 
 /// Whom it names, once it has proven itself.
 fn named(ctx: &Ctx, hook: &Hook, call: &Call<'_>) -> Result<Named, NotTaken> {
     let secret = hook.secret.reveal();
-    let of = |people: Result<Vec<String>, &'static str>| people.map(|people| Named { people, more: false }).map_err(NotTaken::Malformed);
+    let of = |people: Result<Vec<String>, &'static str>| people.map(|people| Named { people, ..Named::default() }).map_err(NotTaken::Malformed);
     let bearer = plain_hook::is_bearer(call.authorization, secret);
     if let Some(id) = call.user {
         return if bearer { of(scim_hook::people(call.method, id, call.body)) } else { Err(NotTaken::Unproven) };
@@ -153,12 +158,12 @@ fn named(ctx: &Ctx, hook: &Hook, call: &Call<'_>) -> Result<Named, NotTaken> {
         HookKind::Plain => of(plain_hook::people(call.body)),
         HookKind::Okta => {
             let heard = okta_hook::heard(call.body).map_err(|_| NotTaken::Malformed("That is no call of an Okta event hook."))?;
-            Ok(Named { people: heard.people, more: heard.more || !heard.groups.is_empty() })
+            Ok(Named { people: heard.people, more: heard.more || !heard.groups.is_empty(), renew: false })
         }
         HookKind::Entra => {
             let told =
                 entra_hook::notified(call.body, &hook.secret, "").map_err(|_| NotTaken::Malformed("That is no change notification of Microsoft Graph."))?;
-            Ok(Named { people: told.people, more: told.missed || !told.groups.is_empty() })
+            Ok(Named { people: told.people, more: told.missed || !told.groups.is_empty(), renew: told.renew })
         }
     }
 }

@@ -59,6 +59,7 @@ pub mod sign_in;
 pub mod sign_off;
 pub mod sign_out;
 pub mod stand_in;
+pub mod subscribe;
 pub mod sweep;
 pub mod sync;
 pub mod sync_changes;

@@ -63,6 +63,7 @@ pub mod session;
 pub mod step;
 pub mod step_clock;
 pub mod stored;
+pub mod subscription;
 pub mod target;
 pub mod timetable;
 pub mod token;

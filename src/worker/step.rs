@@ -10,8 +10,12 @@ use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::service::{
-    confirm, deliver, emergency_review, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, sweep, sync, sync_changes,
+    confirm, deliver, emergency_review, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, subscribe, sweep, sync,
+    sync_changes,
 };
+
+/// How often it is seen to that directories call us.
+const SUBSCRIPTION: Duration = Duration::hours(12);
 
 /// Does everything that is due: what is due soon, what reads the directories, and what is due once a day. Returns how much was done; nothing is left that was due
 /// when it began.
@@ -116,7 +120,9 @@ pub async fn soon(ctx: &Ctx) -> Result<usize, ServiceError> {
 pub async fn read(ctx: &Ctx) -> Result<usize, ServiceError> {
     let one = async |key: &String| {
         let (mut done, mut first) = (0, None);
-        for what in ["sync", "changes", "sweep"] {
+        let calls = ctx.hooks.get(key).is_some_and(|hook| hook.address.is_some());
+        let what = ["sync", "changes", "sweep", "subscription"];
+        for what in what.into_iter().filter(|what| calls || *what != "subscription") {
             match timetable(ctx, what, key).await {
                 Ok(did) => done += did,
                 Err(error) => drop(first.get_or_insert(error)),
@@ -167,6 +173,11 @@ async fn timetable(ctx: &Ctx, what: &str, directory: &str) -> Result<usize, Serv
                 None => "it does not say what changed since it was read".into(),
             }),
         ),
+        "subscription" => {
+            let outcome = subscribe::keep_up(ctx, directory).await;
+            let outcome = outcome.map(|said| said.unwrap_or_else(|| "it is told otherwise when to call".into()));
+            (SUBSCRIPTION, outcome)
+        }
         _ => (
             ctx.provisioning.sweep_every,
             sweep::sweep(ctx, directory).await.map(|found| {

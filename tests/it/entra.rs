@@ -1,6 +1,7 @@
 //! Microsoft Entra, by Graph's contract and on its bad days.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -11,11 +12,14 @@ use countersign::directory::entra_settings::{Proof, Settings};
 use countersign::directory::facts::{PersonFacts, ReadError, WriteResult};
 use countersign::directory::port::Directory;
 use countersign::domain::secret::Secret;
+use countersign::service::ctx::{Directories, Hook, HookKind};
+use countersign::service::subscribe;
 use serde_json::{Value, json};
 
 use crate::graph::{Graph, TENANT, group_id, user_id};
 use crate::scripted::{Reply, Scripted};
-use crate::vendor::{Running, Said, Trick};
+use crate::vendor::{Running, Said, Trick, Vendor};
+use crate::world::World;
 
 const KEY: &str = include_str!("keys/vendor_test.key.pem");
 const CERTIFICATE: &str = include_str!("keys/vendor_test.certificate.pem");
@@ -53,6 +57,53 @@ pub async fn everybody(directory: &Directory) -> Result<Vec<PersonFacts>, ReadEr
             None => return Ok(found),
         }
     }
+}
+
+/// Microsoft's document here has no subscriptions: the fake answers as their pages say, and nothing holds it to them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn graph_is_told_to_call_when_somebody_changes_and_that_is_renewed_before_it_ends() {
+    let running = Graph::straight().await;
+    let mut world = World::empty().await;
+    world.ctx.directories = Arc::new(Directories::from([("main".to_owned(), connect(&running.url))]));
+    let hook = |address: &str, secret: &str| {
+        let hook = Hook { kind: HookKind::Entra, secret: Secret::new(secret), address: Some(address.to_owned()) };
+        Arc::new(BTreeMap::from([("main".to_owned(), hook)]))
+    };
+    let (address, secret) = ("https://access.example.com/hooks/directories/main", "the-secret-of-the-hook-of-the-tests");
+    world.ctx.hooks = hook(address, secret);
+    let calls = || running.vendor.desk().calls().len();
+    let said = subscribe::keep_up(&world.ctx, "main").await.unwrap().unwrap();
+    assert!(said.contains("calls when somebody changes, until"), "{said}");
+    let made = running.vendor.subscriptions().into_values().next().unwrap();
+    assert_eq!(
+        (&made["notificationUrl"], &made["clientState"], &made["resource"], &made["changeType"]),
+        (&json!(address), &json!(secret), &json!("users"), &json!("updated,deleted"))
+    );
+    let before = calls();
+    subscribe::keep_up(&world.ctx, "main").await.unwrap();
+    assert_eq!(calls(), before, "nothing is asked while it lasts");
+    world.advance(chrono::Duration::days(15)).await;
+    subscribe::keep_up(&world.ctx, "main").await.unwrap();
+    let renewed = running.vendor.subscriptions();
+    assert_eq!(renewed.len(), 1, "renewed, not made again");
+    assert!(renewed.values().next().unwrap()["expirationDateTime"].as_str() > made["expirationDateTime"].as_str());
+    // One that Graph has ended is made anew; so is one that calls where we are no longer.
+    running.vendor.end_subscriptions();
+    world.advance(chrono::Duration::days(15)).await;
+    subscribe::keep_up(&world.ctx, "main").await.unwrap();
+    assert_eq!(running.vendor.subscriptions().len(), 1);
+    world.ctx.hooks = hook("https://moved.example.com/hooks/directories/main", secret);
+    subscribe::keep_up(&world.ctx, "main").await.unwrap();
+    assert_eq!(running.vendor.subscriptions().len(), 2);
+    // What stands in its way is said.
+    world.advance(chrono::Duration::days(60)).await;
+    let unreached = Said::new(400, json!({"error": {"code": "ValidationError", "message": "Subscription validation request failed."}}));
+    running.vendor.desk().trick("POST", "subscriptions", Trick::Say(unreached), 1);
+    let why = subscribe::keep_up(&world.ctx, "main").await.unwrap_err().to_string();
+    assert!(why.contains("could not call https://moved.example.com"), "{why}");
+    world.ctx.hooks = hook(address, &"x".repeat(129));
+    let why = subscribe::keep_up(&world.ctx, "main").await.unwrap_err().to_string();
+    assert!(why.contains("128"), "{why}");
 }
 
 /// Ann, who reports to Bea; Cy, who is switched off; Dee, a guest. Ann is in readers, which is inside staff.

@@ -39,6 +39,8 @@ struct Kept {
     denied: HashSet<&'static str>,
     /// An empty page comes before every page with rows.
     hollow: bool,
+    /// Subscriptions: id and what was asked for.
+    subscriptions: BTreeMap<String, Value>,
     /// Where next links lead instead of to us.
     elsewhere: Option<String>,
 }
@@ -204,6 +206,16 @@ impl Graph {
     }
 
     /// Delta tokens given out so far are too old.
+    /// Subscriptions that there are: id and what was asked for.
+    pub fn subscriptions(&self) -> BTreeMap<String, Value> {
+        self.kept().subscriptions.clone()
+    }
+
+    /// Ends every subscription, as Graph does when they are not renewed.
+    pub fn end_subscriptions(&self) {
+        self.kept().subscriptions.clear();
+    }
+
     pub fn forget_changes(&self) {
         let mut kept = self.kept();
         kept.oldest = kept.changes.len() + 1;
@@ -468,6 +480,20 @@ impl Vendor for Graph {
         let url = self.url.as_str();
         let parts: Vec<&str> = call.path.trim_start_matches('/').split('/').collect();
         match (call.method.as_str(), &*parts) {
+            ("POST", ["subscriptions"]) => {
+                let mut made = call.json();
+                let id = format!("0e000000-0000-4000-8000-{:012}", kept.subscriptions.len() + 1);
+                made["id"] = json!(id);
+                kept.subscriptions.insert(id, made.clone());
+                Said::new(201, made)
+            }
+            ("PATCH", ["subscriptions", id]) => match kept.subscriptions.get_mut(*id) {
+                Some(kept) => {
+                    kept["expirationDateTime"] = call.json()["expirationDateTime"].clone();
+                    Said::new(200, kept.clone())
+                }
+                None => refused(404, "ResourceNotFound", "The object was not found."),
+            },
             ("GET", ["users"]) => kept.listed(url, call, &kept.users),
             ("GET", ["groups"]) => kept.listed(url, call, &kept.groups),
             ("GET", ["users", "delta"]) => kept.delta(url, call, true),

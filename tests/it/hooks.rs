@@ -31,7 +31,7 @@ impl Ringing {
     async fn new(kind: HookKind) -> Self {
         let faulty = Faulty::start().await;
         let mut world = World::behind(&faulty).await;
-        world.ctx.hooks = Arc::new(BTreeMap::from([("main".to_owned(), Hook { kind, secret: Secret::new(SECRET) })]));
+        world.ctx.hooks = Arc::new(BTreeMap::from([("main".to_owned(), Hook { kind, secret: Secret::new(SECRET), address: None })]));
         let site = Site::over(&world);
         Self { faulty, world, site }
     }
