@@ -77,8 +77,8 @@ pub struct Condition {
     pub attribute: String,
     /// How it is compared.
     pub operator: Operator,
-    /// What it is compared with. Groups and people are meant by their reference, which never changes hands, where a name does: who
-    /// may name a group must not be able to meet or dodge a condition by it.
+    /// What it is compared with. Groups and people are meant as [`meant`] writes them, by a reference that never changes hands, where a
+    /// name does: who may name a group must not be able to meet or dodge a condition by it.
     pub values: Vec<String>,
     /// What those groups or people were called when the version was made, in the same order, for reading; else empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -90,6 +90,16 @@ impl PartialEq for Condition {
     fn eq(&self, other: &Self) -> bool {
         (&self.attribute, self.operator, &self.values) == (&other.attribute, other.operator, &other.values)
     }
+}
+
+/// A group or a person as the value of a condition: the key of its directory, a colon, and its reference there.
+pub fn meant(directory: &str, reference: &str) -> String {
+    format!("{directory}:{reference}")
+}
+
+/// Directory and reference of what [`meant`] wrote; none for anything else.
+pub fn directory_and_reference(value: &str) -> Option<(&str, &str)> {
+    value.split_once(':')
 }
 
 /// How one condition came out for one person.
@@ -115,12 +125,12 @@ impl Condition {
     /// [`Condition::check`] without its sentence, for whoever looks at many conditions of one person.
     pub(super) fn look<'a>(&'a self, person: &'a PersonSnapshot) -> Looked<'a> {
         let given = || self.values.iter().map(String::as_str).filter(|value| !value.is_empty());
+        let means = |reference: &str| given().any(|value| directory_and_reference(value) == Some((person.directory.as_str(), reference)));
         let (attribute, seen) = match self.operator {
             Operator::ReportsTo => ("manager", person.line.iter().map(|above| above.user_name.as_str()).collect()),
             // Of many groups only those that matter here are worth keeping.
             Operator::MemberOf | Operator::NotMemberOf => {
-                let meant = |reference: &str| given().any(|wanted| wanted == reference);
-                ("groups", person.groups.iter().filter(|group| meant(&group.reference)).map(|group| group.name.as_str()).collect())
+                ("groups", person.groups.iter().filter(|group| means(&group.reference)).map(|group| group.name.as_str()).collect())
             }
             _ => (self.attribute.as_str(), person.values(&self.attribute)),
         };
@@ -132,7 +142,7 @@ impl Condition {
             Operator::StartsWith => seen.iter().any(|v| given().any(|w| v.to_lowercase().starts_with(&w.to_lowercase()))),
             Operator::Exists | Operator::MemberOf => !seen.is_empty(),
             Operator::NotExists | Operator::NotMemberOf => seen.is_empty(),
-            Operator::ReportsTo => given().any(|who| person.line.iter().any(|above| above.reference == who)),
+            Operator::ReportsTo => person.line.iter().any(|above| means(&above.reference)),
         };
         Looked { met, attribute, seen: seen.into_iter().map(Into::into).collect() }
     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::catalog::Risk;
-use super::condition::{Condition, Operator};
+use super::condition::{Condition, Operator, meant};
 use super::decide::{Ask, Standing};
 use super::id::{GrantId, PersonId, PolicyVersionId, RoleId};
 use super::person::{Above, GroupRef, PersonSnapshot};
@@ -84,8 +84,10 @@ pub fn ask() -> Ask {
 pub fn when(attribute: &str, operator: Operator, values: &[&str]) -> Condition {
     let given = || values.iter().map(|v| (*v).to_owned());
     let reference = |name: String| match operator {
-        Operator::ReportsTo => bo().line.into_iter().find(|above| above.user_name == name).map_or(name, |above| above.reference),
-        _ => format!("g-{name}"),
+        Operator::ReportsTo => {
+            bo().line.into_iter().find(|above| above.user_name == name).map_or(meant("main", &name), |above| meant("main", &above.reference))
+        }
+        _ => meant("main", &format!("g-{name}")),
     };
     let (values, called) = match operator {
         Operator::MemberOf | Operator::NotMemberOf | Operator::ReportsTo => (given().map(reference).collect(), given().collect()),

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::directory::facts::ReadError;
 use crate::directory::port::Directory;
-use crate::domain::condition::Operator;
+use crate::domain::condition::{Condition, Operator, directory_and_reference, meant};
 use crate::domain::id::PersonId;
-use crate::domain::policy::{AccessPolicy, AccessProfile, ApprovalProcedure, ApproverSource};
+use crate::domain::policy::{ApprovalProcedure, ApproverSource};
 use crate::store::catalog::{self, Catalog};
 use crate::store::db::Db;
 use crate::store::person;
@@ -34,10 +34,12 @@ pub async fn toml(db: &Db, directories: &Directories) -> Result<String, ServiceE
         called.above = above(db, home, &current).await?;
     }
     for (key, directory) in directories.iter() {
-        // Where no role is given there is nothing to be called.
-        if *key == called.directory || current.roles.iter().any(|role| !role.retired && role.directory.as_ref() == Some(key)) {
-            called.groups.insert(key.clone(), unique_names(directory).await.unwrap_or_default());
-        }
+        // Where nothing is named there is nothing to be called.
+        let is_named = *key == called.directory
+            || current.roles.iter().any(|role| !role.retired && role.directory.as_ref() == Some(key))
+            || conditions(&current).any(|condition| condition.values.iter().any(|value| directory_and_reference(value).is_some_and(|(at, _)| at == key)));
+        let names = if is_named { unique_names(directory).await.unwrap_or_default() } else { BTreeMap::new() };
+        called.groups.insert(key.clone(), names);
     }
     Ok(written(&current, &called))
 }
@@ -50,17 +52,20 @@ async fn logins(db: &Db, catalog: &Catalog) -> Result<BTreeMap<PersonId, String>
     Ok(person::by_ids(db, &ids).await?.into_iter().map(|row| (PersonId(row.id), row.user_name)).collect())
 }
 
-/// Logins of those whom conditions name, by reference.
+/// Every condition of the catalog.
+fn conditions(catalog: &Catalog) -> impl Iterator<Item = &Condition> {
+    let steps = catalog.procedures.iter().flat_map(|latest| &latest.body.steps).flat_map(|step| &step.when.conditions);
+    let rules = catalog.profiles.iter().flat_map(|latest| &latest.body.rules).flat_map(|rule| &rule.conditions);
+    let policies = catalog.policies.iter().map(|(latest, _)| &latest.body);
+    steps.chain(rules).chain(policies.flat_map(|body| body.applies_to.iter().chain(body.auto_rules.iter().flat_map(|rule| &rule.conditions))))
+}
+
+/// Logins of those whom conditions name, by what stands for them there.
 async fn above(db: &Db, home: &str, catalog: &Catalog) -> Result<BTreeMap<String, String>, ServiceError> {
-    let of_procedure = |body: &ApprovalProcedure| body.steps.iter().flat_map(|step| step.when.conditions.clone()).collect::<Vec<_>>();
-    let of_profile = |body: &AccessProfile| body.rules.iter().flat_map(|rule| rule.conditions.clone()).collect::<Vec<_>>();
-    let of_policy = |body: &AccessPolicy| body.applies_to.iter().chain(body.auto_rules.iter().flat_map(|rule| &rule.conditions)).cloned().collect::<Vec<_>>();
-    let all = catalog.procedures.iter().flat_map(|latest| of_procedure(&latest.body));
-    let all = all.chain(catalog.profiles.iter().flat_map(|latest| of_profile(&latest.body)));
-    let all = all.chain(catalog.policies.iter().flat_map(|(latest, _)| of_policy(&latest.body)));
-    let references: BTreeSet<String> = all.filter(|condition| condition.operator == Operator::ReportsTo).flat_map(|condition| condition.values).collect();
-    let references: Vec<String> = references.into_iter().collect();
-    Ok(person::by_references(db, home, &references).await?.into_iter().map(|row| (row.reference, row.user_name)).collect())
+    let named = conditions(catalog).filter(|condition| condition.operator == Operator::ReportsTo).flat_map(|condition| &condition.values);
+    let references: BTreeSet<&str> = named.filter_map(|value| directory_and_reference(value)).filter(|(at, _)| *at == home).map(|(_, who)| who).collect();
+    let references: Vec<String> = references.into_iter().map(str::to_owned).collect();
+    Ok(person::by_references(db, home, &references).await?.into_iter().map(|row| (meant(home, &row.reference), row.user_name)).collect())
 }
 
 fn people(procedure: &ApprovalProcedure) -> impl Iterator<Item = Uuid> {

@@ -85,7 +85,7 @@ const WITH_EVENT: [&str; 21] = [
     "directory_pause",
 ];
 /// Guards of one table each: table, trigger, function.
-const SINGLE: [(&str, &str, &str); 34] = [
+const SINGLE: [(&str, &str, &str); 39] = [
     ("identity", "never_changed", "refuse_change"),
     ("request_slot", "never_changed", "refuse_change"),
     ("assignment", "never_removed", "refuse_change"),
@@ -100,6 +100,11 @@ const SINGLE: [(&str, &str, &str); 34] = [
     ("pre_existing_member", "never_another", "refuse_another"),
     ("drift_exception", "never_another", "refuse_another"),
     ("directory_pause", "never_another", "refuse_another"),
+    ("leaver", "dated", "require_dated"),
+    ("mover", "dated", "require_dated"),
+    ("drift", "dated", "require_dated"),
+    ("pre_existing_member", "dated", "require_dated"),
+    ("provisioning_attempt", "dated", "require_dated"),
     ("access_profile_rule", "not_later", "refuse_late_part"),
     ("access_profile_condition", "not_later", "refuse_late_part"),
     ("approval_procedure_step", "not_later", "refuse_late_part"),

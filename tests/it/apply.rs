@@ -85,13 +85,13 @@ async fn conditions_mean_the_group_and_the_person_of_a_name_and_not_whoever_has_
     .await
     .unwrap();
     let (dba, auditors) = (world.group("dba").await, world.group("countersign-auditors").await);
-    let above = vec![world.reference("carlos.silva").await, world.reference("nadia.haddad").await];
+    let above = vec![format!("main:{}", world.reference("carlos.silva").await), format!("main:{}", world.reference("nadia.haddad").await)];
     let by = |operator: &str, values: Vec<String>, called: &[&str]| (operator.to_owned(), values, called.iter().map(|name| (*name).to_owned()).collect());
     assert_eq!(
         kept,
         [
-            by("member_of", vec![auditors], &["countersign-auditors"]),
-            by("member_of", vec![dba], &["dba"]),
+            by("member_of", vec![format!("main:{auditors}")], &["countersign-auditors"]),
+            by("member_of", vec![format!("main:{dba}")], &["dba"]),
             by("reports_to", above, &["carlos.silva", "nadia.haddad"])
         ]
     );

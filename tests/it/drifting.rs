@@ -315,6 +315,21 @@ async fn a_list_that_lost_many_at_once_is_not_believed_until_somebody_says_so() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_cannot_be_seen_settles_nothing() {
+    let world = World::new().await;
+    world.by_hand("bo.lind", GROUP).await;
+    world.compared().await;
+    let id = world.drift_of("bo.lind").await;
+    let group = world.group(GROUP).await;
+    compare(&world.ctx, ("main", Uuid::now_v7()), &group, None, &mut Swept::default()).await.unwrap();
+    assert_eq!(world.drift_of("bo.lind").await, id, "it is open as before");
+    assert_eq!(world.one::<i64>("select count(*) from countersign.drift where kind = 'unknown_target' and resolved_at is null").await, 1);
+    world.compared().await;
+    assert_eq!(world.drift_of("bo.lind").await, id);
+    assert_eq!(world.one::<i64>("select count(*) from countersign.drift where kind = 'unknown_target' and resolved_at is null").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_left_alone_has_an_owner_and_an_end() {
     let world = World::new().await;
     world.by_hand("mei.tanaka", GROUP).await;

@@ -121,6 +121,27 @@ async fn a_removal_that_is_not_verified_is_not_within_any_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_answered_by_gone_is_not_over_while_the_member_is_shown() {
+    let faulty = Faulty::start().await;
+    let world = World::behind(&faulty).await;
+    let asked = world.ask("bo.lind", "warehouse", "analyst", HOUR).await.unwrap();
+    world.turn().await;
+    assert!(world.is_member("bo.lind", "warehouse-analysts").await);
+    world.advance(Duration::hours(2)).await;
+    faulty.next(&[crate::faulty::Fault::Refuse(404)]);
+    world.turn().await;
+    assert!(world.is_member("bo.lind", "warehouse-analysts").await);
+    let verified = "select end_verified_at from countersign.access_grant where request_id = $1";
+    let at: Option<chrono::DateTime<chrono::Utc>> = sqlx::query_scalar(verified).bind(asked.id.0).fetch_one(&world.root).await.unwrap();
+    assert_eq!(at, None, "whatever was answered, they are in the group");
+    world.advance(Duration::minutes(10)).await;
+    world.turn().await;
+    assert!(!world.is_member("bo.lind", "warehouse-analysts").await);
+    let at: Option<chrono::DateTime<chrono::Utc>> = sqlx::query_scalar(verified).bind(asked.id.0).fetch_one(&world.root).await.unwrap();
+    assert!(at.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_leaver_asked_for_others_is_closed_and_they_are_told() {
     let world = World::new().await;
     let ask_for = AskFor {

@@ -10,12 +10,15 @@ use countersign::directory::http;
 use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
 use countersign::domain::refusal::Refusal;
+use countersign::domain::request::RequestStatus;
 use countersign::service::ctx::{Access, Ctx, Directories};
 use countersign::service::error::ServiceError;
+use countersign::service::import::choose::{self, Wish};
+use countersign::service::import::list;
 use countersign::service::rights::Rights;
 use countersign::service::{catalog_export, plan, sweep, sync};
 
-use crate::world::{SCIM_TOKEN, World, catalog};
+use crate::world::{Reach, SCIM_TOKEN, World, catalog};
 
 /// A second company whose people have other logins, but whose ids and groups are those of the first: ids mean something in their own
 /// directory only.
@@ -102,6 +105,70 @@ async fn nobody_is_given_a_role_of_a_directory_that_they_are_not_in() {
     assert!(asked.is_ok(), "{asked:?}");
     let refused = world.ask("second.bo.lind", "warehouse", "analyst", 3_600).await.unwrap_err();
     assert!(matches!(refused, ServiceError::Refused(Refusal::OtherDirectory(..))), "{refused}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_called_like_the_id_that_gives_rights_gives_none() {
+    let mut company = Company::embedded().unwrap();
+    let meant = company.groups.iter().find(|group| group.name == "countersign-admins").unwrap().id.to_string();
+    let last = company.groups.last_mut().unwrap();
+    last.name = meant.clone();
+    let namesake = last.id.to_string();
+    let mut world = World::with(company, Reach::Demo).await;
+    world.ctx.access = Arc::new(BTreeMap::from([("main".to_owned(), Access { administrators_group: meant.clone(), auditors_group: String::new() })]));
+    assert_eq!(world.directory().find_group(&meant).await.unwrap().unwrap().reference, namesake, "by name it would be found");
+    assert_eq!(Rights::default().groups(&world.ctx).await.administrators, [("main".to_owned(), meant)]);
+}
+
+/// [`with_role`], for members of `group` alone.
+fn for_members_of(group: &str) -> String {
+    let durations = "durations = { recommended = \"1h\", minimum = \"15m\", maximum = \"1d\" }";
+    format!(
+        "{}policies = [\"there\"]\n[[profile]]\nkey = \"there\"\nname = \"There\"\n[[profile.allow]]\nall = [\"groups include {group}\"]\n\
+         [[policy]]\nkey = \"there\"\nname = \"There\"\nprofile = \"there\"\nauto_approve = true\n{durations}\n",
+        with_role()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_condition_means_a_group_of_one_directory_although_another_has_one_with_the_same_id() {
+    let (world, running) = side_by_side().await;
+    // Both companies have a group dba, with the same id and the same members.
+    let member: String = sqlx::query_scalar("select user_name from countersign.person where directory = 'second' and $1 = any(groups) order by 1 limit 1")
+        .bind(world.group("dba").await)
+        .fetch_one(&world.root)
+        .await
+        .unwrap();
+    world.apply(&for_members_of("dba")).await;
+    let asked = world.ask(&member, "warehouse", "copy", 3_600).await.unwrap();
+    assert_eq!(asked.status, RequestStatus::Refused, "dba of the home directory is not the group they are in");
+    let changed = for_members_of("second:dba");
+    world.apply(&changed).await;
+    let asked = world.ask(&member, "warehouse", "copy", 3_600).await.unwrap();
+    assert_eq!(asked.status, RequestStatus::Approved, "{}", asked.deciding_rule);
+    let exported = catalog_export::toml(&world.ctx.db, &world.ctx.directories).await.unwrap();
+    assert!(exported.contains("\"groups include second:dba\""), "{exported}");
+    let again = plan::run(&world.ctx.db, &world.ctx.directories, &exported).await.unwrap();
+    assert_eq!((again.faults, again.changes), (vec![], vec![]), "{exported}");
+    let wrong = plan::run(&world.ctx.db, &world.ctx.directories, &for_members_of("second:nobody")).await.unwrap();
+    assert!(wrong.faults.iter().any(|fault| fault.sentence.contains("There is no group “nobody” in directory second.")), "{:?}", wrong.faults);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_of_any_directory_become_roles_there() {
+    let (world, running) = side_by_side().await;
+    world.apply(&catalog()).await;
+    list::list_groups(&world.ctx, "second").await.unwrap();
+    let wish = Wish { groups: vec![world.group("dba").await], application: "far".into(), name: "Far away".into(), owner: "mara.voss".into() };
+    let (preview, drafted) = choose::preview_by_operator(&world.ctx, "second", &wish).await.unwrap();
+    let drafted = drafted.unwrap_or_else(|| panic!("{:?}", preview.faults));
+    assert!(drafted.added.contains("directory = \"second\"\n"), "{}", drafted.added);
+    assert!(drafted.added.contains("groups include second:dba"), "{}", drafted.added);
+    world.apply(&drafted.whole).await;
+    let directory: String = world.one("select directory from countersign.role where key = 'dba' and group_name = 'dba' and directory = 'second'").await;
+    assert_eq!(directory, "second");
     running.stop().await;
 }
 

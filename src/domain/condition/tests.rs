@@ -74,9 +74,10 @@ fn an_attribute_that_nobody_has_heard_of_is_met_by_its_absence_only() {
     }
 }
 
-/// As a version keeps it: by reference.
+/// As a version keeps it: by reference in the directory of Bo.
 fn by_reference(operator: Operator, values: &[&str]) -> Condition {
-    Condition { attribute: "department".into(), operator, values: values.iter().map(|v| (*v).into()).collect(), called: vec![] }
+    let values = values.iter().map(|v| if v.is_empty() { String::new() } else { meant(&bo().directory, v) }).collect();
+    Condition { attribute: "department".into(), operator, values, called: vec![] }
 }
 
 #[test]
@@ -105,6 +106,9 @@ fn groups_are_known_by_reference_alone() {
     }
     assert!(when("groups", Operator::Is, &["dba"]).check(&person(&[], &groups)).met);
     assert!(by_reference(Operator::NotMemberOf, &["g-1"]).check(&person(&[], &[])).met, "whoever is in no group at all");
+    // Another directory may have given the same reference to another group.
+    let elsewhere = Condition { values: vec![meant("elsewhere", "g-1"), "g-1".into()], ..by_reference(Operator::MemberOf, &[]) };
+    assert!(!elsewhere.check(&person(&[], &groups)).met);
 }
 
 #[test]
@@ -113,8 +117,8 @@ fn a_condition_reads_by_names_and_is_compared_by_references() {
     assert_eq!(condition.sentence(), "You must be a member of Database admins");
     let renamed = Condition { called: vec!["DBA".into()], ..condition.clone() };
     assert_eq!(condition, renamed, "what is called otherwise asks the same");
-    assert_ne!(condition, Condition { values: vec!["g-2".into()], ..condition.clone() });
-    assert_eq!(by_reference(Operator::MemberOf, &["g-1"]).holds_sentence(), "is a member of g-1");
+    assert_ne!(condition, Condition { values: vec![meant("main", "g-2")], ..condition.clone() });
+    assert_eq!(by_reference(Operator::MemberOf, &["g-1"]).holds_sentence(), "is a member of main:g-1");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::domain::catalog::Risk;
-use crate::domain::condition::{Condition, Operator};
+use crate::domain::condition::{Condition, Operator, meant};
 use crate::domain::drift::DriftRule;
 use crate::domain::id::PersonId;
 use crate::domain::person::GroupRef;
@@ -259,9 +259,19 @@ impl Desk<'_> {
         let named = |name: &String| Placed { value: name.clone(), at: written.at };
         let found: Vec<Option<(String, String)>> = match condition.operator {
             Operator::MemberOf | Operator::NotMemberOf => {
-                condition.values.iter().map(|name| self.group(&named(name)).map(|group| (group.reference, group.name))).collect()
+                let one = |name: &String| {
+                    let (directory, bare) = self.resolved.place_of(name);
+                    let (directory, called) = (directory.to_owned(), if directory == self.resolved.directory { "" } else { &name[..=directory.len()] });
+                    let group = self.group_in(&directory, &named(&bare.to_owned()))?;
+                    Some((meant(&directory, &group.reference), format!("{called}{}", group.name)))
+                };
+                condition.values.iter().map(one).collect()
             }
-            Operator::ReportsTo => condition.values.iter().map(|login| self.person(&named(login)).map(|person| (person.reference, login.clone()))).collect(),
+            Operator::ReportsTo => condition
+                .values
+                .iter()
+                .map(|login| self.person(&named(login)).map(|person| (meant(&self.resolved.directory, &person.reference), login.clone())))
+                .collect(),
             _ => return condition,
         };
         // Where one was not found there is a fault, and the draft goes no further.

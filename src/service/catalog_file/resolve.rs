@@ -56,9 +56,9 @@ pub struct FoundGroup {
 /// What the directories said about every name in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
-    /// Key of the home directory: people, and groups but those of roles elsewhere, were looked for in it.
+    /// Key of the home directory: people, and groups where no other is named, were looked for in it.
     pub directory: String,
-    /// Groups that give roles in another directory that is connected, by directory and then by what was written.
+    /// Groups of another directory that is connected, by directory and then by what was written.
     pub elsewhere: BTreeMap<String, BTreeMap<String, Found<FoundGroup>>>,
     /// Keys of all directories that are connected, but for the home directory.
     pub others: Vec<String>,
@@ -70,17 +70,33 @@ pub struct Resolved {
     pub newcomers: Vec<(PersonId, PersonFacts)>,
 }
 
+impl Resolved {
+    /// Where a condition looks for the group that it calls `name`, and what it is called there.
+    pub fn place_of<'n>(&'n self, name: &'n str) -> (&'n str, &'n str) {
+        place_of(name, &self.directory, &self.others)
+    }
+}
+
+/// `KEY:NAME` is a group of the directory with that key, if it is one of the `others` that are connected; any other name is one of the
+/// home directory.
+pub fn place_of<'n>(name: &'n str, home: &'n str, others: &[String]) -> (&'n str, &'n str) {
+    match name.split_once(':') {
+        Some((key, bare)) if !bare.is_empty() && others.iter().any(|other| other == key) => (key, bare),
+        _ => (home, name),
+    }
+}
+
 /// The names that a file uses.
 struct Names {
     people: BTreeSet<String>,
     groups: BTreeSet<String>,
-    /// Groups of roles that are given elsewhere: directory and group.
+    /// Groups of another directory: directory and group.
     elsewhere: BTreeSet<(String, String)>,
     /// Groups that approve, with the most members that could be needed.
     approving: BTreeMap<String, usize>,
 }
 
-fn names(file: &CatalogFile, home: &str) -> Names {
+fn names(file: &CatalogFile, home: &str, others: &[String]) -> Names {
     let mut names = Names { people: BTreeSet::new(), groups: BTreeSet::new(), elsewhere: BTreeSet::new(), approving: BTreeMap::new() };
     names.people.extend(file.applications.iter().map(|entry| entry.owner.value.clone()));
     names.people.extend(file.roles.iter().filter_map(|entry| entry.owner.as_ref()).map(|owner| owner.value.clone()));
@@ -93,7 +109,14 @@ fn names(file: &CatalogFile, home: &str) -> Names {
     }
     for condition in file.conditions() {
         match condition.value.operator {
-            Operator::MemberOf | Operator::NotMemberOf => names.groups.extend(condition.value.values.iter().cloned()),
+            Operator::MemberOf | Operator::NotMemberOf => {
+                for name in &condition.value.values {
+                    match place_of(name, home, others) {
+                        (directory, name) if directory == home => drop(names.groups.insert(name.to_owned())),
+                        (directory, name) => drop(names.elsewhere.insert((directory.to_owned(), name.to_owned()))),
+                    }
+                }
+            }
             Operator::ReportsTo => names.people.extend(condition.value.values.iter().cloned()),
             _ => {}
         }
@@ -129,7 +152,8 @@ const AT_ONCE: usize = 8;
 /// [`ServiceError::Unavailable`] when the directory does not answer: a name it did not speak about is never called unknown.
 pub async fn resolve(db: &Db, directories: &Directories, file: &CatalogFile) -> Result<Resolved, ServiceError> {
     let (key, directory) = directories.home()?;
-    let names = names(file, key);
+    let others: Vec<String> = directories.keys().filter(|other| *other != key).cloned().collect();
+    let names = names(file, key, &others);
     let people: Vec<(String, Found<PersonFacts>)> = stream::iter(names.people)
         .map(|login| async move {
             let found = match directory.find_person("user_name", &login).await {
@@ -152,7 +176,6 @@ pub async fn resolve(db: &Db, directories: &Directories, file: &CatalogFile) -> 
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    let others: Vec<String> = directories.keys().filter(|other| *other != key).cloned().collect();
     let mut elsewhere: BTreeMap<String, BTreeMap<String, Found<FoundGroup>>> = BTreeMap::new();
     for (other, name) in names.elsewhere {
         // One that is not connected is a fault of the file.

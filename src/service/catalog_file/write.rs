@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 use crate::domain::catalog::Risk;
-use crate::domain::condition::{Condition, Operator};
+use crate::domain::condition::{Condition, Operator, directory_and_reference};
 use crate::domain::drift::DriftRule;
 use crate::domain::id::PersonId;
 use crate::domain::policy::{
@@ -26,9 +26,9 @@ pub struct Called {
     pub directory: String,
     /// Logins.
     pub people: BTreeMap<PersonId, String>,
-    /// Logins by reference in that directory, of those whom conditions name.
+    /// Logins of those whom conditions name, by what stands for them there.
     pub above: BTreeMap<String, String>,
-    /// By directory, names of groups by reference, where the name still means that group; others are called by their reference.
+    /// By directory, of each that is connected, names of groups by reference, where the name still means that group; others are called by their reference.
     pub groups: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -120,10 +120,10 @@ impl Writer<'_> {
     /// With groups and people as they are called now.
     fn conditions(&self, all: &[Condition]) -> String {
         list(all.iter().map(|condition| {
-            let called = |(value, then): (&String, &String)| match condition.operator {
-                Operator::MemberOf | Operator::NotMemberOf => self.group(value),
+            let called = |(value, then): (&String, &String)| match (condition.operator, directory_and_reference(value)) {
+                (Operator::MemberOf | Operator::NotMemberOf, Some((directory, reference))) => self.group_of(directory, reference),
                 // A login names somebody; a reference does not.
-                Operator::ReportsTo => self.called.above.get(value).unwrap_or(then).clone(),
+                (Operator::ReportsTo, _) => self.called.above.get(value).unwrap_or(then).clone(),
                 _ => value.clone(),
             };
             let values = condition.values.iter().zip(condition.shown()).map(called).collect();
@@ -137,6 +137,19 @@ impl Writer<'_> {
 
     fn group(&self, reference: &str) -> String {
         self.group_in(&self.called.directory, reference)
+    }
+
+    /// A group as a condition names it.
+    fn group_of(&self, directory: &str, reference: &str) -> String {
+        let name = self.group_in(directory, reference);
+        if directory != self.called.directory && !self.called.directory.is_empty() {
+            return format!("{directory}:{name}");
+        }
+        // What looks like the group of another directory would be taken for one.
+        match name.split_once(':') {
+            Some((key, _)) if self.called.groups.contains_key(key) => reference.to_owned(),
+            _ => name,
+        }
     }
 
     fn group_in(&self, directory: &str, reference: &str) -> String {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::directory::facts::ReadError;
 use crate::directory::port::Directory;
-use crate::domain::condition::{Condition, Operator};
+use crate::domain::condition::{Condition, Operator, directory_and_reference};
 use crate::domain::id::PersonId;
 use crate::domain::person::{Above, GroupRef, PersonSnapshot};
 use crate::service::ctx::Ctx;
@@ -144,11 +144,10 @@ async fn named(ctx: &Ctx, conditions: &[&Condition]) -> Result<Named, ServiceErr
     let by_membership = |condition: &&&Condition| matches!(condition.operator, Operator::MemberOf | Operator::NotMemberOf);
     let all = conditions.iter().any(|condition| !by_membership(&condition) && condition.attribute == "groups");
     let meant = conditions.iter().filter(by_membership).flat_map(|condition| condition.values.iter().zip(condition.shown()));
-    let meant: Vec<(&String, &String)> = meant.collect();
-    let mut names = HashMap::new();
-    for (key, directory) in ctx.directories.iter() {
-        names.extend(meant.iter().map(|(reference, name)| ((key.clone(), (*reference).clone()), (*name).clone())));
-        if all {
+    let meant = meant.filter_map(|(value, name)| directory_and_reference(value).map(|place| (place, name)));
+    let mut names: HashMap<(String, String), String> = meant.map(|((at, reference), name)| ((at.to_owned(), reference.to_owned()), name.clone())).collect();
+    if all {
+        for (key, directory) in ctx.directories.iter() {
             names.extend(listing(directory).await?.into_iter().map(|group| ((key.clone(), group.reference), group.name)));
         }
     }

@@ -182,10 +182,6 @@ async fn look(ctx: &Ctx, directory: &str, wish: &Wish) -> Result<(Preview, Optio
     }
     preview.groups = stream::iter(kept.clone()).map(|row| one(ctx, directory, row)).buffered(AT_ONCE).try_collect().await?;
     let (home, _) = ctx.directories.home()?;
-    if home != directory {
-        let why = format!("Rules can only name groups of directory {home}, so nobody could be let ask by groups of {directory}; write these roles yourself.");
-        preview.faults.push(fault("group", why));
-    }
     let text = catalog_export::toml(&ctx.db, &ctx.directories).await?;
     let file = read(&text);
     let key = wish.application.trim();
@@ -216,7 +212,11 @@ async fn look(ctx: &Ctx, directory: &str, wish: &Wish) -> Result<(Preview, Optio
             description: row.description.clone().unwrap_or_default(),
         })
         .collect();
-    let place = Place { key: key.to_owned(), fresh: preview.is_new.then(|| (name.to_owned(), owner.to_owned())) };
+    let place = Place {
+        directory: (home != directory).then(|| directory.to_owned()),
+        key: key.to_owned(),
+        fresh: preview.is_new.then(|| (name.to_owned(), owner.to_owned())),
+    };
     let drafted = draft(&text, &place, &importing);
     Ok((preview, Some(drafted)))
 }

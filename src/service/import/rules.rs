@@ -31,10 +31,19 @@ pub struct Importing {
 /// Where the roles go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
+    /// Key of the directory that has the groups, where a file must say it: of any but the home directory.
+    pub directory: Option<String>,
     /// Key of the application.
     pub key: String,
     /// Its name and the login of its owner, when it is new.
     pub fresh: Option<(String, String)>,
+}
+
+impl Place {
+    /// A group as a condition names it.
+    fn named(&self, called: &str) -> String {
+        self.directory.as_ref().map_or_else(|| called.to_owned(), |directory| format!("{directory}:{called}"))
+    }
 }
 
 /// A set as it is to be.
@@ -62,7 +71,7 @@ pub fn draft(text: &str, place: &Place, groups: &[Importing]) -> Drafted {
         put(Kind::Application, None, format!("[[application]]\nkey = {}\nname = {}\nowner = {}\n", quoted(&place.key), quoted(name), quoted(owner)));
     }
     let before = members_before(&file, &policy);
-    let values: BTreeSet<String> = before.iter().flatten().cloned().chain(groups.iter().map(|group| group.called.clone())).collect();
+    let values: BTreeSet<String> = before.iter().flatten().cloned().chain(groups.iter().map(|group| place.named(&group.called))).collect();
     let in_groups = Condition { attribute: "groups".into(), operator: Operator::MemberOf, values: values.into_iter().collect(), called: Vec::new() };
     put(
         Kind::Profile,
@@ -104,6 +113,9 @@ pub fn draft(text: &str, place: &Place, groups: &[Importing]) -> Drafted {
         let mut entry = format!("[[role]]\napplication = {}\nkey = {}\nname = {}\n", quoted(&place.key), quoted(&key), quoted(&line(&group.name)));
         if !group.description.trim().is_empty() {
             let _ = writeln!(entry, "description = {}", quoted(&line(&group.description)));
+        }
+        if let Some(directory) = &place.directory {
+            let _ = writeln!(entry, "directory = {}", quoted(directory));
         }
         let _ = write!(entry, "risk = \"elevated\"\ngroup = {}\ndrift = \"alert\"\npolicies = [{}]\n", quoted(&group.called), quoted(&policy));
         put(Kind::Role, None, entry);
@@ -180,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_is_drafted_reads_back_without_a_fault_whatever_groups_are_called() {
-        let place = Place { key: "legacy".into(), fresh: Some(("Legacy".into(), "mara.voss".into())) };
+        let place = Place { directory: None, key: "legacy".into(), fresh: Some(("Legacy".into(), "mara.voss".into())) };
         let names = ["readers", "Readers", "x\" [[role]] key = \"evil\"", "=cmd|' /C calc'!A0", "<img src=x>", "a, b", "is not", "#"];
         let mut groups: Vec<Importing> = names.iter().map(|name| group(name)).collect();
         groups.extend(["\u{202e}flip", " spaced ", "two\nlines"].map(|name| {
@@ -194,7 +206,7 @@ mod tests {
         assert_eq!(file.roles.iter().map(|role| role.key.value.as_str()).take(2).collect::<Vec<_>>(), ["readers", "readers-2"]);
         assert_eq!((file.profiles.len(), file.procedures.len(), file.policies.len(), file.applications.len()), (1, 1, 1, 1));
         // The next import into the same application adds to what is there.
-        let again = draft(&drafted.whole, &Place { key: "legacy".into(), fresh: None }, &[group("writers")]);
+        let again = draft(&drafted.whole, &Place { directory: None, key: "legacy".into(), fresh: None }, &[group("writers")]);
         let file = read(&again.whole);
         assert_eq!(
             (file.faults.as_slice(), file.profiles.len(), file.procedures.len(), file.policies.len(), file.roles.len()),

@@ -36,7 +36,7 @@ fn called() -> Called {
     Called {
         directory: "main".into(),
         people: PEOPLE.iter().map(|(login, number)| (PersonId(Uuid::from_u128(*number)), (*login).to_owned())).collect(),
-        above: PEOPLE.iter().map(|(login, number)| (format!("p{number}"), (*login).to_owned())).collect(),
+        above: PEOPLE.iter().map(|(login, number)| (format!("main:p{number}"), (*login).to_owned())).collect(),
         groups: [("main".to_owned(), [("g1".to_owned(), "dba".to_owned())].into())].into(),
     }
 }
@@ -57,8 +57,8 @@ fn condition() -> impl Strategy<Value = Condition> {
     let many = (attribute.clone(), many, vec(text(), 1..4));
     let none = (attribute, prop_oneof![Just(Operator::Exists), Just(Operator::NotExists)], Just(vec![]));
     let groups = prop_oneof![Just(Operator::MemberOf), Just(Operator::NotMemberOf)];
-    let groups = (Just("groups".to_owned()), groups, Just(vec!["g1".to_owned(), "g2".to_owned()]));
-    let above = (Just("manager".to_owned()), Just(Operator::ReportsTo), vec(prop_oneof![Just("p3".to_owned()), Just("p2".to_owned())], 1..3));
+    let groups = (Just("groups".to_owned()), groups, Just(vec!["main:g1".to_owned(), "main:g2".to_owned()]));
+    let above = (Just("manager".to_owned()), Just(Operator::ReportsTo), vec(prop_oneof![Just("main:p3".to_owned()), Just("main:p2".to_owned())], 1..3));
     prop_oneof![one, many, none, groups, above].prop_map(|(attribute, operator, values)| Condition { attribute, operator, values, called: vec![] })
 }
 
