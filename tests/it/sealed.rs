@@ -6,7 +6,7 @@ use std::process::Command;
 use chrono::Duration;
 use countersign::domain::approval::Answer;
 use countersign::domain::event::{Actor, Channel};
-use countersign::evidence::note::{PrivateKey, PublicKey};
+use countersign::evidence::note::{Checkpoint, PrivateKey, PublicKey};
 use countersign::evidence::verify::{self, Finding, Proof, Verified};
 use countersign::service::ctx::Ctx;
 use countersign::service::error::ServiceError;
@@ -19,10 +19,10 @@ use crate::world::World;
 const HOUR: i64 = 3_600;
 
 /// A world whose log is sealed with a key in a folder of its own.
-struct Sealed {
-    world: World,
-    ctx: Ctx,
-    folder: TempDir,
+pub struct Sealed {
+    pub world: World,
+    pub ctx: Ctx,
+    pub folder: TempDir,
 }
 
 fn sealer(folder: &Path) -> Sealer {
@@ -30,12 +30,12 @@ fn sealer(folder: &Path) -> Sealer {
     Sealer::open(key, &folder.join("signing.checkpoint")).unwrap()
 }
 
-fn whole_key() -> PublicKey {
+pub fn whole_key() -> PublicKey {
     PrivateKey::new("access.example.com/log", [3; 32]).unwrap().public()
 }
 
 impl Sealed {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let world = World::new().await;
         let folder = TempDir::new().unwrap();
         let ctx = Ctx { sealer: Some(sealer(folder.path())), ..world.ctx.clone() };
@@ -81,7 +81,7 @@ impl Sealed {
 }
 
 fn check(list: &List, text: &str) -> Result<Verified, Finding> {
-    verify::checkpoint(&list.note, &whole_key()).and_then(|signed| verify::events(text.as_bytes(), &list.proof, signed, |_| {}))
+    verify::checkpoint(&list.note, &whole_key()).and_then(|signed| verify::events(text.as_bytes(), &list.proof, signed, None, |_| {}))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,6 +135,47 @@ async fn a_period_is_verified_without_the_rest_of_the_log() {
     assert_eq!(check(&nothing, "").unwrap().events, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_goes_on_from_a_checkpoint_that_somebody_kept_or_it_is_told() {
+    let sealed = Sealed::new().await;
+    sealed.live().await;
+    let (old, _) = sealed.list().await;
+    sealed.world.advance(Duration::days(2)).await;
+    sealed.live_again().await;
+    sealed.world.advance(Duration::days(2)).await;
+    let from = sealed.world.now();
+    sealed.live().await;
+    let kept = verify::checkpoint(&old.note, &whole_key()).unwrap();
+    let check = |list: &List, text: &str, kept: &Checkpoint| {
+        let signed = verify::checkpoint(&list.note, &whole_key()).unwrap();
+        verify::events(text.as_bytes(), &list.proof, signed, Some(kept), |_| {}).map(drop).map_err(|finding| finding.kind)
+    };
+    // The whole log shows it by its leaves.
+    let (list, text) = sealed.list().await;
+    assert!(list.end > kept.size && list.proof.consistency.is_empty());
+    assert_eq!(check(&list, &text, &kept), Ok(()));
+    let mut forged = kept.clone();
+    forged.root[0] ^= 1;
+    assert_eq!(check(&list, &text, &forged), Err("rewritten"));
+    assert_eq!(check(&list, &text, &Checkpoint { size: list.end + 1, ..kept.clone() }), Err("rewritten"), "it was cut");
+    assert_eq!(check(&list, &text, &Checkpoint { origin: "elsewhere".into(), ..kept.clone() }), Err("rewritten"));
+    // A period after it by a path, if the list was taken with one.
+    let period = Some((from, sealed.world.now() + Duration::days(1)));
+    let list = event_list::prepare(&sealed.ctx, period, None, Actor::System, Channel::Cli).await.unwrap();
+    let text = sealed.lines(&list).await;
+    assert!(list.first > kept.size, "the period begins after it");
+    assert_eq!(check(&list, &text, &kept), Err("unproved"));
+    let list = event_list::prepare(&sealed.ctx, period, Some(&old.note), Actor::System, Channel::Cli).await.unwrap();
+    let text = sealed.lines(&list).await;
+    assert_eq!(check(&list, &text, &kept), Ok(()));
+    assert_eq!(check(&list, &text, &forged), Err("rewritten"));
+    // What is no checkpoint of this log is not taken for one.
+    let other = PrivateKey::new("access.example.com/log", [4; 32]).unwrap();
+    for bad in ["", "nothing\n", &other.sign(&format!("{}\n", old.note.split("\n\n").next().unwrap()))] {
+        assert!(event_list::prepare(&sealed.ctx, None, Some(bad), Actor::System, Channel::Cli).await.is_err(), "{bad}");
+    }
+}
+
 impl Sealed {
     async fn live_again(&self) {
         self.world.turn().await;
@@ -178,7 +219,7 @@ async fn a_log_that_begins_otherwise_than_what_was_signed_is_not_sealed_until_so
     sealed
         .as_owner(
             "with gone as (delete from countersign.audit_leaf where leaf_index >= 5 returning event_id), nodes as (delete from countersign.audit_node),
-             signed as (delete from countersign.audit_checkpoint) insert into countersign.audit_unsealed select event_id from gone",
+             signed as (delete from countersign.audit_checkpoint) delete from countersign.audit_event where id in (select event_id from gone)",
         )
         .await;
     // The memory of this process knows more than the database; so does the file, after a restart.
@@ -195,11 +236,8 @@ async fn a_log_that_begins_otherwise_than_what_was_signed_is_not_sealed_until_so
     assert!(text.contains("evidence.log_restored") && text.contains("the disk broke"));
     // Whoever kept the earlier checkpoint sees that it is no longer the beginning.
     let (old, new) = (verify::checkpoint(&before, &whole_key()).unwrap(), verify::checkpoint(&list.note, &whole_key()).unwrap());
-    let path: Vec<String> = match old.size <= new.size {
-        true => event_list::consistency(&again, old.size, new.size).await.unwrap().iter().map(|hash| countersign::evidence::canonical::hex(hash)).collect(),
-        false => vec![],
-    };
-    assert!(matches!(verify::continues(&old, &new, &path), Ok(()) | Err(Finding { kind: "rewritten", .. })));
+    let found = verify::events(text.as_bytes(), &list.proof, new, Some(&old), |_| {});
+    assert!(matches!(found, Err(Finding { kind: "rewritten", .. })), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
