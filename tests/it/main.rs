@@ -34,6 +34,7 @@ mod directory_health;
 mod door;
 mod drifting;
 mod entra;
+mod evidence_page;
 mod export;
 mod faulty;
 mod foreign;
