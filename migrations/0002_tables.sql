@@ -480,6 +480,7 @@ create index request_by_requester on countersign.request (requester_id, id);
 create index request_by_role on countersign.request (role_id, id);
 create index request_by_application on countersign.request (application_id, id);
 create index request_by_created on countersign.request (created_at, id);
+create index request_kept_apart on countersign.request (created_at) where conflicts <> '{}';
 create index request_remind on countersign.request (remind_at) where remind_at is not null;
 create unique index request_by_superseded on countersign.request (supersedes) where supersedes is not null;
 create index request_by_policy on countersign.request (policy_version_id, id);
@@ -764,6 +765,7 @@ create table countersign.access_grant (
 create index access_grant_by_beneficiary on countersign.access_grant (beneficiary_id, id);
 create index access_grant_live on countersign.access_grant (beneficiary_id, role_id) where status not in ('ended', 'failed');
 create index access_grant_by_approval on countersign.access_grant (approved_at, id);
+create index access_grant_too_early on countersign.access_grant (approved_at) where granted_at < approved_at;
 -- Nobody holds a role twice: each lease would last as long as the policy allows. An extension follows the lease it extends.
 create unique index access_grant_one_live on countersign.access_grant (beneficiary_id, role_id) where status in ('scheduled', 'provisioning', 'verifying', 'active') and extension_of is null;
 create index access_grant_by_role on countersign.access_grant (role_id, id);

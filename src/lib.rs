@@ -17,7 +17,7 @@
 //! | 3 | [`config`] | settings, read once and checked whole |
 //! | 2 | [`store`] | all SQL, one file per noun |
 //! | 2 | [`directory`] | identity providers behind one port ([`directory::port::Directory`]) |
-//! | 2 | [`evidence`] | CSV contracts, canonical JSON, digests |
+//! | 2 | [`evidence`] | CSV contracts, canonical JSON, the Merkle log, bundles and their offline check |
 //! | 2 | [`demo`] | a small OpenID Connect provider and SCIM service for trying the product |
 //! | 1 | [`domain`] | the rules: pure, no I/O, no clock, no randomness |
 //! | 1 | [`clock`] | the only place that reads time and mints ids |
@@ -32,6 +32,7 @@
 //! - [`service::deliver`]: how a membership is made true in a directory that fails, lies and answers late.
 //! - [`service::sync`] → [`service::learn`] → [`service::recheck`] → [`service::leave`], [`service::movers`]: how it is found out that
 //!   somebody left or moved, and what follows. Listings, changes and calls of a directory are hints; only what it says of one person counts.
+//! - [`service::bundle`]: everything about a period as of one moment, in one zip that [`evidence::bundle::check`] holds against the log's key.
 //! - [`service::rule_form`]: the rules as forms; [`service::rule_form::shape`] is every field, [`service::change::submit`] the one way
 //!   by which rules change, whatever they came from.
 //! - `migrations/0003_guards.sql`: what the database refuses whoever asks.

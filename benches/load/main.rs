@@ -1,12 +1,13 @@
 //! Measures Countersign; `script/bench` runs it.
 //!
 //! `load seed` makes the company, `load service` drives the services in this process, `load served` drives a running binary over
-//! HTTP and compares with what Postgres alone does. `BENCH_DATABASE_URL` is a superuser of a Postgres that may be filled.
+//! HTTP and compares with what Postgres alone does, `load evidence` takes and checks a bundle. `BENCH_DATABASE_URL` is a superuser of a Postgres that may be filled.
 
 #![allow(clippy::print_stdout, reason = "the report goes to standard output")]
 
 mod cpu;
 mod database;
+mod evidence;
 mod floor;
 mod http;
 mod measure;
@@ -29,6 +30,7 @@ fn main() -> Outcome<()> {
             Some("seed") => seed::seed().await,
             Some("served") => served::run(&words[1..]).await,
             Some("service") => service::run(&words[1..]).await,
+            Some("evidence") => evidence::run(&words[1..]).await,
             _ => Err("usage: load seed | load served | load service; better: script/bench".into()),
         }
     })

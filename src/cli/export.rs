@@ -1,5 +1,6 @@
 //! `countersign export`: a file of evidence, from the command line.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,17 +8,20 @@ use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
 use countersign::evidence::columns::File;
 use countersign::evidence::csv::Mode;
+use countersign::service::bundle::{Progress, bundle_by_operator};
 use countersign::service::export::{Taking, export_by_operator};
 use countersign::service::look::find;
 use tokio::io::AsyncWriteExt;
+use tokio::time::Duration;
 
 use super::failure::Failure;
 use super::wire::{self, Chosen};
 
-/// Write a CSV file from the log and the tables.
+/// Write a file of evidence, or a bundle of all of them with what proves it: `countersign verify` checks it anywhere.
 #[derive(Args)]
 pub struct Export {
-    /// requests, approvals, grants, events, policy_changes, sod, provisioning or drift.
+    /// requests, approvals, grants, access, leavers, movers, provisioning, drift, events, policy_changes, reviews, sod, admin_activity or
+    /// control_totals; or bundle, for all of them in one zip with the event list, a manifest and proofs.
     file: String,
     /// From this day (UTC) or time on: 2026-01-31 or 2026-01-31T08:00:00Z.
     #[arg(long)]
@@ -25,12 +29,18 @@ pub struct Export {
     /// Before this day (UTC) or time.
     #[arg(long)]
     to: Option<String>,
+    /// The moment of `access`; now when left out. The same as --to.
+    #[arg(long, conflicts_with = "to")]
+    as_of: Option<String>,
     /// Only of this application, by its key.
     #[arg(long)]
     application: Option<String>,
     /// Only of this role: APPLICATION/ROLE, by their keys.
     #[arg(long)]
     role: Option<String>,
+    /// Only of this person, by login.
+    #[arg(long)]
+    person: Option<String>,
     /// raw, or safe for spreadsheets.
     #[arg(long, default_value = "raw")]
     mode: String,
@@ -53,10 +63,18 @@ pub fn moment(text: &Option<String>, name: &str) -> Result<Option<DateTime<Utc>>
 impl Export {
     /// Writes the file; the log says that it was taken.
     pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
-        let file =
-            File::parse(&self.file).ok_or_else(|| Failure(format!("there is no file {}: these are {}", self.file, File::ALL.map(File::word).join(", "))))?;
+        let file = match self.file.as_str() {
+            "bundle" => None,
+            word => {
+                let none = || Failure(format!("there is no file {word}: these are {}, and bundle", File::ALL.map(File::word).join(", ")));
+                Some(File::parse(word).ok_or_else(none)?)
+            }
+        };
+        if file.is_none() && self.out.is_none() {
+            return Err(Failure("a bundle is written to a file: say which with --out".into()));
+        }
         let mode = Mode::parse(&self.mode).ok_or_else(|| Failure(format!("--mode {}: raw or safe is wanted", self.mode)))?;
-        let (from, to) = (moment(&self.from, "from")?, moment(&self.to, "to")?);
+        let (from, to) = (moment(&self.from, "from")?, moment(&self.to, "to")?.or(moment(&self.as_of, "as-of")?));
         wire::with(chosen, async |ctx| {
             let application = match &self.application {
                 Some(key) => Some(find::application(ctx, key).await?.ok_or_else(|| Failure(format!("there is no application {key}")))?),
@@ -66,11 +84,24 @@ impl Export {
                 Some(key) => Some(find::role(ctx, key).await?.ok_or_else(|| Failure(format!("there is no role {key}; write APPLICATION/ROLE")))?),
                 None => None,
             };
-            let mut download = export_by_operator(ctx, &Taking { file, mode, from, to, application, role, person: None }).await?;
+            let person = match &self.person {
+                Some(login) => Some(find::person(ctx, login).await?.ok_or_else(|| Failure(format!("there is nobody who signs in as {login}")))?),
+                None => None,
+            };
+            let taking = Taking { file: file.unwrap_or(File::Requests), mode, from, to, application, role, person };
+            let (mut download, progress) = match file {
+                Some(_) => (export_by_operator(ctx, &taking).await?, None),
+                None => bundle_by_operator(ctx, &taking).await.map(|(download, progress)| (download, Some(progress)))?,
+            };
             match &self.out {
                 Some(path) => {
-                    let bytes = download.save(path).await?;
-                    eprintln!("{}: {bytes} bytes", path.display());
+                    let shown = progress.filter(|_| std::io::stderr().is_terminal()).map(|progress| tokio::spawn(show(progress)));
+                    let saved = download.save(path).await;
+                    if let Some(shown) = shown {
+                        shown.abort();
+                        eprintln!();
+                    }
+                    eprintln!("{}: {} bytes", path.display(), saved?);
                 }
                 None => {
                     let mut out = tokio::io::stdout();
@@ -83,5 +114,14 @@ impl Export {
             Ok(ExitCode::SUCCESS)
         })
         .await
+    }
+}
+
+/// Shows how far a bundle is, on one line.
+async fn show(progress: Progress) {
+    loop {
+        let step = progress.seen();
+        eprint!("\r\x1b[K{} of {}: {}, {} rows", step.nth, step.of, step.file, step.rows);
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

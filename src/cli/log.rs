@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use countersign::domain::event::{Actor, Channel};
+use countersign::service::bundle::VERIFY;
 use countersign::service::event_list::{lines, prepare};
 use countersign::service::seal;
 use tokio::io::AsyncWriteExt;
@@ -12,9 +13,6 @@ use tokio::io::AsyncWriteExt;
 use super::export::moment;
 use super::failure::Failure;
 use super::wire::{self, Chosen};
-
-/// What `countersign verify` and whoever writes a verifier of their own need to know.
-const VERIFY: &str = include_str!("../../docs/VERIFY.md");
 
 /// Write the event list into a folder, with what proves it: `countersign verify FOLDER` checks it anywhere.
 #[derive(Args)]

@@ -5,20 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use countersign::evidence::note::PublicKey;
-use countersign::evidence::verify::{Finding, Proof, checkpoint, events};
+use countersign::evidence::bundle::{self, Checked, EVENTS, Fault, Source};
+use countersign::evidence::note::{Checkpoint, PublicKey};
+use countersign::evidence::verify::{Finding, Proof, Verified, checkpoint, events};
 
 use super::failure::Failure;
 
-/// The longest file beside the event list that is read, in bytes.
-const LONGEST: u64 = 64 << 20;
-
-/// Check an event list offline: that nothing in it was changed, dropped, added or moved since it was signed.
+/// Check evidence offline: that nothing in a bundle, in a file of one, or in an event list was changed, dropped, added or moved.
 #[derive(Args)]
 pub struct Verify {
-    /// The folder that `countersign log` wrote, or the events.jsonl in it.
+    /// A bundle as it was taken or unpacked, a table in one, the folder that `countersign log` wrote, or the events.jsonl in it.
     path: PathBuf,
-    /// The key to believe, from somebody you trust. Without it the one in the folder is used, which shows only that the folder fits itself.
+    /// The key to believe, from somebody you trust. Without it the one beside the files is used, which shows only that they fit themselves.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// A checkpoint that you kept: this log must begin with what it signed. The whole log shows it; of a period, have the list written
@@ -27,65 +25,139 @@ pub struct Verify {
     checkpoint: Option<PathBuf>,
 }
 
+/// What was checked, and what that showed.
+enum Shown {
+    Bundle(Checked),
+    Table(Checked),
+    List(Verified),
+}
+
 impl Verify {
     /// Exits with 0 when all is well, with 1 when something is not, and says what and where.
     pub fn run(&self) -> Result<ExitCode, Failure> {
-        let folder = if self.path.is_dir() { self.path.as_path() } else { self.path.parent().unwrap_or(Path::new(".")) };
-        let list = if self.path.is_dir() { self.path.join("events.jsonl") } else { self.path.clone() };
-        let key = PublicKey::parse(&read(self.key.as_deref().unwrap_or(&folder.join("key")))?).map_err(|error| Failure(error.to_string()))?;
-        let proof: Proof = serde_json::from_str(&read(&folder.join("proof.json"))?).map_err(|error| Failure(format!("proof.json: {error}")))?;
-        let note = read(&folder.join("checkpoint"))?;
-        let file = std::fs::File::open(&list).map_err(|error| Failure(format!("{}: {error}", list.display())))?;
         let shows = std::io::stderr().is_terminal();
-        let checked = checkpoint(&note, &key).and_then(|signed| {
-            let kept = self.checkpoint.as_ref().map(|kept| {
-                let kept = read(kept).map_err(|failure| Finding { kind: "wrong_checkpoint", line: None, sentence: failure.to_string() })?;
-                checkpoint(&kept, &key)
-            });
-            let kept = kept.transpose()?;
-            events(BufReader::with_capacity(1 << 20, file), &proof, signed, kept.as_ref(), |lines| {
-                if shows {
-                    eprint!("\r{lines} events");
-                }
-            })
-        });
+        let checked = self.check(&mut |file: &str, rows: u64| {
+            if shows {
+                eprint!("\r\x1b[K{file}: {rows} rows");
+            }
+        })?;
         if shows {
             eprintln!();
         }
         Ok(match checked {
-            Ok(all) => {
+            Ok((key, shown)) => {
+                self.tell(&key, &shown);
+                ExitCode::SUCCESS
+            }
+            Err(fault) => {
+                println!("NOT verified: {fault}");
+                ExitCode::FAILURE
+            }
+        })
+    }
+
+    fn check(&self, progress: &mut impl FnMut(&str, u64)) -> Result<Result<(PublicKey, Shown), Fault>, Failure> {
+        // A table or the event list stands for the folder it is in, and is the only one to be looked at.
+        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let only = !self.path.is_dir() && (name.ends_with(".csv") || name.ends_with(".jsonl"));
+        if !self.path.exists() {
+            return Err(Failure(format!("there is no {}", self.path.display())));
+        }
+        let source = match if only { self.path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")) } else { &self.path } {
+            folder if only => Source::Folder(folder.to_path_buf()),
+            path => match Source::open(path) {
+                Ok(source) => source,
+                Err(fault) => return Ok(Err(fault)),
+            },
+        };
+        let text = match &self.key {
+            Some(file) => std::fs::read_to_string(file).map_err(|error| Failure(format!("{}: {error}", file.display())))?,
+            None => match source.text("key") {
+                Ok(text) => text,
+                Err(fault) => return Ok(Err(fault)),
+            },
+        };
+        let key = PublicKey::parse(&text).map_err(|error| Failure(error.to_string()))?;
+        let kept = match &self.checkpoint {
+            Some(file) => {
+                let note = std::fs::read_to_string(file).map_err(|error| Failure(format!("{}: {error}", file.display())))?;
+                match checkpoint(&note, &key) {
+                    Ok(kept) => Some(kept),
+                    Err(finding) => return Ok(Err(Fault { file: file.display().to_string(), finding })),
+                }
+            }
+            None => None,
+        };
+        let shown = if only && name != EVENTS {
+            bundle::check_file(&source, &name, &key, progress).map(Shown::Table)
+        } else {
+            match source.has_manifest() {
+                Ok(true) if !only => bundle::check(&source, &key, kept.as_ref(), progress).map(Shown::Bundle),
+                Ok(_) => list(&source, &key, kept.as_ref(), progress).map(Shown::List),
+                Err(fault) => Err(fault),
+            }
+        };
+        Ok(shown.map(|shown| (key, shown)))
+    }
+
+    fn tell(&self, key: &PublicKey, shown: &Shown) {
+        match shown {
+            Shown::Bundle(checked) | Shown::Table(checked) => {
+                let manifest = &checked.manifest;
+                let rows: u64 = checked.files.iter().map(|(_, rows)| rows).sum();
+                let files = checked.files.len();
+                println!("Verified: {files} {}, {rows} rows, signed by {}.", if files == 1 { "file" } else { "files" }, key.name());
+                println!("Period: {} to {}; frozen {}.", manifest.from.as_deref().unwrap_or("the beginning"), manifest.to, manifest.frozen_at);
+                let narrowed = [("application", &manifest.application), ("role", &manifest.role), ("person", &manifest.person)];
+                for (what, id) in narrowed.iter().filter_map(|(what, id)| id.as_ref().map(|id| (what, id))) {
+                    println!("Only of the {what} {id}.");
+                }
+                if manifest.replayed.1 > 0 {
+                    println!("{} of {} decisions do not come out as stored; see replay.csv.", manifest.replayed.1, manifest.replayed.0);
+                }
+            }
+            Shown::List(_) => {}
+        }
+        match shown {
+            Shown::Table(_) => println!("Only this file was looked at; whether the log holds what it says is shown by the whole bundle."),
+            Shown::List(all) | Shown::Bundle(Checked { events: Some(all), .. }) => {
                 println!(
                     "Verified: {} events, leaves {} to {} of {}, signed by {} on {}.",
                     all.events,
                     all.first,
-                    (all.first + all.events).saturating_sub(1),
+                    (all.first + all.events + all.withheld).saturating_sub(1),
                     all.checkpoint.size,
                     key.name(),
                     all.checkpoint.at.format("%Y-%m-%d %H:%M:%S UTC")
                 );
+                if all.withheld > 0 {
+                    println!(
+                        "Of {} events between them there are only hashes: the list is narrowed, and does not show that none of its own was left out.",
+                        all.withheld
+                    );
+                }
                 if self.checkpoint.is_some() {
                     println!("It begins with what your checkpoint signed.");
                 }
                 if all.erased > 0 {
                     println!("In {} of them personal data was erased; their place and the rest of them are proved all the same.", all.erased);
                 }
-                if self.key.is_none() {
-                    println!("The key is the folder's own. Give --key with one from somebody you trust to know who signed.");
-                }
-                ExitCode::SUCCESS
             }
-            Err(finding) => {
-                println!("NOT verified: {finding}");
-                ExitCode::FAILURE
-            }
-        })
+            Shown::Bundle(_) => {}
+        }
+        if self.key.is_none() {
+            println!("The key is the one beside the files. Give --key with one from somebody you trust to know who signed.");
+        }
     }
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure(format!("{}: {error}", path.display()));
-    if std::fs::metadata(path).map_err(|error| failed(&error))?.len() > LONGEST {
-        return Err(failed(&"the file is too long"));
-    }
-    std::fs::read_to_string(path).map_err(|error| failed(&error))
+/// Checks the event list alone.
+fn list(source: &Source, key: &PublicKey, kept: Option<&Checkpoint>, progress: &mut impl FnMut(&str, u64)) -> Result<Verified, Fault> {
+    let fault = |file: &str, finding: Finding| Fault { file: file.to_owned(), finding };
+    let unreadable =
+        |file: &str, error: &dyn std::fmt::Display| fault(file, Finding { kind: "unreadable", line: None, sentence: format!("It cannot be read: {error}.") });
+    let proof: Proof = serde_json::from_str(&source.text("proof.json")?).map_err(|error| unreadable("proof.json", &error))?;
+    let signed = checkpoint(&source.text("checkpoint")?, key).map_err(|finding| fault("checkpoint", finding))?;
+    let lines = source.file(EVENTS)?.ok_or_else(|| unreadable(EVENTS, &"it is not there"))?;
+    events(BufReader::with_capacity(1 << 20, lines), &proof, signed, kept, |lines| progress(EVENTS, lines)).map_err(|finding| fault(EVENTS, finding))
 }

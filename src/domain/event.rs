@@ -714,6 +714,14 @@ pub enum Fact {
         /// The filters.
         filters: String,
     },
+    /// An auditor or administrator looked at what is about others; at most one of these an hour for each page and what it shows.
+    #[serde(rename = "evidence.viewed")]
+    EvidenceViewed {
+        /// Which page, as its address is made: `/requests/{id}`.
+        page: String,
+        /// What it showed: an id or key out of the address; none of a page without.
+        object: Option<String>,
+    },
     /// The log is signed with this key from here on.
     #[serde(rename = "evidence.key_added")]
     KeyAdded {

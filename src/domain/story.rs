@@ -125,6 +125,7 @@ impl Fact {
             Self::TokenRevoked { name } => format!("revoked the API token {name}"),
             Self::CatalogApplied { source, changes, .. } => format!("applied {source}: {} change{}", changes.len(), if changes.len() == 1 { "" } else { "s" }),
             Self::EvidenceExported { file, mode, .. } => format!("took evidence away: {file} ({mode})"),
+            Self::EvidenceViewed { page, object } => format!("looked at {page}{}", object.as_ref().map(|object| format!(" ({object})")).unwrap_or_default()),
             Self::KeyAdded { key } => format!("signs the log with the key {key} from here on"),
             Self::LogRestored { reason, .. } => format!("took a restored state of the log for the true one: {reason}"),
             Self::DirectorySynced { directory, people, changed } => format!("read directory {directory}: {people} people, {changed} changed"),

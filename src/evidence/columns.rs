@@ -32,22 +32,44 @@ pub enum File {
     Provisioning,
     /// Where directories differed from what was granted.
     Drift,
+    /// Who has access as of a moment, and why.
+    Access,
+    /// What campaigns of review decided.
+    Reviews,
+    /// What administrators and auditors did, read and took away.
+    AdminActivity,
+    /// Whether every role adds up, and with its directory.
+    ControlTotals,
 }
 
 impl File {
     /// Every file, in the order of the bundle.
-    pub const ALL: [File; 10] = [
+    pub const ALL: [File; 14] = [
         Self::Requests,
         Self::Approvals,
         Self::Grants,
+        Self::Access,
         Self::Leavers,
         Self::Movers,
         Self::Provisioning,
         Self::Drift,
         Self::Events,
         Self::PolicyChanges,
+        Self::Reviews,
         Self::Sod,
+        Self::AdminActivity,
+        Self::ControlTotals,
     ];
+
+    /// The tables of a bundle in order; the events are in it as a list that proves itself.
+    pub fn of_bundle() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|file| *file != Self::Events)
+    }
+
+    /// Whether only auditors and administrators may have it, whatever it is narrowed to: it is about everything at once.
+    pub fn is_about_everything(self) -> bool {
+        matches!(self, Self::PolicyChanges | Self::AdminActivity | Self::ControlTotals)
+    }
 
     /// The word in URLs and on the command line.
     pub fn word(self) -> &'static str {
@@ -62,6 +84,10 @@ impl File {
             Self::Movers => "movers",
             Self::Provisioning => "provisioning",
             Self::Drift => "drift",
+            Self::Access => "access",
+            Self::Reviews => "reviews",
+            Self::AdminActivity => "admin_activity",
+            Self::ControlTotals => "control_totals",
         }
     }
 
@@ -93,6 +119,14 @@ impl File {
             }
             Self::Provisioning => "Every time in the period that a directory was told to add or remove a member, what it answered, and when it was read back.",
             Self::Drift => "Every difference between a directory and what was granted that was found in the period, and what became of it.",
+            Self::Access => "Everybody who had access at the end of the period, or has it now: since when, until when, by which request, and whose approval.",
+            Self::Reviews => "Every access that a campaign of review looked at in the period, and what was decided. Empty where there was no campaign.",
+            Self::AdminActivity => {
+                "Everything in the period that changed rules or the installation, and everything that auditors and administrators read or took away."
+            }
+            Self::ControlTotals => {
+                "For each role what was held when the period began, what came, what ended and why, and what was held when it ended; held against the directory, with a row for every difference."
+            }
         }
     }
 
@@ -109,6 +143,10 @@ impl File {
             Self::Movers => &MOVERS,
             Self::Provisioning => &PROVISIONING,
             Self::Drift => &DRIFT,
+            Self::Access => &ACCESS,
+            Self::Reviews => &REVIEWS,
+            Self::AdminActivity => &ADMIN_ACTIVITY,
+            Self::ControlTotals => &CONTROL_TOTALS,
         }
     }
 
@@ -336,6 +374,88 @@ const DRIFT: [Column; 12] = [
     LAST,
 ];
 
+/// `access.csv`: a row for each access that somebody had at a moment.
+const ACCESS: [Column; 21] = [
+    ("as_of", "The moment, UTC: the end of the period, or when the file was made."),
+    ("person_id", "Who; the reference in the directory where it is nobody known here."),
+    ("email", "Their address as it is known now."),
+    ("person_status", "active, disabled or gone, at that moment."),
+    ("department", "Their department at that moment."),
+    ("manager_email", "The address of their manager as it is known now."),
+    ("application", "The application's name now."),
+    ("role_id", "The role."),
+    ("role", "Its name now."),
+    ("target", "Key of the directory, and the immutable reference of the group there."),
+    ("risk", "The role's risk now: low, elevated or critical."),
+    ("since", "When they were given it, UTC; for what was not granted here when it was first seen."),
+    ("until", "When it ends by itself, UTC; empty: without end."),
+    ("source", "request, pre_existing or out_of_band."),
+    ("grant_id", "The grant; empty for what was not granted here."),
+    ("request_id", "The request."),
+    ("approvers", "Ids of those who approved it, separated by semicolons; empty: a rule did."),
+    ("policy_version", "Key and version of the policy that governed the request."),
+    ("last_reviewed_at", "When a campaign last looked at it, UTC; empty: none did."),
+    FIRST,
+    LAST,
+];
+
+/// `reviews.csv`: a row for each item of a campaign.
+const REVIEWS: [Column; 15] = [
+    ("campaign_id", "The campaign."),
+    ("population_frozen_at", "When it was settled what is to be reviewed, UTC."),
+    ("item_id", "The item."),
+    ("person", "Whose access it is."),
+    ("role", "The role."),
+    ("reviewer", "Who is to review it."),
+    ("original_reviewer", "Who was to before it was handed on."),
+    ("recommendation", "What was recommended to them."),
+    ("decision", "keep or remove; empty while open."),
+    ("rationale", "Why, as typed."),
+    ("decided_at", "When, UTC."),
+    ("removed_at", "When the access was ended for it, UTC."),
+    ("verified_at", "When the directory said itself that it is gone, UTC."),
+    FIRST,
+    LAST,
+];
+
+/// `admin_activity.csv`: a row for each act.
+const ADMIN_ACTIVITY: [Column; 9] = [
+    ("at", "When, UTC."),
+    ("actor", "The person's id; operator for the command line, system for what happened by itself."),
+    ("action", "The kind of the event."),
+    ("object", "What it was about: a file, a page, a directory, a group, a change."),
+    ("before", "What held before, where the act put something in its place: versions of rules, or a state."),
+    ("after", "What held after: versions of rules; otherwise JSON: all that the event says."),
+    ("channel", "web, api, cli or system."),
+    FIRST,
+    LAST,
+];
+
+/// `control_totals.csv`: a row for each role, and one for each difference of its members from its leases.
+const CONTROL_TOTALS: [Column; 18] = [
+    ("role_id", "The role."),
+    ("opening_active", "Grants whose membership the directory had confirmed when the period began, and not yet its end."),
+    ("granted", "Grants that it confirmed in the period."),
+    ("ended_expired", "Grants whose end it confirmed in the period: their time was up."),
+    ("ended_returned", "Given back."),
+    ("ended_revoked", "Revoked by somebody else."),
+    ("ended_offboarded", "The person left."),
+    ("ended_eligibility_lost", "The person no longer met the policy."),
+    ("ended_review", "A review removed it."),
+    ("ended_emergency_closed", "The review of an emergency ended it."),
+    ("ended_superseded", "Another grant took its place."),
+    ("closing_active", "As opening_active, when the period ended, counted by itself."),
+    ("directory_members_now", "Direct members of the role's group when it was last compared; empty: never, or not given by a group."),
+    ("difference", "directory_members_now less closing_active; in a row with a reason the part of it that this is about."),
+    (
+        "reason",
+        "Empty in a role's own row; else granted_after_period, ended_after_period, granted_since_reading, ended_since_reading, same_membership, other_role, pre_existing, out_of_band, missing_member, unexplained, or does_not_add_up.",
+    ),
+    ("person_id", "Whom the difference is about; the reference in the directory where it is nobody known here."),
+    FIRST,
+    LAST,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,6 +477,10 @@ mod tests {
         insta::assert_snapshot!(header(File::Events), @"event_id, occurred_at, kind, actor_kind, actor_id, actor_name, acting_for, token_id, channel, request_id, grant_id, person_id, role_id, application_id, policy_version_id, data, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::PolicyChanges), @"change_id, policy, version_from, version_to, author, approver, submitted_at, approved_at, effective_at, diff_json, whatif_summary, digest, status, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Provisioning), @"attempt_id, grant_id, action, method, target, idempotency_key, started_at, finished_at, result, detail, verified_at, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::Access), @"as_of, person_id, email, person_status, department, manager_email, application, role_id, role, target, risk, since, until, source, grant_id, request_id, approvers, policy_version, last_reviewed_at, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::Reviews), @"campaign_id, population_frozen_at, item_id, person, role, reviewer, original_reviewer, recommendation, decision, rationale, decided_at, removed_at, verified_at, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::AdminActivity), @"at, actor, action, object, before, after, channel, event_seq_first, event_seq_last");
+        insta::assert_snapshot!(header(File::ControlTotals), @"role_id, opening_active, granted, ended_expired, ended_returned, ended_revoked, ended_offboarded, ended_eligibility_lost, ended_review, ended_emergency_closed, ended_superseded, closing_active, directory_members_now, difference, reason, person_id, event_seq_first, event_seq_last");
         insta::assert_snapshot!(header(File::Drift), @"detected_at, directory, target, person_id, kind, first_seen_sync_id, action, resolved_at, resolved_by, request_id_if_adopted, event_seq_first, event_seq_last");
     }
 

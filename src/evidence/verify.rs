@@ -47,6 +47,8 @@ pub struct Verified {
     pub events: u64,
     /// Of them with something erased.
     pub erased: u64,
+    /// Events between them of which only hashes are told: the list is narrowed.
+    pub withheld: u64,
     /// The first leaf.
     pub first: u64,
     /// The checkpoint.
@@ -134,11 +136,7 @@ pub fn events(
         if kept.origin != checkpoint.origin || kept.size > checkpoint.size || kept.size == checkpoint.size || !proof.consistency.is_empty() {
             continues(kept, &checkpoint, if kept.size == checkpoint.size { &[] } else { &proof.consistency })?;
         } else if !(first..=end).contains(&kept.size) {
-            return Err(finding(
-                "unproved",
-                None,
-                "Nothing here shows that the log goes on from your checkpoint; have the list written with `countersign log --checkpoint FILE`.",
-            ));
+            return Err(unproved());
         }
     }
     let mut edge = Edge::default();
@@ -149,7 +147,8 @@ pub fn events(
     }
     let blocks = hashes(&proof.blocks)?;
     let mut block = Block { hashes: blocks.into_iter(), next: first.next_multiple_of(BLOCK), since: 1 };
-    let (mut line_no, mut erased) = (0u64, 0u64);
+    let (mut line_no, mut at_leaf, mut erased, mut withheld) = (0u64, first, 0u64, 0u64);
+    let mut met = kept.is_none_or(|kept| kept.size <= first);
     let mut line = String::new();
     loop {
         line.clear();
@@ -163,9 +162,27 @@ pub fn events(
         if serde_json::to_string(&members).ok().as_deref() != Some(line.trim_end_matches('\r')) {
             return Err(finding("changed", Some(line_no), "The line is not as it was written: a name stands in it twice, or it was put differently."));
         }
+        if let Some(told) = members.get("withheld") {
+            let upto = number(members.get("end").and_then(Value::as_str).unwrap_or_default())?;
+            let from = number(members.get("first").and_then(Value::as_str).unwrap_or_default())?;
+            let told = serde_json::from_value::<Vec<String>>(told.clone()).unwrap_or_default();
+            if from != at_leaf || upto <= from {
+                return Err(misplaced(from, at_leaf, first, end, line_no));
+            }
+            if upto > end {
+                return Err(finding("inserted", Some(line_no), format!("Leaves up to {upto} are more than the proof is about.")));
+            }
+            push_all(&mut edge, from, upto, &told).map_err(|_| finding("changed", Some(line_no), "The hashes do not fit the leaves that they stand for."))?;
+            (at_leaf, withheld) = (upto, withheld + upto - from);
+            if !begins(&edge) {
+                return rewritten(&format!("up to line {line_no} it is not what the earlier one signed"));
+            }
+            met |= kept.is_some_and(|kept| kept.size == edge.size);
+            continue;
+        }
         let at = members.get("leaf_index").and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok());
         let at = at.ok_or_else(|| finding("unreadable", Some(line_no), "The event has no place in the log (leaf_index)."))?;
-        let expected = first + line_no - 1;
+        let expected = at_leaf;
         if at != expected {
             return Err(misplaced(at, expected, first, end, line_no));
         }
@@ -195,19 +212,30 @@ pub fn events(
         if !begins(&edge) {
             return rewritten(&format!("up to line {line_no} it is not what the earlier one signed"));
         }
+        met |= kept.is_some_and(|kept| kept.size == edge.size);
+        at_leaf += 1;
         if line_no.is_multiple_of(10_000) {
             progress(line_no);
         }
     }
     progress(line_no);
-    if first + line_no < end {
-        return Err(finding("dropped", Some(line_no + 1), format!("Leaves {} to {} are missing at the end.", first + line_no, end - 1)));
+    if at_leaf < end {
+        return Err(finding("dropped", Some(line_no + 1), format!("Leaves {at_leaf} to {} are missing at the end.", end - 1)));
     }
     push_all(&mut edge, end, checkpoint.size, &proof.after)?;
     if edge.root() != checkpoint.root {
         return Err(finding("changed", None, "The events do not make the signed root: one was changed together with its hash, or they are not of this log."));
     }
-    Ok(Verified { events: line_no, erased, first, checkpoint })
+    // Within leaves of which only hashes are told its end cannot be seen.
+    if !met && kept.is_some_and(|kept| kept.size != checkpoint.size) && proof.consistency.is_empty() {
+        return Err(unproved());
+    }
+    Ok(Verified { events: end - first - withheld, erased, withheld, first, checkpoint })
+}
+
+fn unproved() -> Finding {
+    let sentence = "Nothing here shows that the log goes on from your checkpoint; have the list written with `countersign log --checkpoint FILE`.";
+    finding("unproved", None, sentence)
 }
 
 fn misplaced(at: u64, expected: u64, first: u64, end: u64, line: u64) -> Finding {

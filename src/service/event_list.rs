@@ -1,7 +1,8 @@
 //! The event list with its proof, to verify offline.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::time::Duration;
 
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::evidence::canonical::hex;
@@ -9,17 +10,23 @@ use crate::evidence::line::{self, Line};
 use crate::evidence::merkle::{Hash, Node, parts};
 use crate::evidence::note::{Checkpoint, PublicKey};
 use crate::evidence::verify::{BLOCK, Proof};
+use crate::store::db::Tx;
 use crate::store::error::StoreError;
 use crate::store::event;
+use crate::store::export::Narrow;
 use crate::store::seal::{self, EventRow, LeafRow};
 
 use super::commit;
 use super::ctx::Ctx;
 use super::error::ServiceError;
+use super::seal::Sealer;
 use super::{seal as sealing, tree};
 
 /// Rows read at once.
 const PAGE: i64 = 2_000;
+/// How often it is looked whether everything is signed, and how long is waited in between.
+const TURNS: usize = 200;
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl<'a> From<&'a EventRow> for Line<'a> {
     fn from(row: &'a EventRow) -> Self {
@@ -74,32 +81,43 @@ pub async fn prepare(
     actor: Actor,
     channel: Channel,
 ) -> Result<List, ServiceError> {
-    let Some(sealer) = &ctx.sealer else {
-        return Err(ServiceError::Unavailable("There is no key to sign the log with; see evidence.signing_key_file in the settings.".into()));
-    };
-    let kept = match kept {
-        Some(note) => Some(kept_size(&sealer.public(), note)?),
-        None => None,
-    };
+    let key = sealer(ctx)?.public();
+    if let Some(note) = kept {
+        kept_size(&key, note)?;
+    }
     let filters = match period {
         Some((from, to)) => format!("from {} to {}", line_time(from), line_time(to)),
         None => "everything".to_owned(),
     };
     let mut tx = ctx.db.begin().await?;
     let fact = Fact::EvidenceExported { file: "events.jsonl".into(), mode: "raw".into(), filters };
-    event::append(&mut tx, &[Event { actor, channel, subject: Subject::default(), fact }]).await?;
+    let written = event::append(&mut tx, &[Event { actor, channel, subject: Subject::default(), fact }]).await?;
     commit::commit(tx).await?;
-    sealing::seal(ctx).await?;
-    let note = sealing::sign(ctx, true).await?.unwrap_or_default();
-    let text = sealer.public().open(&note).map_err(|error| StoreError::Broken(error.to_string()))?.to_owned();
-    let size = Checkpoint::parse(&text).map_err(|error| StoreError::Broken(error.to_string()))?.size;
-    let (first, end) = match period {
-        None => (0, size),
-        Some((from, to)) => seal::range(&ctx.db, from, to).await?.map_or((size, size), |(first, end)| (first as u64, end as u64)),
+    let (from, to) = period.unzip();
+    prove(ctx, (from, to), kept, written.last().copied().unwrap_or_default()).await
+}
+
+fn sealer(ctx: &Ctx) -> Result<&Sealer, ServiceError> {
+    let none = || ServiceError::Unavailable("There is no key to sign the log with; see evidence.signing_key_file in the settings.".into());
+    ctx.sealer.as_ref().ok_or_else(none)
+}
+
+/// Seals and signs at least everything up to the event `newest`, and proves the leaves of a period; without a beginning from the first
+/// leaf on, without an end up to the last one signed.
+///
+/// # Errors
+/// As [`prepare`].
+pub async fn prove(ctx: &Ctx, period: (Option<DateTime<Utc>>, Option<DateTime<Utc>>), kept: Option<&str>, newest: i64) -> Result<List, ServiceError> {
+    let sealer = sealer(ctx)?;
+    let kept = match kept {
+        Some(note) => Some(kept_size(&sealer.public(), note)?),
+        None => None,
     };
-    if end > size {
-        return Err(ServiceError::Unavailable("The newest events of that period are being signed at this moment; try again.".into()));
-    }
+    let (note, size) = signed(ctx, sealer, newest).await?;
+    let (first, end) = match period {
+        (None, None) => (0, size),
+        (from, to) => seal::range(&ctx.db, from, to, size as i64).await?.map_or((size, size), |(first, end)| (first as u64, end as u64)),
+    };
     let mut tx = ctx.db.begin().await?;
     let mut subtrees = async |from: u64, to: u64| {
         let mut hashes = Vec::new();
@@ -121,6 +139,27 @@ pub async fn prepare(
     };
     let proof = Proof { v: "1".into(), first: first.to_string(), end: end.to_string(), before, after, blocks, consistency };
     Ok(List { first, end, note, proof, key: sealer.public().to_string() })
+}
+
+/// A checkpoint of everything up to the event `newest`, and its size. Another process may be sealing: then it is waited for a little.
+async fn signed(ctx: &Ctx, sealer: &Sealer, newest: i64) -> Result<(String, u64), ServiceError> {
+    for turn in 0..TURNS {
+        if turn > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        sealing::seal(ctx).await?;
+        if seal::any_waits(&ctx.db, newest).await? {
+            continue;
+        }
+        let needed = seal::newest_leaf(&ctx.db).await?.map_or(0, |leaf| leaf as u64 + 1);
+        let note = sealing::sign(ctx, true).await?.unwrap_or_default();
+        let text = sealer.public().open(&note).map_err(|error| StoreError::Broken(error.to_string()))?.to_owned();
+        let size = Checkpoint::parse(&text).map_err(|error| StoreError::Broken(error.to_string()))?.size;
+        if size >= needed {
+            return Ok((note, size));
+        }
+    }
+    Err(ServiceError::Unavailable("The newest events are being signed at this moment; try again.".into()))
 }
 
 /// How many events a checkpoint that somebody kept is about.
@@ -152,6 +191,41 @@ pub async fn lines(ctx: &Ctx, list: &List, at: u64) -> Result<Option<(String, u6
         text.push('\n');
     }
     Ok(Some((text, at + rows.len() as u64)))
+}
+
+/// As [`lines`], of the events that `narrow` leaves: in the place of the others stand hashes of the subtrees that they make.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lines_about(ctx: &Ctx, list: &List, at: u64, narrow: Narrow) -> Result<Option<(String, u64)>, ServiceError> {
+    if at >= list.end {
+        return Ok(None);
+    }
+    let rows = seal::lines_about(&ctx.db, at as i64, list.end as i64, PAGE, narrow).await?;
+    let mut tx = ctx.db.begin().await?;
+    let (mut text, mut next) = (String::with_capacity(rows.len() * 512), at);
+    for row in &rows {
+        let leaf = row.leaf_index as u64;
+        withhold(&mut tx, next, leaf, &mut text).await?;
+        text.push_str(&told(row));
+        text.push('\n');
+        next = leaf + 1;
+    }
+    if (rows.len() as i64) < PAGE {
+        withhold(&mut tx, next, list.end, &mut text).await?;
+        next = list.end;
+    }
+    Ok(Some((text, next)))
+}
+
+/// The line that stands for the leaves `from..to`.
+async fn withhold(tx: &mut Tx, from: u64, to: u64, text: &mut String) -> Result<(), ServiceError> {
+    if from < to {
+        let hashes: Vec<String> = tree::subtrees(tx, from, to).await?.iter().map(|hash| hex(hash)).collect();
+        text.push_str(&json!({ "end": to.to_string(), "first": from.to_string(), "withheld": hashes }).to_string());
+        text.push('\n');
+    }
+    Ok(())
 }
 
 /// One line, without its end.

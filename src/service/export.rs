@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::{Stream, stream};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::domain::id::{ApplicationId, PersonId, RoleId};
@@ -36,7 +36,7 @@ pub struct Taking {
     pub mode: Mode,
     /// From this time on.
     pub from: Option<DateTime<Utc>>,
-    /// Before this time.
+    /// Before this time. What is as of a moment is as of this one; of now when there is none.
     pub to: Option<DateTime<Utc>>,
     /// Only of this application.
     pub application: Option<ApplicationId>,
@@ -51,25 +51,41 @@ pub struct Taking {
 pub struct Download {
     /// A name for it, in plain ASCII, for example `requests_2026-01-01_2026-04-01_safe.csv`.
     pub name: String,
-    first: Option<Vec<u8>>,
-    rows: Rows,
-    reshape: Reshape,
-    _seat: SemaphorePermit<'static>,
+    /// Its media type.
+    pub media: &'static str,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// A table, as it comes from the database.
+    Table { first: Option<Vec<u8>>, rows: Rows, reshape: Reshape, _seat: SemaphorePermit<'static> },
+    /// A bundle, as it is made.
+    Pieces(mpsc::Receiver<Result<Vec<u8>, ServiceError>>),
 }
 
 impl Download {
     /// The next piece; `None` at the end. After an error the file is not whole.
     pub async fn next(&mut self) -> Option<Result<Vec<u8>, ServiceError>> {
-        if let Some(header) = self.first.take() {
+        let (first, rows, reshape) = match &mut self.source {
+            Source::Pieces(pieces) => return pieces.recv().await,
+            Source::Table { first, rows, reshape, .. } => (first, rows, reshape),
+        };
+        if let Some(header) = first.take() {
             return Some(Ok(header));
         }
-        let piece = match self.rows.next().await? {
+        let piece = match rows.next().await? {
             Ok(piece) => piece,
             Err(error) => return Some(Err(error.into())),
         };
         let mut out = Vec::new();
-        self.reshape.push(&piece, &mut out);
+        reshape.push(&piece, &mut out);
         Some(Ok(out))
+    }
+
+    /// A bundle on its way.
+    pub(super) fn of_pieces(name: String, pieces: mpsc::Receiver<Result<Vec<u8>, ServiceError>>) -> Self {
+        Self { name, media: "application/zip", source: Source::Pieces(pieces) }
     }
 
     /// The pieces as a stream, for the body of an answer.
@@ -123,8 +139,7 @@ impl Download {
 /// begins; [`ServiceError::Unavailable`] when too many are under way.
 pub async fn export(ctx: &Ctx, by: &By, taking: &Taking) -> Result<Download, ServiceError> {
     let reach = export::reach(&ctx.db, narrow(taking), Some(by.person.0)).await?;
-    // A change of the rules is about everything at once.
-    if taking.file == File::PolicyChanges && !by.reads_everything() {
+    if taking.file.is_about_everything() && !by.reads_everything() {
         return Err(ServiceError::Missing);
     }
     let theirs = by.reads_everything() || reach.owned || taking.person == Some(by.person);
@@ -139,36 +154,69 @@ pub async fn export(ctx: &Ctx, by: &By, taking: &Taking) -> Result<Download, Ser
 /// # Errors
 /// As [`export()`].
 pub async fn export_by_operator(ctx: &Ctx, taking: &Taking) -> Result<Download, ServiceError> {
-    if !export::reach(&ctx.db, narrow(taking), None).await?.known {
-        return Err(ServiceError::Missing);
-    }
+    known(ctx, taking).await?;
     start(ctx, Actor::System, Channel::Cli, taking).await
 }
 
+/// Refuses what names something that is not there.
+///
+/// # Errors
+/// [`ServiceError::Missing`].
+pub(super) async fn known(ctx: &Ctx, taking: &Taking) -> Result<(), ServiceError> {
+    if export::reach(&ctx.db, narrow(taking), None).await?.known { Ok(()) } else { Err(ServiceError::Missing) }
+}
+
 /// Takes a seat and writes that a file is taken (`fact`), before its first row leaves. The seat is kept for as long as the file is on
-/// its way.
+/// its way; beside it the event.
 ///
 /// # Errors
 /// [`ServiceError::Unavailable`] when too many are under way; when the database fails.
-pub async fn taking(ctx: &Ctx, (actor, channel): (Actor, Channel), subject: Subject, fact: Fact) -> Result<SemaphorePermit<'static>, ServiceError> {
+pub async fn taking(ctx: &Ctx, (actor, channel): (Actor, Channel), subject: Subject, fact: Fact) -> Result<(SemaphorePermit<'static>, i64), ServiceError> {
     let seat = SEATS.try_acquire().map_err(|_| ServiceError::Unavailable("Several exports are under way; try again when one has finished.".into()))?;
     let mut tx = ctx.db.begin().await?;
-    event::append(&mut tx, &[Event { actor, channel, subject, fact }]).await?;
+    let written = event::append(&mut tx, &[Event { actor, channel, subject, fact }]).await?;
     commit(tx).await?;
-    Ok(seat)
+    Ok((seat, written.last().copied().unwrap_or_default()))
 }
 
 async fn start(ctx: &Ctx, actor: Actor, channel: Channel, taking: &Taking) -> Result<Download, ServiceError> {
-    if let (Some(from), Some(to)) = (taking.from, taking.to)
-        && from >= to
-    {
-        let sentence = "The period must end after it begins; its end is not part of it.".into();
-        return Err(Refusal::Faults(vec![FieldFault { field: "to".into(), sentence }]).into());
-    }
+    ends_after_it_begins(taking)?;
     let fact = Fact::EvidenceExported { file: taking.file.name(), mode: taking.mode.word().into(), filters: filters(taking) };
-    let subject = Subject { person: taking.person, role: taking.role, application: taking.application, ..Subject::default() };
-    let seat = self::taking(ctx, (actor, channel), subject, fact).await?;
-    let population = match taking.file {
+    let (seat, _) = self::taking(ctx, (actor, channel), subject(taking), fact).await?;
+    let rows = export::stream(&ctx.db, population(taking.file), narrow(taking)).await.map_err(|error: StoreError| ServiceError::from(error))?;
+    let source = Source::Table { first: Some(header(taking.file, taking.mode)), rows, reshape: Reshape::new(taking.mode), _seat: seat };
+    Ok(Download { name: name(taking.file.word(), taking) + ".csv", media: "text/csv; charset=utf-8; header=present", source })
+}
+
+/// Refuses a period that ends before it begins.
+///
+/// # Errors
+/// A fault of `to`.
+pub(super) fn ends_after_it_begins(taking: &Taking) -> Result<(), Refusal> {
+    match (taking.from, taking.to) {
+        (Some(from), Some(to)) if from >= to => {
+            let sentence = "The period must end after it begins; its end is not part of it.".into();
+            Err(Refusal::Faults(vec![FieldFault { field: "to".into(), sentence }]))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the event of a taking is searched by.
+pub(super) fn subject(taking: &Taking) -> Subject {
+    Subject { person: taking.person, role: taking.role, application: taking.application, ..Subject::default() }
+}
+
+/// The first line of a file.
+pub(super) fn header(file: File, mode: Mode) -> Vec<u8> {
+    let mut header = Vec::new();
+    record(file.header().map(Some), mode, &mut header);
+    header
+}
+
+/// The rows of a file.
+pub(super) fn population(file: File) -> Population {
+    match file {
         File::Requests => Population::Requests,
         File::Approvals => Population::Approvals,
         File::Grants => Population::Grants,
@@ -179,14 +227,15 @@ async fn start(ctx: &Ctx, actor: Actor, channel: Channel, taking: &Taking) -> Re
         File::Movers => Population::Movers,
         File::Provisioning => Population::Provisioning,
         File::Drift => Population::Drift,
-    };
-    let rows = export::stream(&ctx.db, population, narrow(taking)).await.map_err(|error: StoreError| ServiceError::from(error))?;
-    let mut header = Vec::new();
-    record(taking.file.header().map(Some), taking.mode, &mut header);
-    Ok(Download { name: name(taking), first: Some(header), rows, reshape: Reshape::new(taking.mode), _seat: seat })
+        File::Access => Population::Access,
+        File::Reviews => Population::Reviews,
+        File::AdminActivity => Population::AdminActivity,
+        File::ControlTotals => Population::ControlTotals,
+    }
 }
 
-fn narrow(taking: &Taking) -> Narrow {
+/// What the rows are narrowed to.
+pub(super) fn narrow(taking: &Taking) -> Narrow {
     Narrow {
         from: taking.from,
         to: taking.to,
@@ -197,7 +246,7 @@ fn narrow(taking: &Taking) -> Narrow {
 }
 
 /// The filters in words, for the log.
-fn filters(taking: &Taking) -> String {
+pub(super) fn filters(taking: &Taking) -> String {
     let stamp = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     let parts: Vec<String> = [
         taking.from.map(|at| format!("from {}", stamp(at))),
@@ -212,15 +261,16 @@ fn filters(taking: &Taking) -> String {
     if parts.is_empty() { "everything".into() } else { parts.join(", ") }
 }
 
-fn name(taking: &Taking) -> String {
-    let mut name = taking.file.word().to_string();
+/// `what`, the days of the period, and whether it is safe.
+pub(super) fn name(what: &str, taking: &Taking) -> String {
+    let mut name = what.to_owned();
     for at in [taking.from, taking.to].into_iter().flatten() {
         name.push_str(&at.format("_%Y-%m-%d").to_string());
     }
     if taking.mode == Mode::Safe {
         name.push_str("_safe");
     }
-    name + ".csv"
+    name
 }
 
 #[cfg(test)]
@@ -230,9 +280,9 @@ mod tests {
     #[test]
     fn a_download_is_named_by_what_it_holds() {
         let mut taking = Taking { file: File::Grants, mode: Mode::Raw, from: None, to: None, application: None, role: None, person: None };
-        assert_eq!((name(&taking).as_str(), filters(&taking).as_str()), ("grants.csv", "everything"));
+        assert_eq!((name("grants", &taking).as_str(), filters(&taking).as_str()), ("grants", "everything"));
         taking.mode = Mode::Safe;
         taking.from = Some(DateTime::UNIX_EPOCH);
-        assert_eq!((name(&taking).as_str(), filters(&taking).as_str()), ("grants_1970-01-01_safe.csv", "from 1970-01-01T00:00:00Z"));
+        assert_eq!((name("grants", &taking).as_str(), filters(&taking).as_str()), ("grants_1970-01-01_safe", "from 1970-01-01T00:00:00Z"));
     }
 }

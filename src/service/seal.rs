@@ -74,6 +74,11 @@ impl Sealer {
         self.0.key.public()
     }
 
+    /// A note of `text`, which must end with LF and say what it is in its first line.
+    pub fn note(&self, text: &str) -> String {
+        self.0.key.sign(text)
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -12,6 +12,8 @@ use super::seal::hash;
 
 /// Every so many levels nodes are kept.
 pub const TILE: u32 = 8;
+/// So many leaves are read at once rather than by subtree.
+const FEW: u64 = 1_024;
 
 /// The hash of a perfect subtree.
 ///
@@ -42,6 +44,33 @@ pub async fn range(tx: &mut Tx, from: u64, to: u64) -> Result<Option<Hash>, Serv
         hashes.push(node(tx, part).await?);
     }
     Ok(folded(&hashes))
+}
+
+/// The hashes of the perfect subtrees that the leaves `from..to` split into, left to right.
+///
+/// # Errors
+/// As [`node`].
+pub async fn subtrees(tx: &mut Tx, from: u64, to: u64) -> Result<Vec<Hash>, ServiceError> {
+    let parts = merkle::parts(from, to);
+    let mut hashes = Vec::with_capacity(parts.len());
+    if to - from > FEW {
+        for part in parts {
+            hashes.push(node(tx, part).await?);
+        }
+        return Ok(hashes);
+    }
+    let rows = seal::hashes(tx, 0, from as i64, to as i64).await?;
+    let leaves = rows.iter().map(|row| hash(row)).collect::<Result<Vec<Hash>, _>>()?;
+    for part in parts {
+        let (first, count) = (((part.index << part.level) - from) as usize, 1usize << part.level);
+        let leaves = leaves.get(first..first + count).ok_or_else(|| StoreError::Broken("a part of the sealed tree is missing".into()))?;
+        let mut level = leaves.to_vec();
+        while level.len() > 1 {
+            level = level.chunks(2).map(|pair| pair.get(1).map_or(pair[0], |right| node_hash(&pair[0], right))).collect();
+        }
+        hashes.extend(level.pop());
+    }
+    Ok(hashes)
 }
 
 /// The root of the first `size` leaves.

@@ -1,10 +1,11 @@
 //! The log: appended to, read, never changed.
 
+use chrono::{DateTime, Utc};
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::domain::event::{Actor, Event};
-use crate::domain::id::RequestId;
+use crate::domain::id::{PersonId, RequestId};
 
 use super::db::Tx;
 use super::error::StoreError;
@@ -19,6 +20,23 @@ pub async fn told(tx: &mut Tx, request: RequestId, kind: &str) -> Result<Option<
         .bind(kind)
         .fetch_optional(&mut **tx)
         .await?)
+}
+
+/// Whether `actor` looked at this page, and what it shows, since then.
+///
+/// # Errors
+/// When the database fails.
+pub async fn viewed_since(tx: &mut Tx, actor: PersonId, (page, object): (&str, Option<&str>), since: DateTime<Utc>) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select exists (select 1 from (select occurred_at, data from audit_event where actor_id = $1 and kind = 'evidence.viewed' order by id desc limit 500) e
+           where e.occurred_at > $4 and e.data ->> 'page' = $2 and e.data ->> 'object' is not distinct from $3)",
+    )
+    .bind(actor.0)
+    .bind(page)
+    .bind(object)
+    .bind(since)
+    .fetch_one(&mut **tx)
+    .await?)
 }
 
 /// Appends `events` in order and returns their ids. They exist exactly if the transaction commits.

@@ -6,13 +6,14 @@
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use sqlx::Executor;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, timeout};
 use uuid::Uuid;
 
 use super::db::Db;
 use super::error::StoreError;
+use super::export_state;
+use super::snapshot::Snapshot;
 
 /// How many bytes are gathered before they are handed on.
 const PIECE: usize = 64 * 1024;
@@ -42,6 +43,14 @@ pub enum Population {
     Provisioning,
     /// Differences by the time they were found.
     Drift,
+    /// Who had access at the end of the period.
+    Access,
+    /// Items of campaigns.
+    Reviews,
+    /// Acts of administrators and auditors, by when they were done.
+    AdminActivity,
+    /// Whether each role adds up over the period.
+    ControlTotals,
 }
 
 /// Narrows a population; `None` leaves it as wide as it is.
@@ -87,7 +96,21 @@ impl Population {
             Self::Movers => MOVERS,
             Self::Provisioning => PROVISIONING,
             Self::Drift => DRIFT,
+            Self::Access => export_state::ACCESS,
+            Self::Reviews => export_state::REVIEWS,
+            Self::AdminActivity => export_state::ADMIN_ACTIVITY,
+            Self::ControlTotals => export_state::CONTROL_TOTALS,
         }
+    }
+
+    /// The statement with what it is narrowed to written in: what anybody can run to see the same.
+    pub fn query(self, narrow: Narrow) -> String {
+        written_in(self.statement(), narrow).trim().to_owned()
+    }
+
+    /// The same as a `COPY`.
+    pub(super) fn copy(self, narrow: Narrow) -> String {
+        format!("copy ({}) to stdout (format csv)", self.query(narrow))
     }
 }
 
@@ -96,15 +119,8 @@ impl Population {
 /// # Errors
 /// When no connection can be had, or Postgres does not take the query; later failures come with the rows.
 pub async fn stream(db: &Db, population: Population, narrow: Narrow) -> Result<Rows, StoreError> {
-    let statement = format!("copy ({}) to stdout (format csv)", written_in(population.statement(), narrow));
-    let mut connection = db.pool.acquire().await?;
-    // Given up half way, the connection is in the middle of an answer: better closed than read to its end.
-    connection.close_on_drop();
-    connection.execute("begin isolation level repeatable read, read only").await?;
-    // The order comes from an index; a sort would first hold the whole population.
-    sqlx::query("select set_config('statement_timeout', '0', true), set_config('enable_sort', 'off', true), set_config('timezone', 'UTC', true)")
-        .execute(&mut *connection)
-        .await?;
+    let statement = population.copy(narrow);
+    let mut connection = Snapshot::open(db).await?.connection;
     let (out, pieces) = mpsc::channel(4);
     // Postgres checks the statement before the first row, so that a fault of ours is told before anything is promised.
     let (started, start) = tokio::sync::oneshot::channel();
@@ -501,6 +517,10 @@ mod tests {
             Population::Movers,
             Population::Provisioning,
             Population::Drift,
+            Population::Access,
+            Population::Reviews,
+            Population::AdminActivity,
+            Population::ControlTotals,
         ] {
             assert!(!written_in(population.statement(), narrow).contains('$'));
         }

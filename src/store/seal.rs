@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::db::{Db, Tx};
 use super::error::StoreError;
+use super::export::Narrow;
 
 /// The advisory lock of whoever seals.
 const LOCK: i64 = 0x5EA1;
@@ -231,17 +232,56 @@ pub async fn leaf_of(db: &Db, event: i64) -> Result<Option<i64>, StoreError> {
     Ok(sqlx::query_scalar("select leaf_index from audit_leaf where event_id = $1").bind(event).fetch_optional(&db.pool).await?)
 }
 
-/// The range of leaves that a period covers: the first leaf whose event occurred at `from` or later, and one past the last before `to`.
-/// Leaves between that belong to other times are in the range too: only a range without gaps shows that nothing was left out.
+/// Whether an event up to `newest` waits for its leaf.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn range(db: &Db, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Option<(i64, i64)>, StoreError> {
+pub async fn any_waits(db: &Db, newest: i64) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar("select exists (select 1 from audit_unsealed where event_id <= $1)").bind(newest).fetch_one(&db.pool).await?)
+}
+
+/// The newest leaf; none in a log that nobody sealed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn newest_leaf(db: &Db) -> Result<Option<i64>, StoreError> {
+    Ok(sqlx::query_scalar("select max(leaf_index) from audit_leaf").fetch_one(&db.pool).await?)
+}
+
+/// As [`lines`], only of events that `narrow` leaves.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lines_about(db: &Db, first: i64, end: i64, most: i64, narrow: Narrow) -> Result<Vec<LeafRow>, StoreError> {
+    Ok(sqlx::query_as(events!(
+        "l.leaf_index, l.hash, ",
+        "from audit_leaf l join audit_event e on e.id = l.event_id where l.leaf_index >= $1 and l.leaf_index < $2
+         and ($4::uuid is null or e.application_id = $4) and ($5::uuid is null or e.role_id = $5) and ($6::uuid is null or e.person_id = $6 or e.actor_id = $6)
+         order by l.leaf_index limit $3"
+    ))
+    .bind(first)
+    .bind(end)
+    .bind(most)
+    .bind(narrow.application)
+    .bind(narrow.role)
+    .bind(narrow.person)
+    .fetch_all(&db.pool)
+    .await?)
+}
+
+/// The range of the first `size` leaves that a period covers: the first leaf whose event occurred at `from` or later, and one past the last
+/// before `to`. Leaves between that belong to other times are in the range too: only a range without gaps shows that nothing was left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn range(db: &Db, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>, size: i64) -> Result<Option<(i64, i64)>, StoreError> {
     let found: (Option<i64>, Option<i64>) = sqlx::query_as(
-        "select min(l.leaf_index), max(l.leaf_index) + 1 from audit_event e join audit_leaf l on l.event_id = e.id where e.occurred_at >= $1 and e.occurred_at < $2",
+        "select min(l.leaf_index), max(l.leaf_index) + 1 from audit_event e join audit_leaf l on l.event_id = e.id
+         where ($1::timestamptz is null or e.occurred_at >= $1) and ($2::timestamptz is null or e.occurred_at < $2) and l.leaf_index < $3",
     )
     .bind(from)
     .bind(to)
+    .bind(size)
     .fetch_one(&db.pool)
     .await?;
     Ok(found.0.zip(found.1))

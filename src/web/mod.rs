@@ -28,6 +28,7 @@ pub mod oidc;
 pub mod pages;
 pub mod proof;
 pub mod rate_limit;
+pub mod reads;
 pub mod request_log;
 pub mod router;
 pub mod state;

@@ -54,6 +54,8 @@ pub fn router(app: &App) -> Router {
         .route("/requests/{id}/question", post(acting::ask))
         .route("/requests/{id}/reassign", post(acting::hand_on))
         // Evidence and administration.
+        .route("/evidence", get(pages::evidence::get))
+        .route("/evidence/bundle.zip", get(pages::evidence::zip))
         .route("/log", get(pages::log::get))
         .route("/log/export/{file}", get(pages::log::file))
         .route("/tokens", get(pages::tokens::get).post(pages::tokens::post))

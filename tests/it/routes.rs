@@ -81,6 +81,9 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("GET /queue/history.csv",                [DOOR, 200, 200, 200, 200, 200, 200]),
     // What came of each is said of each: for most that there is no such request that they may answer.
     ("POST /queue/decide",                    [DOOR, 200, 200, 200, 200, 200, 200]),
+    ("GET /evidence",                         [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/bundle.zip",              [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /api/v1/exports/bundle.zip",        [401, 404, 404, 404, 404, 200, 200]),
     ("GET /log",                              [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log/export/{file}",                [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /tokens",                           [DOOR, 200, 200, 200, 200, 200, 200]),

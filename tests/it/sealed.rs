@@ -19,10 +19,10 @@ use crate::world::World;
 const HOUR: i64 = 3_600;
 
 /// A world whose log is sealed with a key in a folder of its own.
-struct Sealed {
-    world: World,
-    ctx: Ctx,
-    folder: TempDir,
+pub struct Sealed {
+    pub world: World,
+    pub ctx: Ctx,
+    pub folder: TempDir,
 }
 
 fn sealer(folder: &Path) -> Sealer {
@@ -30,12 +30,12 @@ fn sealer(folder: &Path) -> Sealer {
     Sealer::open(key, &folder.join("signing.checkpoint")).unwrap()
 }
 
-fn whole_key() -> PublicKey {
+pub fn whole_key() -> PublicKey {
     PrivateKey::new("access.example.com/log", [3; 32]).unwrap().public()
 }
 
 impl Sealed {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let world = World::new().await;
         let folder = TempDir::new().unwrap();
         let ctx = Ctx { sealer: Some(sealer(folder.path())), ..world.ctx.clone() };

@@ -22,7 +22,7 @@ const ASSEMBLED: &[(&str, &str, &str)] = &[
     (
         "src/store/export.rs",
         "&statement",
-        "COPY of the literals REQUESTS, APPROVALS, GRANTS, EVENTS, POLICY_CHANGES, SEPARATION, LEAVERS, MOVERS, PROVISIONING, DRIFT in the same file",
+        "COPY of the literals REQUESTS, APPROVALS, GRANTS, EVENTS, POLICY_CHANGES, SEPARATION, LEAVERS, MOVERS, PROVISIONING, DRIFT in the same file, and of those in export_state.rs",
     ),
     ("src/store/grant.rs", "statement", "either of two leases!(...) right above"),
     ("src/store/list_event.rs", "statement", "either of two events!(...) right above"),
@@ -33,14 +33,15 @@ const ASSEMBLED: &[(&str, &str, &str)] = &[
     ("src/store/look_log.rs", "statement", "NEWER or OLDER of look_log_sql.rs"),
     ("src/store/look_log.rs", "statement", "WHOLE_NEWER or WHOLE_OLDER of look_log_sql.rs"),
     ("src/store/look_queue.rs", "statement", "either of two waiting!(...) right above"),
+    ("src/store/snapshot.rs", "&statement", "as of export.rs"),
 ];
 /// Statements that Postgres does not prepare: every test runs them, by connecting, migrating, exporting, looking deep.
 const UTILITY: &[(&str, &str)] = &[
     ("src/store/db.rs", "create schema if not exists countersign"),
     ("src/store/db.rs", "grant select on countersign._sqlx_migrations to countersign_app"),
     ("src/store/doctor.rs", "set transaction isolation level repeatable read, read only"),
-    ("src/store/export.rs", "begin isolation level repeatable read, read only"),
     ("src/store/local.rs", "create database countersign"),
+    ("src/store/snapshot.rs", "begin isolation level repeatable read, read only"),
 ];
 /// Statements of the owner's login, which the application must not be able to run.
 const OWNER_ONLY: &[(&str, &str)] = &[("src/store/db.rs", "with made as (insert into countersign.app_login")];

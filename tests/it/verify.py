@@ -1,8 +1,7 @@
-"""A second verifier of Countersign's event lists, written from docs/VERIFY.md alone: python3 verify.py FOLDER [KEY]."""
-import base64, hashlib, json, sys
+"""A second verifier of Countersign's bundles and event lists, written from docs/VERIFY.md alone: python3 verify.py PATH [KEY]."""
+import base64, hashlib, io, json, os, sys, zipfile
 
-PERSONAL = {"actor_name", "name", "email", "reason", "comment", "question", "answer", "note", "given_by", "person",
-            "reference", "subject", "justification", "rationale"}
+PERSONAL = set("actor_name name email reason comment question answer note given_by person reference subject justification rationale".split())
 
 def sha(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
@@ -16,54 +15,42 @@ def recover(y, sign):
     x = pow(x2, (P + 3) // 8, P)
     if (x * x - x2) % P:
         x = x * pow(2, (P - 1) // 4, P) % P
-    if (x * x - x2) % P:
-        raise ValueError("no point")
+    assert not (x * x - x2) % P, "no point"
     return P - x if x % 2 != sign else x
 
 def point(data):
     y = int.from_bytes(data, "little")
-    sign, y = y >> 255, y & (2**255 - 1)
-    x = recover(y, sign)
-    return (x, y, 1, x * y % P)
+    return recover(y & (2**255 - 1), y >> 255), y & (2**255 - 1)
 
 def add(p, q):
-    a, b = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P
-    c, d = 2 * p[3] * q[3] * D % P, 2 * p[2] * q[2] % P
-    e, f, g, h = b - a, d - c, d + c, b + a
-    return (e * f % P, g * h % P, f * g % P, e * h % P)
+    t = D * p[0] * q[0] * p[1] * q[1] % P
+    return ((p[0] * q[1] + p[1] * q[0]) * pow(1 + t, P - 2, P) % P, (p[1] * q[1] + p[0] * q[0]) * pow(1 - t, P - 2, P) % P)
 
 def times(n, p):
-    q = (0, 1, 1, 0)
+    q = (0, 1)
     while n:
-        if n & 1:
-            q = add(q, p)
-        p, n = add(p, p), n >> 1
+        q, p, n = add(p, q) if n & 1 else q, add(p, p), n >> 1
     return q
 
 BASE_Y = 4 * pow(5, P - 2, P) % P
-BASE = (recover(BASE_Y, 0), BASE_Y, 1, recover(BASE_Y, 0) * BASE_Y % P)
+BASE = (recover(BASE_Y, 0), BASE_Y)
 
 def signed(key, text, signature):
     r, s = signature[:32], int.from_bytes(signature[32:], "little")
-    if s >= L:
-        return False
     k = int.from_bytes(hashlib.sha512(r + key + text).digest(), "little") % L
-    left, right = times(s, BASE), add(point(r), times(k, point(key)))
-    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
+    return s < L and times(s, BASE) == add(point(r), times(k, point(key)))
 
-def checkpoint(note, key):
+def note(text, key):
     name, ident, encoded = key.strip().split("+", 2)
     raw = base64.b64decode(encoded)
     assert raw[0] == 1 and sha(name.encode(), b"\n", raw)[:4].hex() == ident, "the key is none"
-    text, lines = note.rsplit("\n\n", 1)
-    text += "\n"
+    text, lines = text.rsplit("\n\n", 1)
     for line in lines.splitlines():
         _, signer, data = line.split(" ")
         data = base64.b64decode(data)
         if signer == name and data[:4].hex() == ident:
-            assert signed(raw[1:], text.encode(), data[4:]), "the signature is false"
-            fields = text.splitlines()
-            return int(fields[1]), base64.b64decode(fields[2])
+            assert signed(raw[1:], text.encode() + b"\n", data[4:]), "the signature is false"
+            return text.splitlines()
     raise AssertionError("not signed by this key")
 
 def commit(value, pointer, salt, erased):
@@ -93,14 +80,13 @@ def canonical(value):
     return json.dumps(value, ensure_ascii=False)
 
 def leaf(event):
-    event = dict(event)
     salt, erased = event.pop("salt", None), event.pop("erased", None) or {}
-    event.pop("leaf_index"), event.pop("leaf_hash")
-    event = commit(event, "", bytes.fromhex(salt) if salt else b"", erased)
-    return sha(b"\0", canonical(event).encode())
+    place, stated = int(event.pop("leaf_index")), event.pop("leaf_hash")
+    node = sha(b"\0", canonical(commit(event, "", bytes.fromhex(salt) if salt else b"", erased)).encode())
+    assert node.hex() == stated, f"leaf {place} was changed"
+    return place, node
 
-# --- the tree: a stack of perfect subtrees
-class Tree:
+class Tree:  # a stack of perfect subtrees
     def __init__(self):
         self.size, self.stack = 0, []
 
@@ -111,40 +97,54 @@ class Tree:
         self.stack.append(node)
         self.size += grown
 
+    def fill(self, end, nodes):
+        for node in nodes:
+            level = (end - self.size).bit_length() - 1
+            while self.size % (1 << level):
+                level -= 1
+            self.push(level, bytes.fromhex(node))
+        assert self.size == end, "the hashes do not fit the leaves"
+
     def root(self):
         node = self.stack[-1] if self.stack else sha()
         for left in reversed(self.stack[:-1]):
             node = sha(b"\1", left, node)
         return node
 
-def parts(start, end):
-    while start < end:
-        level = (end - start).bit_length() - 1
-        while start % (1 << level):
-            level -= 1
-        yield level
-        start += 1 << level
-
-def verify(folder, key_file):
-    read = lambda name: open(f"{folder}/{name}", encoding="utf-8").read()
-    proof, (size, root) = json.loads(read("proof.json")), checkpoint(read("checkpoint"), open(key_file).read())
-    first, end, tree = int(proof["first"]), int(proof["end"]), Tree()
-    for level, node in zip(parts(0, first), proof["before"], strict=True):
-        tree.push(level, bytes.fromhex(node))
-    for number, line in enumerate(open(f"{folder}/events.jsonl", encoding="utf-8"), first):
+def events(read, key):
+    proof, log = json.load(read("proof.json")), note(read("checkpoint").read().decode(), key)
+    tree, told = Tree(), 0
+    tree.fill(int(proof["first"]), proof["before"])
+    for line in read("events.jsonl"):
         event = json.loads(line)
-        node = leaf(event)
-        assert int(event["leaf_index"]) == number, f"leaf {event['leaf_index']} stands where {number} belongs"
-        assert node.hex() == event["leaf_hash"], f"leaf {number} was changed"
-        tree.push(0, node)
-    assert tree.size == end, f"leaves {tree.size} to {end} are missing"
-    for level, node in zip(parts(end, size), proof["after"], strict=True):
-        tree.push(level, bytes.fromhex(node))
-    assert tree.root() == root, "the events do not make the signed root"
-    return end - first
+        if "withheld" in event:
+            assert int(event["first"]) == tree.size, "withheld leaves stand where others belong"
+            tree.fill(int(event["end"]), event["withheld"])
+        else:
+            place, node = leaf(event)
+            assert place == tree.size, f"leaf {place} stands where {tree.size} belongs"
+            tree.push(0, node)
+            told += 1
+    assert tree.size == int(proof["end"]), f"leaves {tree.size} to {proof['end']} are missing"
+    tree.fill(int(log[1]), proof["after"])
+    assert tree.root() == base64.b64decode(log[2]), "the events do not make the signed root"
+    return told
 
-if __name__ == "__main__":
-    try:
-        print("verified", verify(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else sys.argv[1] + "/key"))
-    except (AssertionError, ValueError, KeyError, IndexError) as error:
-        sys.exit(f"not verified: {error}")
+def bundle(read, names, key):
+    text, (says, digest) = read("manifest.json").read(), note(read("manifest.note").read().decode(), key)
+    assert says == "countersign manifest v1" and sha(text).hex() == digest, "the manifest is not the one that was signed"
+    files = json.loads(text)["files"]
+    assert sorted(names) == sorted([f["name"] for f in files] + ["manifest.json", "manifest.note", "key"]), "a file is missing, or too many"
+    for file in files:
+        assert hashlib.file_digest(read(file["name"]), "sha256").hexdigest() == file["sha256"], f"{file['name']} was changed"
+
+try:
+    path, zipped = sys.argv[1], not os.path.isdir(sys.argv[1]) and zipfile.ZipFile(sys.argv[1])
+    opened = lambda name: io.BufferedReader(zipped.open(name)) if zipped else open(f"{path}/{name}", "rb")
+    believed = open(sys.argv[2]).read() if len(sys.argv) > 2 else opened("key").read().decode()
+    found = zipped.namelist() if zipped else os.listdir(path)
+    if "manifest.json" in found:
+        bundle(opened, found, believed)
+    print("verified", events(opened, believed))
+except (AssertionError, ValueError, KeyError, IndexError, OSError, zipfile.BadZipFile) as error:
+    sys.exit(f"not verified: {error}")

@@ -82,7 +82,7 @@ pub const KINDS: [(&str, &str, &[&str]); 17] = [
     ("identity", "Identities", &["identity.linked"]),
     ("token", "API tokens", &["token.created", "token.used", "token.revoked"]),
     ("catalog", "Catalog and policies", &["catalog.applied"]),
-    ("evidence", "Evidence", &["evidence.exported", "evidence.key_added", "evidence.log_restored"]),
+    ("evidence", "Evidence", &["evidence.exported", "evidence.viewed", "evidence.key_added", "evidence.log_restored"]),
     ("directory", "Directory", &["directory.synced", "directory.failed", "directory.believed", "directory.paused", "directory.resumed"]),
     ("person", "People", &["person.changed", "person.moved"]),
     ("clock", "Clock", &["clock.jumped"]),

@@ -107,7 +107,7 @@ pub async fn csv(ctx: &Ctx, by: &By, q: &str, mode: Mode) -> Result<impl Stream<
     let rows = rows(ctx, by, q).await?;
     let filters = if q.is_empty() { "everything".to_owned() } else { format!("rows with {q}") };
     let fact = Fact::EvidenceExported { file: "matrix.csv".into(), mode: mode.word().into(), filters };
-    let seat = export::taking(ctx, (by.actor(), by.channel), Subject::default(), fact).await?;
+    let (seat, _) = export::taking(ctx, (by.actor(), by.channel), Subject::default(), fact).await?;
     let mut header = Vec::new();
     record(HEADER.map(Some), mode, &mut header);
     let rows = stream::unfold((rows.into_iter(), seat), move |(mut rows, seat)| async move {

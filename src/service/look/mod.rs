@@ -9,6 +9,7 @@ pub mod change;
 pub mod delegation;
 pub mod directory;
 pub mod drift;
+pub mod evidence;
 pub mod find;
 pub mod follow;
 pub mod help;

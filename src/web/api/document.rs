@@ -21,7 +21,7 @@ use crate::web::api::{
         catalog::list, catalog::get, preview::preview, requests::create, requests::list, requests::get, requests::approve, requests::deny, approvals::bulk,
         requests::withdraw, acting::ask, acting::answer, acting::hand_on, acting::remind, delegations::list, delegations::create, delegations::end,
         drifts::list, drifts::get, drifts::adopt, drifts::remove, drifts::ignore, directories::list, directories::sync, directories::sweep, directories::pause, directories::resume,
-        notices::list, notices::all, notices::one, grants::list, grants::get, grants::give_back, grants::revoke, events::list, exports::get,
+        notices::list, notices::all, notices::one, grants::list, grants::get, grants::give_back, grants::revoke, events::list, exports::get, exports::bundle,
         policy_changes::list, policy_changes::get, policy_changes::propose, policy_changes::approve, policy_changes::reject, policy_changes::withdraw, connection::test, tokens::list, tokens::revoke,
     ),
     modifiers(&Bearer)

@@ -52,6 +52,7 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/directories/{key}/pause", post(directories::pause))
         .route("/api/v1/directories/{key}/resume", post(directories::resume))
         .route("/api/v1/events", get(events::list))
+        .route("/api/v1/exports/bundle.zip", get(exports::bundle))
         .route("/api/v1/exports/{file}", get(exports::get))
         .route("/api/v1/policy-changes", get(policy_changes::list).post(policy_changes::propose).layer(DefaultBodyLimit::max(policy_changes::LARGEST)))
         .route("/api/v1/policy-changes/{change}", get(policy_changes::get))

@@ -13,6 +13,7 @@ pub mod directory;
 pub mod docs;
 pub mod drift;
 pub mod error;
+pub mod evidence;
 pub mod history;
 pub mod home;
 pub mod import;
