@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use countersign::evidence::note::PublicKey;
+use countersign::evidence::note::{Checkpoint, PublicKey};
+use countersign::evidence::rotation::{Rotation, follow};
 use countersign::evidence::verify::{Finding, Proof, checkpoint, events};
 
 use super::failure::Failure;
@@ -32,28 +33,41 @@ impl Verify {
     pub fn run(&self) -> Result<ExitCode, Failure> {
         let folder = if self.path.is_dir() { self.path.as_path() } else { self.path.parent().unwrap_or(Path::new(".")) };
         let list = if self.path.is_dir() { self.path.join("events.jsonl") } else { self.path.clone() };
-        let key = PublicKey::parse(&read(self.key.as_deref().unwrap_or(&folder.join("key")))?).map_err(|error| Failure(error.to_string()))?;
+        let given = PublicKey::parse(&read(self.key.as_deref().unwrap_or(&folder.join("key")))?).map_err(|error| Failure(error.to_string()))?;
+        // An older key is good for a newer one where the log shows that it named it.
+        let rotations: Vec<Rotation> = match folder.join("rotations.json") {
+            file if file.exists() => serde_json::from_str(&read(&file)?).map_err(|error| Failure(format!("rotations.json: {error}")))?,
+            _ => vec![],
+        };
+        let keys = match follow(given, &rotations) {
+            Ok(keys) => keys,
+            Err(finding) => {
+                println!("NOT verified: {finding}");
+                return Ok(ExitCode::FAILURE);
+            }
+        };
         let proof: Proof = serde_json::from_str(&read(&folder.join("proof.json"))?).map_err(|error| Failure(format!("proof.json: {error}")))?;
         let note = read(&folder.join("checkpoint"))?;
         let file = std::fs::File::open(&list).map_err(|error| Failure(format!("{}: {error}", list.display())))?;
         let shows = std::io::stderr().is_terminal();
-        let checked = checkpoint(&note, &key).and_then(|signed| {
+        let checked = by_any(&note, &keys).and_then(|(signed, key)| {
             let kept = self.checkpoint.as_ref().map(|kept| {
                 let kept = read(kept).map_err(|failure| Finding { kind: "wrong_checkpoint", line: None, sentence: failure.to_string() })?;
-                checkpoint(&kept, &key)
+                by_any(&kept, &keys).map(|(kept, _)| kept)
             });
             let kept = kept.transpose()?;
-            events(BufReader::with_capacity(1 << 20, file), &proof, signed, kept.as_ref(), |lines| {
+            let all = events(BufReader::with_capacity(1 << 20, file), &proof, signed, kept.as_ref(), |lines| {
                 if shows {
                     eprint!("\r{lines} events");
                 }
-            })
+            });
+            all.map(|all| (all, key))
         });
         if shows {
             eprintln!();
         }
         Ok(match checked {
-            Ok(all) => {
+            Ok((all, key)) => {
                 println!(
                     "Verified: {} events, leaves {} to {} of {}, signed by {} on {}.",
                     all.events,
@@ -63,6 +77,9 @@ impl Verify {
                     key.name(),
                     all.checkpoint.at.format("%Y-%m-%d %H:%M:%S UTC")
                 );
+                if keys[0] != *key {
+                    println!("Your key {} was changed meanwhile: the log shows that it named {key}. Keep that one from now on.", keys[0]);
+                }
                 if self.checkpoint.is_some() {
                     println!("It begins with what your checkpoint signed.");
                 }
@@ -80,6 +97,22 @@ impl Verify {
             }
         })
     }
+}
+
+/// The checkpoint of a note, by the last of `keys` that signed it.
+fn by_any<'a>(note: &str, keys: &'a [PublicKey]) -> Result<(Checkpoint, &'a PublicKey), Finding> {
+    let mut wrong = None;
+    for key in keys.iter().rev() {
+        match checkpoint(note, key) {
+            Ok(signed) => return Ok((signed, key)),
+            Err(finding) => wrong = Some(finding),
+        }
+    }
+    let mut finding = wrong.unwrap_or_else(|| Finding { kind: "wrong_key", line: None, sentence: "There is no key.".into() });
+    if finding.kind == "wrong_key" {
+        finding.sentence.push_str(" If its key was changed since, ask for a folder that holds `rotations.json`, or give the key of that time.");
+    }
+    Err(finding)
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

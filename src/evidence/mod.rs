@@ -6,5 +6,6 @@ pub mod leaf;
 pub mod line;
 pub mod merkle;
 pub mod note;
+pub mod rotation;
 pub mod time;
 pub mod verify;

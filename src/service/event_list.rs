@@ -1,13 +1,14 @@
 //! The event list with its proof, to verify offline.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::evidence::canonical::hex;
 use crate::evidence::line::{self, Line};
 use crate::evidence::merkle::{Hash, Node, parts};
 use crate::evidence::note::{Checkpoint, PublicKey};
+use crate::evidence::rotation::Rotation;
 use crate::evidence::verify::{BLOCK, Proof};
 use crate::store::error::StoreError;
 use crate::store::event;
@@ -41,6 +42,7 @@ impl<'a> From<&'a EventRow> for Line<'a> {
             ],
             data: &row.data,
             salt: row.salt,
+            erased: row.erased.as_ref(),
         }
     }
 }
@@ -58,6 +60,8 @@ pub struct List {
     pub proof: Proof,
     /// The key that verifies, as a note names it.
     pub key: String,
+    /// How it came to be that key, from the first one on.
+    pub rotations: Vec<Rotation>,
 }
 
 /// Prepares the list of a period's events, or of all: seals and signs first. That it was taken is itself an event, and so the last of the whole log.
@@ -77,10 +81,6 @@ pub async fn prepare(
     let Some(sealer) = &ctx.sealer else {
         return Err(ServiceError::Unavailable("There is no key to sign the log with; see evidence.signing_key_file in the settings.".into()));
     };
-    let kept = match kept {
-        Some(note) => Some(kept_size(sealer.public(), note)?),
-        None => None,
-    };
     let filters = match period {
         Some((from, to)) => format!("from {} to {}", line_time(from), line_time(to)),
         None => "everything".to_owned(),
@@ -93,6 +93,11 @@ pub async fn prepare(
     let note = sealing::sign(ctx, true).await?.unwrap_or_default();
     let text = sealer.public().open(&note).map_err(|error| StoreError::Broken(error.to_string()))?.to_owned();
     let size = Checkpoint::parse(&text).map_err(|error| StoreError::Broken(error.to_string()))?.size;
+    let rotations = rotations(ctx, size).await?;
+    let kept = match kept {
+        Some(note) => Some(kept_size(rotations.iter().filter_map(Rotation::from).chain([sealer.public()]), note)?),
+        None => None,
+    };
     let (first, end) = match period {
         None => (0, size),
         Some((from, to)) => seal::range(&ctx.db, from, to).await?.map_or((size, size), |(first, end)| (first as u64, end as u64)),
@@ -120,12 +125,33 @@ pub async fn prepare(
         None => vec![],
     };
     let proof = Proof { v: "1".into(), first: first.to_string(), end: end.to_string(), before, after, blocks, consistency };
-    Ok(List { first, end, note, proof, key: sealer.public().to_string() })
+    Ok(List { first, end, note, proof, key: sealer.public().to_string(), rotations })
 }
 
-/// How many events a checkpoint that somebody kept is about.
-fn kept_size(key: &PublicKey, note: &str) -> Result<u64, ServiceError> {
-    let text = key.open(note).map_err(|error| ServiceError::Unavailable(format!("That checkpoint cannot be believed: {error}.")))?;
+/// Every change of the key that the first `size` leaves hold, with what proves it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rotations(ctx: &Ctx, size: u64) -> Result<Vec<Rotation>, ServiceError> {
+    let mut tx = ctx.db.begin().await?;
+    let mut rotations = Vec::new();
+    for (row, held_by, note) in seal::rotations(&mut tx, size as i64).await? {
+        let path = tree::inclusion(&mut tx, row.leaf_index as u64, held_by as u64).await?.iter().map(|hash| hex(hash)).collect();
+        rotations.push(Rotation { event: members(&row), path, note });
+    }
+    Ok(rotations)
+}
+
+/// How many events a checkpoint that somebody kept is about, by whichever of `keys` signed it.
+fn kept_size(keys: impl Iterator<Item = PublicKey>, note: &str) -> Result<u64, ServiceError> {
+    let mut text = Err(ServiceError::Unavailable("That checkpoint cannot be believed: there is no key.".into()));
+    for key in keys {
+        text = key.open(note).map_err(|error| ServiceError::Unavailable(format!("That checkpoint cannot be believed: {error}.")));
+        if text.is_ok() {
+            break;
+        }
+    }
+    let text = text?;
     let kept = Checkpoint::parse(text).map_err(|error| ServiceError::Unavailable(format!("That checkpoint cannot be read: {error}.")))?;
     Ok(kept.size)
 }
@@ -156,10 +182,22 @@ pub async fn lines(ctx: &Ctx, list: &List, at: u64) -> Result<Option<(String, u6
 
 /// One line, without its end.
 pub fn told(row: &LeafRow) -> String {
+    Value::Object(members(row)).to_string()
+}
+
+fn members(row: &LeafRow) -> Map<String, Value> {
     let mut members = line::of((&row.event).into());
     members.insert("leaf_index".into(), Value::String(row.leaf_index.to_string()));
     members.insert("leaf_hash".into(), Value::String(hex(&row.hash)));
-    Value::Object(members).to_string()
+    members
+}
+
+/// The line of one leaf; none when there is no such leaf.
+///
+/// # Errors
+/// When the database fails.
+pub async fn line(ctx: &Ctx, leaf: u64) -> Result<Option<String>, ServiceError> {
+    Ok(seal::lines(&ctx.db, leaf as i64, leaf as i64 + 1, 1).await?.first().map(told))
 }
 
 /// Where an event stands in the log, and what proves it against the newest checkpoint that holds it.

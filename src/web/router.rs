@@ -56,6 +56,12 @@ pub fn router(app: &App) -> Router {
         // Evidence and administration.
         .route("/log", get(pages::log::get))
         .route("/log/export/{file}", get(pages::log::file))
+        .route("/log/{id}", get(pages::event::get))
+        .route("/verify", get(pages::verify::get).post(pages::verify::post).layer(DefaultBodyLimit::max(pages::verify::LARGEST)))
+        .route("/verify/checkpoint", get(pages::verify::checkpoint))
+        .route("/verify/key", get(pages::verify::key))
+        .route("/me", get(pages::me::get))
+        .route("/me/data.jsonl", get(pages::me::file))
         .route("/tokens", get(pages::tokens::get).post(pages::tokens::post))
         .route("/tokens/{id}/revoke", post(pages::tokens::revoke))
         .route("/admin", get(pages::overview::get))
