@@ -125,6 +125,8 @@ async fn run() -> Outcome<()> {
         provisioning: Arc::new(Provisioning::default()),
         access: Arc::new(BTreeMap::from([("main".to_owned(), Access::default())])),
         wake: Arc::new(Notify::new()),
+        retention: Default::default(),
+        witnesses: Default::default(),
         paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
         sealer: None,

@@ -385,7 +385,9 @@ create table countersign.audit_event (
   application_id    uuid,
   policy_version_id uuid,
   data              jsonb not null default '{}',
-  salt              uuid not null default gen_random_uuid(),
+  salt              uuid default gen_random_uuid(),
+  erased            jsonb,
+  check ((salt is null) = (erased is not null)),
   check ((actor_kind = 'system') = (actor_id is null)),
   check ((actor_kind = 'token') = (token_id is not null))
 );
@@ -466,6 +468,7 @@ create table countersign.request (
   txid              xid8 not null default pg_current_xact_id(),
   closed_at         timestamptz,
   close_category    text check (close_category <> ''),
+  erased_at         timestamptz,
   unique (id, requester_id, beneficiary_id),
   check ((status in ('submitted', 'pending', 'needs_info')) = (closed_at is null)),
   check ((status in ('pending', 'needs_info')) = (step_no is not null)),
@@ -485,6 +488,7 @@ create index request_remind on countersign.request (remind_at) where remind_at i
 create unique index request_by_superseded on countersign.request (supersedes) where supersedes is not null;
 create index request_by_policy on countersign.request (policy_version_id, id);
 create index request_due on countersign.request (step_due_at) where step_due_at is not null;
+create index request_to_erase on countersign.request (closed_at, id) where erased_at is null and closed_at is not null;
 create index request_unconfirmed on countersign.request (created_at) where status = 'submitted';
 
 create table countersign.request_step (
@@ -1013,6 +1017,24 @@ create index eligibility_loss_by_grant on countersign.eligibility_loss (grant_id
 create index eligibility_loss_by_mover on countersign.eligibility_loss (mover_id) where mover_id is not null;
 create index eligibility_loss_due on countersign.eligibility_loss (next_at) where next_at is not null;
 
+-- Erasure --------------------------------------------------------------------------------------------------------------
+
+-- Nothing of this person, or of this request, is erased until the hold is lifted.
+create table countersign.legal_hold (
+  id         uuid primary key,
+  person_id  uuid references countersign.person,
+  request_id uuid references countersign.request,
+  reason     text not null check (reason <> ''),
+  placed_by  uuid references countersign.person,
+  placed_at  timestamptz not null,
+  lifted_by  uuid references countersign.person,
+  lifted_at  timestamptz,
+  check ((person_id is null) <> (request_id is null)),
+  check (lifted_by is null or lifted_at is not null)
+);
+create index legal_hold_of_person on countersign.legal_hold (person_id) where lifted_at is null;
+create index legal_hold_of_request on countersign.legal_hold (request_id) where lifted_at is null;
+
 -- The timetable ------------------------------------------------------------------------------------------------------
 
 create table countersign.timetable (
@@ -1040,6 +1062,9 @@ comment on column countersign.request.inputs is 'Canonical JSON of everything th
 comment on column countersign.request.ask_digest is 'SHA-256 over beneficiary, role, duration and policy version: what an approval authorises.';
 comment on column countersign.request.granted_s is 'The shortest duration an approver chose, in seconds; null: as asked.';
 comment on column countersign.audit_event.salt is 'From it comes a salt for each field that names a person or was written by one; the log holds commitments to those, never their text.';
+comment on column countersign.audit_event.erased is 'Once something was erased, by pointer of each field with personal text: the commitment to what is gone, or the salt of what is not.';
+comment on column countersign.request.erased_at is 'When texts of it were erased, or a name in what it was decided from: then that no longer has the digest it had.';
+comment on column countersign.legal_hold.placed_by is 'Null: an operator, at the command line.';
 comment on column countersign.audit_leaf.leaf_index is 'The order of record, without gaps; audit_event.id is only the order of insertion.';
 comment on column countersign.audit_node.index is 'Which perfect subtree of 2^level leaves, counted from 0.';
 comment on column countersign.audit_checkpoint.note is 'The signed note (C2SP tlog-checkpoint) as it is handed out.';

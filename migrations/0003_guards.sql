@@ -2,8 +2,27 @@
 -- The functions that read tables name pg_temp last: unnamed it is searched first, and anybody may put a table of any name there.
 
 -- Nothing that records may be changed, removed or emptied.
+-- But for one thing: personal text may be erased (below), by the guard's own functions.
 create function countersign.refuse_change() returns trigger language plpgsql set search_path = pg_catalog as $$
+declare gone text[]; was countersign.audit_event; becomes countersign.audit_event;
 begin
+  if current_user = 'countersign_guard' and tg_op = 'UPDATE' then
+    if tg_table_name = 'audit_event' then
+      was := old;
+      becomes := new;
+      -- Whoever erases: the leaf that the event has, or will have, stays the same, bit by bit.
+      select array_agg(e.key) into gone from jsonb_each(becomes.erased) e where e.value ? 'commitment' and not coalesce(was.erased -> e.key ? 'commitment', false);
+      if gone is not null and becomes is not distinct from countersign.erased_event(was, gone) and countersign.erases() then
+        return new;
+      end if;
+    elsif countersign.is_erasure(tg_table_name, to_jsonb(old), to_jsonb(new)) then
+      return new;
+    end if;
+  elsif current_user = 'countersign_guard' and tg_op = 'DELETE' and tg_table_name = 'identity' then
+    if countersign.erases() then
+      return old;
+    end if;
+  end if;
   raise exception '% is append-only: % refused', tg_table_name, lower(tg_op) using errcode = 'insufficient_privilege';
 end $$;
 
@@ -129,6 +148,11 @@ end $$;
 -- A review of an emergency is made once, of the emergency it was owed for.
 create function countersign.refuse_second_review() returns trigger language plpgsql set search_path = pg_catalog as $$
 begin
+  if current_user = 'countersign_guard' then
+    if countersign.is_erasure(tg_table_name, to_jsonb(old), to_jsonb(new)) then
+      return new;
+    end if;
+  end if;
   if (new.request_id, new.beneficiary_id, new.due_at) is distinct from (old.request_id, old.beneficiary_id, old.due_at)
      or old.reviewed_at is not null and (new.reviewed_at, new.reviewed_by, new.verdict, new.comment) is distinct from (old.reviewed_at, old.reviewed_by, old.verdict, old.comment) then
     raise exception 'a review is made once' using errcode = 'check_violation', constraint = 'emergency_reviewed';
@@ -139,6 +163,11 @@ end $$;
 -- What a request or grant is about never changes; what has ended stays ended.
 create function countersign.refuse_rewrite() returns trigger language plpgsql set search_path = pg_catalog as $$
 begin
+  if current_user = 'countersign_guard' then
+    if countersign.is_erasure(tg_table_name, to_jsonb(old), to_jsonb(new)) then
+      return new;
+    end if;
+  end if;
   if tg_table_name = 'request' then
     if (new.id, new.requester_id, new.beneficiary_id, new.role_id, new.application_id, new.decision, new.deciding_rule, new.inputs, new.inputs_digest, new.trace, new.ask_digest, new.created_at, new.txid, new.channel, new.steps, new.distinct_people, new.fields, new.emergency_reason, new.conflicts, new.supersedes, new.started_by)
          is distinct from (old.id, old.requester_id, old.beneficiary_id, old.role_id, old.application_id, old.decision, old.deciding_rule, old.inputs, old.inputs_digest, old.trace, old.ask_digest, old.created_at, old.txid, old.channel, old.steps, old.distinct_people, old.fields, old.emergency_reason, old.conflicts, old.supersedes, old.started_by)
@@ -181,6 +210,11 @@ end $$;
 create function countersign.refuse_another() returns trigger language plpgsql set search_path = pg_catalog as $$
 declare another boolean;
 begin
+  if current_user = 'countersign_guard' then
+    if countersign.is_erasure(tg_table_name, to_jsonb(old), to_jsonb(new)) then
+      return new;
+    end if;
+  end if;
   if tg_table_name = 'person' then
     another := (new.id, new.directory, new.reference) is distinct from (old.id, old.directory, old.reference);
   elsif tg_table_name = 'target' then
@@ -208,6 +242,9 @@ begin
     another := old.ended_at is not null and new.ended_at is distinct from old.ended_at;
   elsif tg_table_name = 'directory_pause' then
     another := old.resumed_at is not null;
+  elsif tg_table_name = 'legal_hold' then
+    another := old.lifted_at is not null or (new.id, new.person_id, new.request_id, new.reason, new.placed_by, new.placed_at)
+      is distinct from (old.id, old.person_id, old.request_id, old.reason, old.placed_by, old.placed_at);
   elsif tg_table_name = 'request_question' then
     another := (new.id, new.request_id, new.step_no, new.asked_by, new.question, new.asked_at) is distinct from (old.id, old.request_id, old.step_no, old.asked_by, old.question, old.asked_at)
       or old.answered_at is not null and (new.answered_by, new.answer, new.answered_at) is distinct from (old.answered_by, old.answer, old.answered_at);
@@ -297,11 +334,18 @@ begin
     -- Who was there before is declared by the first look alone.
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null
       and case when tg_table_name = 'pre_existing_member' and tg_op = 'INSERT' then kind = 'group.imported' else kind like 'group.%' end) into held;
+  elsif tg_table_name = 'legal_hold' then
+    select exists (select 1 from audit_event where txid = pg_current_xact_id() and (person_id = new.person_id or request_id = new.request_id)
+      and kind = case when new.lifted_at is null then 'hold.placed' else 'hold.lifted' end) into held;
   elsif tg_table_name = 'directory_pause' then
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null
       and kind = case when new.resumed_at is null then 'directory.paused' else 'directory.resumed' end) into held;
   else
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind like 'catalog.%') into held;
+  end if;
+  -- Erasing has an event of its own, and changes nothing else.
+  if not held and tg_op = 'UPDATE' then
+    held := is_erasure(tg_table_name, to_jsonb(old), to_jsonb(new));
   end if;
   if not held then
     raise exception '% changed without an event', tg_table_name using errcode = 'check_violation', constraint = 'no_change_without_event';
@@ -362,7 +406,7 @@ begin
   -- Tables whose rows are never removed.
   foreach t in array array['request', 'request_step', 'request_slot', 'access_grant', 'role', 'application', 'person', 'identity', 'target',
       'access_policy', 'access_profile', 'approval_procedure', 'separation_rule', 'delegation', 'request_question', 'emergency_review', 'policy_change',
-      'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause'] loop
+      'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause', 'legal_hold'] loop
     execute format('create trigger never_removed before delete on countersign.%I for each row execute function countersign.refuse_change()', t);
     execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
     execute format('alter table countersign.%I enable always trigger never_removed, enable always trigger never_emptied', t);
@@ -376,7 +420,7 @@ begin
   execute 'alter table countersign.assignment enable always trigger never_removed';
   execute 'create trigger never_emptied before truncate on countersign.assignment for each statement execute function countersign.refuse_change()';
   execute 'alter table countersign.assignment enable always trigger never_emptied';
-  foreach t in array array['person', 'target', 'assignment', 'delegation', 'request_question', 'drift', 'pre_existing_member', 'drift_exception', 'directory_pause'] loop
+  foreach t in array array['person', 'target', 'assignment', 'delegation', 'request_question', 'drift', 'pre_existing_member', 'drift_exception', 'directory_pause', 'legal_hold'] loop
     execute format('create trigger never_another before update on countersign.%I for each row execute function countersign.refuse_another()', t);
     execute format('alter table countersign.%I enable always trigger never_another', t);
   end loop;
@@ -393,7 +437,7 @@ begin
   foreach t in array array['request', 'approval', 'access_grant', 'application', 'role', 'policy_binding',
       'access_policy', 'access_policy_version', 'access_profile_version', 'approval_procedure_version', 'separation_rule', 'separation_rule_version',
       'request_question', 'emergency_review', 'delegation', 'policy_change',
-      'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause'] loop
+      'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause', 'legal_hold'] loop
     execute format('create constraint trigger with_event after insert or update on countersign.%I deferrable initially deferred for each row execute function countersign.require_event()', t);
     execute format('alter table countersign.%I enable always trigger with_event', t);
   end loop;
@@ -423,6 +467,309 @@ create trigger with_request after insert on countersign.request_slot for each ro
 alter table countersign.request_slot enable always trigger with_request;
 create trigger stays_revoked before update on countersign.api_token for each row execute function countersign.refuse_revival();
 alter table countersign.api_token enable always trigger stays_revoked;
+
+-- Erasing what identifies a person (GDPR, article 17) --------------------------------------------------------------------
+--
+-- The log holds commitments to personal texts, so that a text can go and its leaf stays. What stands against misuse of that:
+-- * Nobody has a right to change an event or what records. Four functions do, as the guard whose they are; the application may call
+--   them, and each refuses without an event in the same transaction that says who erases what, and which is sealed like any other.
+-- * Of an event they take nothing but texts that the leaf holds a commitment to. The trigger makes the erased event itself, from the
+--   row that was there, and lets pass exactly that: no other text, time, kind or id, and no commitment but the one in force.
+-- * Of other rows only the columns of is_erasure() change, and there to nothing, or to the same text without the names of the person.
+--   Which names these are they find themselves; nobody hands them words.
+-- * Who works here, has something open, or is held for a court is not erased, whoever asks.
+-- Whoever took over the application could erase who has left, and would be found by the event. Whoever owns the database can do
+-- anything, and is found by `countersign verify`. A text that was guessed can be held against a commitment only with the salt of its
+-- field, which goes with it. What is in backups and in the server's own log of changes goes when those do.
+
+-- Members of an event whose text is personal; the same as in src/evidence/leaf.rs.
+create function countersign.personal_members() returns text[] language sql immutable set search_path = pg_catalog as $$
+  select array['actor_name', 'name', 'email', 'reason', 'comment', 'question', 'answer', 'note', 'given_by', 'person', 'reference', 'subject', 'justification',
+    'rationale', 'error', 'why', 'sentence', 'changes', 'old', 'new', 'source', 'filters']
+$$;
+
+-- Every personal text of an event: its pointer (RFC 6901) in the event's line, its path in the payload (null: the actor's name), the member
+-- that it is or is an item of, and the text.
+create function countersign.personal_texts(actor_name text, data jsonb) returns table (pointer text, path text[], member text, content text)
+language sql immutable set search_path = pg_catalog, countersign, pg_temp as $$
+  with recursive walk (path, member, value) as (
+    select '{}'::text[], null::text, data
+    union all
+    select w.path || m.step, m.member, m.value from walk w cross join lateral (
+      select o.key as step, o.key as member, o.value from jsonb_each(case when jsonb_typeof(w.value) = 'object' then w.value end) o
+      union all
+      select (a.n - 1)::text, w.member, a.value from jsonb_array_elements(case when jsonb_typeof(w.value) = 'array' then w.value end) with ordinality as a (value, n)) m
+  )
+  select '/data' || (select string_agg('/' || replace(replace(s.step, '~', '~0'), '/', '~1'), '' order by s.n) from unnest(w.path) with ordinality as s (step, n)),
+    w.path, w.member, w.value #>> '{}'
+  from walk w where w.member = any (personal_members()) and jsonb_typeof(w.value) = 'string'
+  union all
+  select '/actor_name', null, 'actor_name', actor_name where actor_name is not null
+$$;
+
+-- The event without the texts at `pointers`. For each of these stays its commitment, for every other text the salt of its field; the event's
+-- own salt, from which all could be made, goes.
+create function countersign.erased_event(was countersign.audit_event, pointers text[]) returns countersign.audit_event
+language plpgsql immutable set search_path = pg_catalog, countersign, pg_temp as $$
+declare becomes audit_event := was; said jsonb := '{}'; field bytea; t record;
+begin
+  for t in select * from personal_texts(was.actor_name, was.data) loop
+    if coalesce(was.erased -> t.pointer ? 'commitment', false) then
+      said := said || jsonb_build_object(t.pointer, was.erased -> t.pointer);
+    else
+      field := coalesce(decode(was.erased -> t.pointer ->> 'salt', 'hex'), sha256(uuid_send(was.salt) || convert_to(t.pointer, 'UTF8')));
+      if t.pointer = any (pointers) then
+        said := said || jsonb_build_object(t.pointer, jsonb_build_object('commitment', encode(sha256(field || convert_to(t.content, 'UTF8')), 'hex')));
+        if t.path is null then
+          becomes.actor_name := '(erased)';
+        else
+          becomes.data := jsonb_set(becomes.data, t.path, '"(erased)"');
+        end if;
+      else
+        said := said || jsonb_build_object(t.pointer, jsonb_build_object('salt', encode(field, 'hex')));
+      end if;
+    end if;
+  end loop;
+  becomes.salt := null;
+  becomes.erased := said;
+  return becomes;
+end $$;
+
+-- Whether this transaction says that it erases.
+create function countersign.erases() returns boolean language sql stable set search_path = pg_catalog, countersign, pg_temp as $$
+  select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind in ('person.erased', 'retention.applied'))
+$$;
+
+-- Whether a row changed only in columns that hold personal text, in a transaction that erases. Who may call what writes it is a matter of rights.
+create function countersign.is_erasure(tbl text, was jsonb, becomes jsonb) returns boolean language plpgsql stable set search_path = pg_catalog, countersign, pg_temp as $$
+declare texts text[];
+begin
+  texts := case tbl
+    when 'person' then array['user_name', 'email', 'display_name', 'department', 'title', 'employment_type', 'manager_reference', 'attributes', 'groups']
+    when 'request' then array['justification', 'ticket_reference', 'fields', 'emergency_reason', 'inputs', 'trace', 'erased_at']
+    when 'approval' then array['comment']
+    when 'emergency_review' then array['comment']
+    when 'request_question' then array['question', 'answer']
+    when 'delegation' then array['reason']
+    when 'drift_exception' then array['reason']
+    when 'directory_pause' then array['reason']
+    when 'legal_hold' then array['reason']
+    when 'access_grant' then array['end_comment', 'last_error']
+    when 'eligibility_loss' then array['sentence']
+    when 'drift' then array['note', 'resolution']
+    when 'policy_change' then array['source', 'body', 'changes', 'whatif', 'comment', 'last_error']
+    when 'mover' then array['old', 'new']
+    when 'provisioning_attempt' then array['detail']
+    when 'target' then array['last_error']
+    when 'request_slot' then array['source_label']
+    when 'approval_procedure_source' then array['source_name']
+    when 'access_profile_condition' then array['values']
+    when 'approval_procedure_condition' then array['values']
+    when 'access_policy_condition' then array['values'] end;
+  return texts is not null and was - texts = becomes - texts and erases();
+end $$;
+
+-- The names by which texts call a person: login, address, name, subjects at the provider, and whatever the log called them. Longest first.
+create function countersign.names_of(who uuid) returns text[] language sql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
+  select coalesce(array_agg(n.name order by length(n.name) desc, n.name), '{}') from (
+    select distinct btrim(s.name) as name from (
+      select unnest(array[p.user_name, p.email, p.display_name]) as name from person p where p.id = who
+      union all select i.subject from identity i where i.person_id = who
+      union all select distinct e.actor_name from audit_event e where e.actor_id = who) s
+    where length(btrim(s.name)) >= 3 and btrim(s.name) not in ('(erased)', 'true', 'false', 'null')) n
+$$;
+
+-- A regular expression for any of these names, standing alone; not where it is a member of JSON.
+create function countersign.any_of(names text[]) returns text language sql immutable set search_path = pg_catalog as $$
+  select coalesce('(?<![[:alnum:]])(?:' || string_agg(regexp_replace(n.name, '([^[:alnum:][:space:]])', '\\\1', 'g'), '|' order by n.at) || ')(?![[:alnum:]])(?!":)', '(?!x)x')
+  from (select name, at from unnest(names) with ordinality as u (name, at)
+        -- And as JSON writes them.
+        union select btrim(to_json(name)::text, '"'), at from unnest(names) with ordinality as u (name, at)) n
+$$;
+
+-- A text that somebody wrote: gone when it was theirs or names them.
+create function countersign.without_text(content text, theirs boolean, named text) returns text language sql immutable set search_path = pg_catalog as $$
+  select case when theirs or content ~* named then '(erased)' else content end where content is not null
+$$;
+-- A text that the service wrote: the same, without the names.
+create function countersign.without_names(content text, named text) returns text language sql immutable set search_path = pg_catalog as $$
+  select regexp_replace(content, named, '(erased)', 'gi')
+$$;
+create function countersign.without_names(content text[], named text) returns text[] language sql immutable set search_path = pg_catalog as $$
+  select array(select regexp_replace(c.item, named, '(erased)', 'gi') from unnest(content) with ordinality as c (item, n) order by c.n) where content is not null
+$$;
+-- What a decision was made from, without what the directory said of the beneficiary but ids and groups.
+create function countersign.without_beneficiary(inputs text) returns text language sql immutable set search_path = pg_catalog as $$
+  select (i || jsonb_build_object('person', i -> 'person' || '{"user_name": "(erased)", "display_name": "(erased)", "email": null, "attributes": {}, "line": []}'))::text
+  from (select inputs::jsonb as i) t
+$$;
+create function countersign.without_values(trace text) returns text language sql immutable set search_path = pg_catalog as $$
+  select coalesce(jsonb_agg(case when t.line -> 'seen' <> '[]' and t.line ->> 'attribute' is distinct from 'groups' then t.line || '{"seen": ["(erased)"]}' else t.line end order by t.n), '[]')::text
+  from jsonb_array_elements(trace::jsonb) with ordinality as t (line, n)
+$$;
+
+-- Erases what identifies a person who has left, wherever it is; their ids stay. Returns how many events lost something.
+create function countersign.erase_person(who uuid) returns bigint language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare named text; whom text := who::text; e audit_event; gone text[]; events bigint := 0;
+begin
+  perform 1 from person where id = who and status <> 'active' for update;
+  if not found then
+    raise exception 'only who has left is erased' using errcode = 'check_violation', constraint = 'erased_has_left';
+  end if;
+  if not exists (select 1 from audit_event where txid = pg_current_xact_id() and kind = 'person.erased' and person_id = who and request_id is null) then
+    raise exception 'nobody is erased without an event' using errcode = 'check_violation', constraint = 'erased_with_event';
+  end if;
+  if exists (select 1 from legal_hold h left join request r on r.id = h.request_id
+             where h.lifted_at is null and (h.person_id = who or who in (r.requester_id, r.beneficiary_id))) then
+    raise exception 'who is held is not erased' using errcode = 'check_violation', constraint = 'erased_not_held';
+  end if;
+  if exists (select 1 from access_grant where beneficiary_id = who and status not in ('ended', 'failed'))
+     or exists (select 1 from request where who in (requester_id, beneficiary_id) and closed_at is null)
+     or exists (select 1 from assignment where person_id = who and open)
+     or exists (select 1 from application where owner_id = who and retired_at is null)
+     or exists (select 1 from role where owner_id = who and retired_at is null)
+     or exists (select 1 from api_token where person_id = who and revoked_at is null and expires_at > clock()) then
+    raise exception 'who has something open is not erased' using errcode = 'check_violation', constraint = 'erased_nothing_open';
+  end if;
+  named := any_of(names_of(who));
+
+  -- Also what is new in this transaction: why somebody is erased may name them.
+  for e in select * from audit_event a where a.actor_id = who or a.person_id = who or position(whom in a.data::text) > 0
+      or a.request_id in (select r.id from request r where r.requester_id = who) or a.data::text ~* named or a.actor_name ~* named order by a.id loop
+    select array_agg(t.pointer) into gone from personal_texts(e.actor_name, e.data) t
+    where not coalesce(e.erased -> t.pointer ? 'commitment', false) and (
+      t.content ~* named and t.member <> 'person'
+      or t.member = 'actor_name' and e.actor_id = who
+      or t.member in ('name', 'email') and e.data #>> (t.path[:cardinality(t.path) - 1] || 'id'::text) = whom
+      or t.member in ('reason', 'comment', 'question', 'answer', 'note', 'given_by', 'reference', 'justification', 'rationale') and e.actor_id = who
+      -- What the service did with what they wrote repeats it.
+      or t.member in ('reason', 'comment', 'question', 'answer', 'note') and e.actor_kind = 'system'
+        and exists (select 1 from request r where r.id = e.request_id and r.requester_id = who)
+      or t.member = 'subject' and who in (e.actor_id, e.person_id)
+      or t.member = 'name' and e.kind like 'token.%' and who in (e.actor_id, e.person_id)
+      or t.member in ('old', 'new') and e.kind = 'person.moved' and e.person_id = who);
+    if gone is not null then
+      update audit_event a set (actor_name, data, salt, erased) = (select x.actor_name, x.data, x.salt, x.erased from erased_event(e, gone) x) where a.id = e.id;
+      events := events + 1;
+    end if;
+  end loop;
+
+  update request r set
+    justification = without_text(justification, requester_id = who, named), ticket_reference = without_text(ticket_reference, requester_id = who, named),
+    emergency_reason = without_text(emergency_reason, requester_id = who, named), fields = case when requester_id <> who and fields !~* named then fields end,
+    inputs = without_names(case when beneficiary_id = who then without_beneficiary(inputs) else inputs end, named),
+    trace = without_names(case when beneficiary_id = who then without_values(trace) else trace end, named), erased_at = clock()
+  where who in (requester_id, beneficiary_id) or concat_ws(' ', justification, ticket_reference, emergency_reason, fields, inputs, trace) ~* named;
+  update approval set comment = without_text(comment, decided_by = who, named) where decided_by = who or comment ~* named;
+  update request_question set question = without_text(question, asked_by = who, named), answer = without_text(answer, coalesce(answered_by = who, false), named)
+    where who in (asked_by, answered_by) or question ~* named or answer ~* named;
+  update emergency_review set comment = without_text(comment, coalesce(reviewed_by = who, false), named) where reviewed_by = who or comment ~* named;
+  update delegation set reason = without_text(reason, person_id = who, named) where person_id = who or reason ~* named;
+  update access_grant set end_comment = without_text(end_comment, coalesce(ended_by = who, false), named), last_error = without_names(last_error, named)
+    where ended_by = who or end_comment ~* named or last_error ~* named;
+  update drift set note = without_text(note, coalesce(who in (resolved_by, removal_asked_by), false), named), resolution = without_names(resolution, named)
+    where who in (resolved_by, removal_asked_by) or note ~* named or resolution ~* named;
+  update drift_exception set reason = without_text(reason, made_by = who, named) where made_by = who or reason ~* named;
+  update directory_pause set reason = without_text(reason, paused_by = who, named) where paused_by = who or reason ~* named;
+  update legal_hold set reason = without_text(reason, coalesce(placed_by = who, false), named) where placed_by = who or reason ~* named;
+  update policy_change set source = without_names(source, named), body = without_names(body, named), changes = without_names(changes, named),
+      whatif = without_names(whatif, named), comment = without_text(comment, coalesce(who in (author_id, approver_id), false), named), last_error = without_names(last_error, named)
+    where who in (author_id, approver_id) and comment is not null or concat_ws(' ', source, body, array_to_string(changes, ' '), whatif, comment, last_error) ~* named;
+  update policy_finding set sentence = without_names(sentence, named) where sentence ~* named;
+  update eligibility_loss set sentence = without_names(sentence, named) where sentence ~* named;
+  update mover set old = case when person_id = who then array_fill('(erased)'::text, array[cardinality(old)]) else without_names(old, named) end,
+      new = case when person_id = who then array_fill('(erased)'::text, array[cardinality(new)]) else without_names(new, named) end
+    where person_id = who or array_to_string(old || new, ' ') ~* named;
+  update provisioning_attempt set detail = without_names(detail, named) where detail ~* named;
+  update directory_sync set detail = without_names(detail, named) where detail ~* named;
+  update target set last_error = without_names(last_error, named) where last_error ~* named;
+  update person_recheck set last_error = without_names(last_error, named) where last_error ~* named;
+  update timetable set last_error = without_names(last_error, named), detail = without_names(detail, named) where concat_ws(' ', last_error, detail) ~* named;
+  update request_slot set source_label = without_names(source_label, named) where source_label ~* named;
+  -- Rules of the past name them the same as what was decided by them, so that both still fit together.
+  update approval_procedure_source set source_name = without_names(source_name, named) where source_name ~* named;
+  update access_profile_condition set "values" = without_names("values", named) where array_to_string("values", ' ') ~* named;
+  update approval_procedure_condition set "values" = without_names("values", named) where array_to_string("values", ' ') ~* named;
+  update access_policy_condition set "values" = without_names("values", named) where array_to_string("values", ' ') ~* named;
+  -- What people were told of a request quotes what was written in it.
+  update notice n set sentence = case when n.sentence ~* named and n.request_id is null and n.person_id <> who then without_names(n.sentence, named) else '(erased)' end
+    where n.person_id = who or n.sentence ~* named or n.request_id in (
+      select r.id from request r where who in (r.requester_id, r.beneficiary_id) union all select a.request_id from audit_event a where a.actor_id = who and a.request_id is not null);
+  update api_token set name = '(erased)' where person_id = who;
+  update api_token set name = without_names(name, named) where name ~* named;
+  delete from session where person_id = who;
+  delete from idempotency_key where owner_id = who or body ~* named;
+  delete from identity where person_id = who;
+  update person set user_name = '(erased)', email = null, display_name = '(erased)', department = null, title = null, employment_type = null, manager_reference = null,
+    attributes = '{}', groups = '{}' where id = who;
+  return events;
+end $$;
+
+-- Erases what was written in requests that closed before `before`, at most `most` of them; names and what was decided stay. A request whose
+-- access lives on, or that is held, is left alone.
+create function countersign.erase_requests(before timestamptz, most int) returns int language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare ids uuid[]; e audit_event; gone text[];
+begin
+  if not exists (select 1 from audit_event where txid = pg_current_xact_id() and kind = 'retention.applied' and request_id is null) then
+    raise exception 'nothing is erased without an event' using errcode = 'check_violation', constraint = 'erased_with_event';
+  end if;
+  select array_agg(t.id) into ids from (
+    select r.id from request r where r.closed_at < before and r.erased_at is null
+      and not exists (select 1 from access_grant g where g.request_id = r.id and (g.status not in ('ended', 'failed') or g.ended_at >= before))
+      and not exists (select 1 from legal_hold h where h.lifted_at is null and (h.request_id = r.id or h.person_id in (r.requester_id, r.beneficiary_id)))
+    order by r.closed_at, r.id limit most for update of r) t;
+  for e in select * from audit_event a where a.request_id = any (ids) order by a.id loop
+    select array_agg(t.pointer) into gone from personal_texts(e.actor_name, e.data) t
+    where t.member in ('reason', 'comment', 'question', 'answer', 'note', 'given_by', 'reference', 'justification', 'rationale')
+      and not coalesce(e.erased -> t.pointer ? 'commitment', false);
+    if gone is not null then
+      update audit_event a set (actor_name, data, salt, erased) = (select x.actor_name, x.data, x.salt, x.erased from erased_event(e, gone) x) where a.id = e.id;
+    end if;
+  end loop;
+  update request set justification = without_text(justification, true, ''), ticket_reference = without_text(ticket_reference, true, ''),
+    emergency_reason = without_text(emergency_reason, true, ''), fields = null, inputs = without_beneficiary(inputs), trace = without_values(trace), erased_at = clock()
+    where id = any (ids);
+  update approval set comment = '(erased)' where request_id = any (ids) and comment is not null;
+  update request_question set question = '(erased)', answer = without_text(answer, true, '') where request_id = any (ids);
+  update emergency_review set comment = '(erased)' where request_id = any (ids) and comment is not null;
+  update access_grant set end_comment = '(erased)' where request_id = any (ids) and end_comment is not null;
+  return coalesce(cardinality(ids), 0);
+end $$;
+
+-- Erases who signed in, out, or was not let in, from events before `before`, at most `most` of them; ids stay. Of who is held nothing goes.
+create function countersign.erase_sign_ins(before timestamptz, most int) returns int language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare e audit_event; many int := 0;
+begin
+  if not exists (select 1 from audit_event where txid = pg_current_xact_id() and kind = 'retention.applied' and request_id is null) then
+    raise exception 'nothing is erased without an event' using errcode = 'check_violation', constraint = 'erased_with_event';
+  end if;
+  for e in select * from audit_event a where a.kind in ('session.started', 'session.refused', 'session.ended', 'token.used') and a.occurred_at < before
+      and a.erased is null and (a.actor_name is not null or a.kind = 'session.refused')
+      and not exists (select 1 from legal_hold h where h.lifted_at is null and h.person_id in (a.actor_id, a.person_id))
+      order by a.id limit most loop
+    update audit_event a set (actor_name, data, salt, erased) = (
+      select x.actor_name, x.data, x.salt, x.erased
+      from erased_event(e, array(select t.pointer from personal_texts(e.actor_name, e.data) t where t.member in ('actor_name', 'subject', 'name'))) x)
+      where a.id = e.id;
+    many := many + 1;
+  end loop;
+  return many;
+end $$;
+
+-- Removes what people were told before `before`, at most `most` of it.
+create function countersign.forget_notices(before timestamptz, most int) returns int language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare many int;
+begin
+  if not exists (select 1 from audit_event where txid = pg_current_xact_id() and kind = 'retention.applied' and request_id is null) then
+    raise exception 'nothing is erased without an event' using errcode = 'check_violation', constraint = 'erased_with_event';
+  end if;
+  delete from notice n where n.id in (
+    select o.id from notice o where o.created_at < before
+      and not exists (select 1 from legal_hold h where h.lifted_at is null and (h.person_id = o.person_id or h.request_id = o.request_id)) order by o.id limit most);
+  get diagnostics many = row_count;
+  return many;
+end $$;
+
 
 -- Who owns and who may do what --------------------------------------------------------------------------------------
 
@@ -502,6 +849,9 @@ begin
     select exists (select 1 from audit_event where id = new.event_id and txid = pg_current_xact_id() and person_id = new.person_id
       and kind = case tg_table_name when 'mover' then 'person.moved' else 'person.changed' end) into held;
   end if;
+  if not held and tg_op = 'UPDATE' then
+    held := is_erasure(tg_table_name, to_jsonb(old), to_jsonb(new));
+  end if;
   if not held then
     raise exception '% changed without an event', tg_table_name using errcode = 'check_violation', constraint = 'no_change_without_event';
   end if;
@@ -510,6 +860,11 @@ end $$;
 create function countersign.refuse_other_life() returns trigger language plpgsql set search_path = pg_catalog as $$
 declare another boolean;
 begin
+  if current_user = 'countersign_guard' then
+    if countersign.is_erasure(tg_table_name, to_jsonb(old), to_jsonb(new)) then
+      return new;
+    end if;
+  end if;
   if tg_table_name = 'leaver' then
     another := (new.id, new.person_id, new.status, new.deactivated_at, new.detected_at, new.grants_at_detection, new.sla_hours, new.event_id)
       is distinct from (old.id, old.person_id, old.status, old.deactivated_at, old.detected_at, old.grants_at_detection, old.sla_hours, old.event_id)
@@ -546,6 +901,31 @@ grant insert on countersign.leaver, countersign.mover, countersign.eligibility_l
 grant update (requests_closed, next_at, fails, settled_at, returned_at) on countersign.leaver to countersign_app;
 grant update (next_at, resolved_at, resolution) on countersign.eligibility_loss to countersign_app;
 
+-- Holds are placed and lifted; what erases is called, and refuses by itself.
+grant insert, update (lifted_by, lifted_at) on countersign.legal_hold to countersign_app;
+-- What the erasing functions read, and the texts that they take away.
+grant select on all tables in schema countersign to countersign_guard;
+revoke select on countersign.app_login, countersign.sign_in_attempt from countersign_guard;
+grant update (actor_name, data, salt, erased) on countersign.audit_event to countersign_guard;
+grant update (user_name, email, display_name, department, title, employment_type, manager_reference, attributes, groups) on countersign.person to countersign_guard;
+grant update (justification, ticket_reference, fields, emergency_reason, inputs, trace, erased_at) on countersign.request to countersign_guard;
+grant update (comment) on countersign.approval, countersign.emergency_review to countersign_guard;
+grant update (question, answer) on countersign.request_question to countersign_guard;
+grant update (reason) on countersign.delegation, countersign.drift_exception, countersign.directory_pause, countersign.legal_hold to countersign_guard;
+grant update (end_comment, last_error) on countersign.access_grant to countersign_guard;
+grant update (sentence) on countersign.notice, countersign.policy_finding, countersign.eligibility_loss to countersign_guard;
+grant update (note, resolution) on countersign.drift to countersign_guard;
+grant update (source, body, changes, whatif, comment, last_error) on countersign.policy_change to countersign_guard;
+grant update (old, new) on countersign.mover to countersign_guard;
+grant update (detail) on countersign.provisioning_attempt, countersign.directory_sync to countersign_guard;
+grant update (last_error) on countersign.target, countersign.person_recheck to countersign_guard;
+grant update (last_error, detail) on countersign.timetable to countersign_guard;
+grant update (source_label) on countersign.request_slot to countersign_guard;
+grant update (source_name) on countersign.approval_procedure_source to countersign_guard;
+grant update ("values") on countersign.access_profile_condition, countersign.approval_procedure_condition, countersign.access_policy_condition to countersign_guard;
+grant update (name) on countersign.api_token to countersign_guard;
+grant delete on countersign.session, countersign.identity, countersign.idempotency_key, countersign.notice to countersign_guard;
+
 -- The guard functions read what they check, and write down which events wait.
 grant insert on countersign.audit_unsealed to countersign_guard;
 grant select on countersign.audit_leaf to countersign_guard;
@@ -572,6 +952,8 @@ begin
     end if;
   end loop;
 end $$;
+grant execute on function countersign.erase_person(uuid), countersign.erase_requests(timestamptz, int), countersign.erase_sign_ins(timestamptz, int),
+  countersign.forget_notices(timestamptz, int), countersign.names_of(uuid) to countersign_app;
 grant execute on function countersign.clock() to countersign_app, countersign_owner, countersign_audit, countersign_auditor;
 -- Handing over is done: only the functions stay with the guard, and nobody makes anything here but the owner's migrations.
 revoke create on schema countersign from countersign_audit, countersign_guard, countersign_owner;

@@ -52,6 +52,10 @@ pub struct Settings {
     pub policy: Policy,
     /// The signed log.
     pub evidence: Evidence,
+    /// Who is handed checkpoints.
+    pub witness: Witness,
+    /// How long personal data is kept.
+    pub retention: Retention,
     /// Memberships.
     pub provisioning: Provisioning,
     /// Log lines.
@@ -128,6 +132,32 @@ pub struct Oidc {
     pub link_claim: String,
     /// The directory attribute it is compared with.
     pub link_attribute: String,
+}
+
+/// `[witness]`: who is handed checkpoints of the log.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// How often.
+    pub every: TimeDelta,
+    /// A folder to leave them in.
+    pub folder: Option<PathBuf>,
+    /// An address to post them to.
+    pub webhook_url: Option<String>,
+    /// The bearer token for it.
+    pub webhook_secret: Option<Secret>,
+}
+
+/// `[retention]`: how long what is kept; none: for good.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Who a person was, after they left.
+    pub people: Option<TimeDelta>,
+    /// What was written in a request, after it closed and its access ended.
+    pub requests: Option<TimeDelta>,
+    /// Who signed in, out, or was not let in.
+    pub sign_ins: Option<TimeDelta>,
+    /// What people were told.
+    pub notices: Option<TimeDelta>,
 }
 
 /// `[evidence]`
@@ -216,6 +246,8 @@ impl Settings {
             oidc: oidc(&mut check, purpose, &directories),
             directories,
             evidence: evidence(&mut check),
+            witness: witness(&mut check),
+            retention: retention(&mut check),
             policy: Policy { require_second_person: check.flag("policy.require_second_person") },
             provisioning: provisioning(&mut check),
             log: log(&mut check),
@@ -393,6 +425,29 @@ fn evidence(check: &mut Check) -> Evidence {
         check.fault("evidence.log_name", "must have no blank and no + in it");
     }
     Evidence { signing_key_file, name }
+}
+
+fn witness(check: &mut Check) -> Witness {
+    let folder = check.optional("witness.folder").map(PathBuf::from);
+    if folder.as_ref().is_some_and(|path| !path.is_absolute()) {
+        check.fault("witness.folder", "must be an absolute path");
+    }
+    let webhook_url = check.web_address("witness.webhook_url");
+    let webhook_secret = check.secret("witness.webhook_secret");
+    Witness { every: TimeDelta::minutes(check.number("witness.every_minutes", 1..=10_080)), folder, webhook_url, webhook_secret }
+}
+
+fn retention(check: &mut Check) -> Retention {
+    let mut days = |name: &str| {
+        let days: i64 = check.number(name, 0..=36_500);
+        (days > 0).then(|| TimeDelta::days(days))
+    };
+    Retention {
+        people: days("retention.people_days"),
+        requests: days("retention.requests_days"),
+        sign_ins: days("retention.sign_ins_days"),
+        notices: days("retention.notices_days"),
+    }
 }
 
 fn demo(check: &mut Check) -> Demo {

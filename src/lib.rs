@@ -18,6 +18,7 @@
 //! | 2 | [`store`] | all SQL, one file per noun |
 //! | 2 | [`directory`] | identity providers behind one port ([`directory::port::Directory`]) |
 //! | 2 | [`evidence`] | CSV contracts, canonical JSON, the Merkle log, bundles and their offline check |
+//! | 2 | [`notify`] | a text to somebody outside: by webhook, into a folder |
 //! | 2 | [`demo`] | a small OpenID Connect provider and SCIM service for trying the product |
 //! | 1 | [`domain`] | the rules: pure, no I/O, no clock, no randomness |
 //! | 1 | [`clock`] | the only place that reads time and mints ids |
@@ -52,6 +53,7 @@ pub mod demo;
 pub mod directory;
 pub mod domain;
 pub mod evidence;
+pub mod notify;
 pub mod service;
 pub mod store;
 pub mod web;

@@ -55,6 +55,12 @@ enum Command {
     Verify(cli::verify::Verify),
     /// Say that a restored backup of the log is the true one.
     Restored(cli::log::Restored),
+    /// Show or change the key that signs the log.
+    Key(cli::key::Key),
+    /// Erase what identifies a person who has left.
+    Erase(cli::erase::Erase),
+    /// Keep a person or a request from being erased.
+    Hold(cli::erase::Hold),
     /// Make, list and revoke API tokens.
     Token(cli::token::Token),
     /// Look the installation over, and with --deep everything that it has kept.
@@ -87,6 +93,9 @@ fn main() -> ExitCode {
             Command::Log(log) => log.run(&chosen).await,
             Command::Verify(verify) => verify.run(),
             Command::Restored(restored) => restored.run(&chosen).await,
+            Command::Key(key) => key.run(&chosen).await,
+            Command::Erase(erase) => erase.run(&chosen).await,
+            Command::Hold(hold) => hold.run(&chosen).await,
             Command::Token(token) => token.run(&chosen).await,
             Command::Doctor(doctor) => doctor.run(&chosen).await,
             Command::Healthcheck => cli::health::run(&chosen).await,

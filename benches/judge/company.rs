@@ -92,6 +92,8 @@ pub async fn founded() -> Outcome<(Ctx, serve::Running, Names)> {
             Access { administrators_group: "countersign-admins".into(), auditors_group: "countersign-auditors".into() },
         )])),
         wake: Arc::new(Notify::new()),
+        retention: Default::default(),
+        witnesses: Default::default(),
         paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
         sealer: None,

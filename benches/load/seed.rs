@@ -64,6 +64,8 @@ pub async fn services(database: &str, scim_base: &str, clock: &Clock, connection
             Access { administrators_group: "countersign-admins".into(), auditors_group: "countersign-auditors".into() },
         )])),
         wake: Arc::new(Notify::new()),
+        retention: Default::default(),
+        witnesses: Default::default(),
         paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
         sealer: None,

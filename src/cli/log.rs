@@ -39,7 +39,7 @@ pub struct Restored {
 }
 
 impl Log {
-    /// Writes `events.jsonl`, `checkpoint`, `proof.json`, `key` and `VERIFY.md`; the log says that it was taken.
+    /// Writes `events.jsonl`, `checkpoint`, `proof.json`, `key`, `VERIFY.md` and, when the key was changed, `rotations.json`; the log says that it was taken.
     pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
         let period = moment(&self.from, "from")?.zip(moment(&self.to, "to")?);
         wire::with(chosen, async |ctx| {
@@ -61,6 +61,10 @@ impl Log {
             let proof = serde_json::to_string_pretty(&list.proof).map_err(|error| Failure(error.to_string()))?;
             for (name, text) in [("checkpoint", list.note.as_str()), ("proof.json", &proof), ("key", &list.key), ("VERIFY.md", VERIFY)] {
                 tokio::fs::write(self.out.join(name), text).await?;
+            }
+            if !list.rotations.is_empty() {
+                let rotations = serde_json::to_string_pretty(&list.rotations).map_err(|error| Failure(error.to_string()))?;
+                tokio::fs::write(self.out.join("rotations.json"), rotations).await?;
             }
             eprintln!("{}: check it with `countersign verify {}`", self.out.display(), self.out.display());
             Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@ pub mod catalog;
 pub mod connect;
 pub mod demo;
 pub mod doctor;
+pub mod erase;
 pub mod export;
 pub mod failure;
 pub mod health;

@@ -24,7 +24,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Prints `request_id, stored, recomputed, equal`; what differs goes to standard error. Exits with 1 on any difference.
+    /// Prints `request_id, stored, recomputed, equal` (true, false, or erased); what differs goes to standard error. Exits with 1 on any difference.
     pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
         let (from, to) = (moment(&self.from, "from")?, moment(&self.to, "to")?);
         wire::with(chosen, async |ctx| {
@@ -44,7 +44,8 @@ impl Replay {
             line.end();
             let verdict =
                 if summary.different == 0 { "every one comes out as stored".into() } else { format!("{} do not come out as stored", summary.different) };
-            eprintln!("{} decisions made again; {verdict}.", summary.replayed);
+            let erased = if summary.erased == 0 { String::new() } else { format!(" Of {} too much was erased to tell.", summary.erased) };
+            eprintln!("{} decisions made again; {verdict}.{erased}", summary.replayed);
             Ok(if summary.different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
         .await

@@ -7,9 +7,13 @@ use std::process::ExitCode;
 use clap::Args;
 use countersign::evidence::bundle::{self, Checked, EVENTS, Fault, Source};
 use countersign::evidence::note::{Checkpoint, PublicKey};
+use countersign::evidence::rotation::{Rotation, follow};
 use countersign::evidence::verify::{Finding, Proof, Verified, checkpoint, events};
 
 use super::failure::Failure;
+
+/// Which keys followed one another; there when the key was ever changed.
+const ROTATIONS: &str = "rotations.json";
 
 /// Check evidence offline: that nothing in a bundle, in a file of one, or in an event list was changed, dropped, added or moved.
 #[derive(Args)]
@@ -45,8 +49,8 @@ impl Verify {
             eprintln!();
         }
         Ok(match checked {
-            Ok((key, shown)) => {
-                self.tell(&key, &shown);
+            Ok((keys, shown)) => {
+                self.tell(&keys, &shown);
                 ExitCode::SUCCESS
             }
             Err(fault) => {
@@ -56,7 +60,7 @@ impl Verify {
         })
     }
 
-    fn check(&self, progress: &mut impl FnMut(&str, u64)) -> Result<Result<(PublicKey, Shown), Fault>, Failure> {
+    fn check(&self, progress: &mut impl FnMut(&str, u64)) -> Result<Result<(Vec<PublicKey>, Shown), Fault>, Failure> {
         // A table or the event list stands for the folder it is in, and is the only one to be looked at.
         let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let only = !self.path.is_dir() && (name.ends_with(".csv") || name.ends_with(".jsonl"));
@@ -77,11 +81,25 @@ impl Verify {
                 Err(fault) => return Ok(Err(fault)),
             },
         };
-        let key = PublicKey::parse(&text).map_err(|error| Failure(error.to_string()))?;
+        let given = PublicKey::parse(&text).map_err(|error| Failure(error.to_string()))?;
+        // An older key is good for a newer one where the log shows that it named it.
+        let rotations: Vec<Rotation> = match source.file(ROTATIONS) {
+            Ok(None) => vec![],
+            Ok(Some(_)) => match source.text(ROTATIONS) {
+                Ok(text) => serde_json::from_str(&text).map_err(|error| Failure(format!("{ROTATIONS}: {error}")))?,
+                Err(fault) => return Ok(Err(fault)),
+            },
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let keys = match follow(given, &rotations) {
+            Ok(keys) => keys,
+            Err(finding) => return Ok(Err(Fault { file: ROTATIONS.into(), finding })),
+        };
+        let key = keys.last().cloned().ok_or_else(|| Failure("there is no key".into()))?;
         let kept = match &self.checkpoint {
             Some(file) => {
                 let note = std::fs::read_to_string(file).map_err(|error| Failure(format!("{}: {error}", file.display())))?;
-                match checkpoint(&note, &key) {
+                match by_any(&note, &keys) {
                     Ok(kept) => Some(kept),
                     Err(finding) => return Ok(Err(Fault { file: file.display().to_string(), finding })),
                 }
@@ -97,10 +115,16 @@ impl Verify {
                 Err(fault) => Err(fault),
             }
         };
-        Ok(shown.map(|shown| (key, shown)))
+        Ok(shown.map(|shown| (keys, shown)).map_err(hinted))
     }
 
-    fn tell(&self, key: &PublicKey, shown: &Shown) {
+    fn tell(&self, keys: &[PublicKey], shown: &Shown) {
+        let [given, .., key] = keys else { return self.tell_of(&keys[0], shown) };
+        self.tell_of(key, shown);
+        println!("Your key {given} was changed meanwhile: the log shows that it named {key}. Keep that one from now on.");
+    }
+
+    fn tell_of(&self, key: &PublicKey, shown: &Shown) {
         match shown {
             Shown::Bundle(checked) | Shown::Table(checked) => {
                 let manifest = &checked.manifest;
@@ -149,6 +173,27 @@ impl Verify {
             println!("The key is the one beside the files. Give --key with one from somebody you trust to know who signed.");
         }
     }
+}
+
+/// The checkpoint of a note, by the last of `keys` that signed it.
+fn by_any(note: &str, keys: &[PublicKey]) -> Result<Checkpoint, Finding> {
+    let mut wrong = None;
+    for key in keys.iter().rev() {
+        match checkpoint(note, key) {
+            Ok(signed) => return Ok(signed),
+            Err(finding) => wrong = Some(finding),
+        }
+    }
+    Err(wrong.unwrap_or_else(|| Finding { kind: "wrong_key", line: None, sentence: "There is no key.".into() }))
+}
+
+/// With what to do about another key.
+fn hinted(mut fault: Fault) -> Fault {
+    if fault.finding.kind == "wrong_key" {
+        let hint = format!(" If its key was changed since, ask for files with `{ROTATIONS}`, or give the key of that time.");
+        fault.finding.sentence.push_str(&hint);
+    }
+    fault
 }
 
 /// Checks the event list alone.

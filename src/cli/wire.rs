@@ -10,8 +10,10 @@ use countersign::config::directories::{Directory, Service};
 use countersign::config::{Purpose, Settings};
 use countersign::domain::secret::Secret;
 use countersign::service::ctx::{Access, Changing, Ctx, Directories, Hook, HookKind, Provisioning};
+use countersign::service::erase::Retention;
 use countersign::service::heartbeat;
 use countersign::service::recent::Recent;
+use countersign::service::witness::Witnesses;
 use countersign::store::db::{self, Db};
 use countersign::store::local::{self, LocalPostgres};
 use countersign::store::local_error::Error::InUse;
@@ -92,12 +94,25 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
         changing: Changing { require_second_person: settings.policy.require_second_person, ..Changing::default() },
         wake: Arc::new(Notify::new()),
         sealer: super::key::sealer(settings, false)?,
+        witnesses: Arc::new(witnesses(settings)?),
+        retention: retention(settings),
         recent: Recent::default(),
         hooks: Arc::new(hooks(settings)),
         paused: Arc::new(Mutex::new(BTreeMap::new())),
     };
     heartbeat::follow_clock(&ctx).await?;
     Ok(ctx)
+}
+
+fn witnesses(settings: &Settings) -> Result<Witnesses, Failure> {
+    let witness = &settings.witness;
+    let webhook = witness.webhook_url.as_deref().map(|url| (url, witness.webhook_secret.clone()));
+    Witnesses::new(witness.every, witness.folder.as_deref(), webhook).map_err(|sentence| Failure(format!("witness.webhook_url: {sentence}")))
+}
+
+fn retention(settings: &Settings) -> Retention {
+    let countersign::config::Retention { people, requests, sign_ins, notices } = settings.retention;
+    Retention { people, requests, sign_ins, notices }
 }
 
 fn access(directory: &Directory) -> Access {

@@ -12,7 +12,7 @@ pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// What a default has for a place.
 pub const DEFAULT_PLACE: &str = "config/default.toml";
 /// The settings that are secrets, which may also come from a file named by `…_FILE`.
-const SECRETS: [&str; 3] = ["database.url", "database.app_url", "oidc.client_secret"];
+const SECRETS: [&str; 4] = ["database.url", "database.app_url", "oidc.client_secret", "witness.webhook_secret"];
 /// Those of a directory, and what comes with them.
 const DIRECTORY_SECRETS: [&str; 8] = ["hook_secret", "token", "client_secret", "api_token", "private_key", "certificate", "service_account", "bind_password"];
 /// The section of the directories; each is a table in it.

@@ -728,6 +728,62 @@ pub enum Fact {
         /// The key that verifies, as signed notes name it.
         key: String,
     },
+    /// What identifies a person who has left is erased; their id stays.
+    #[serde(rename = "person.erased")]
+    PersonErased {
+        /// Why.
+        reason: String,
+    },
+    /// What was kept long enough is erased, as the settings say.
+    #[serde(rename = "retention.applied")]
+    RetentionApplied {
+        /// `people`, `requests`, `sign_ins` or `notices`.
+        what: String,
+        /// What is older than this.
+        before: DateTime<Utc>,
+    },
+    /// Nothing of a person, or of a request, is erased until this is lifted.
+    #[serde(rename = "hold.placed")]
+    HoldPlaced {
+        /// Which.
+        hold: Uuid,
+        /// Why.
+        reason: String,
+    },
+    /// A hold is over.
+    #[serde(rename = "hold.lifted")]
+    HoldLifted {
+        /// Which.
+        hold: Uuid,
+        /// Why.
+        reason: String,
+    },
+    /// The log is signed with another key from here on; the next checkpoint is signed with both.
+    #[serde(rename = "log.key_rotated")]
+    KeyRotated {
+        /// The key that signed until now, as signed notes name it.
+        from: String,
+        /// The key that signs from here on.
+        to: String,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody who may read everything read something; at most one of these an hour for each page and person.
+    #[serde(rename = "evidence.read")]
+    EvidenceRead {
+        /// What they read.
+        page: String,
+    },
+    /// A checkpoint was handed to a witness, or could not be.
+    #[serde(rename = "evidence.witnessed")]
+    CheckpointWitnessed {
+        /// `folder` or `webhook`.
+        witness: String,
+        /// How many events it is about; none when it was not received.
+        size: Option<u64>,
+        /// What went wrong.
+        error: Option<String>,
+    },
     /// An operator took an older state of the log for the true one.
     #[serde(rename = "evidence.log_restored")]
     LogRestored {

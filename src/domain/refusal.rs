@@ -191,6 +191,9 @@ pub enum Refusal {
     /// Somebody paused it before.
     #[error("This directory is paused already; nothing was changed.")]
     AlreadyPaused,
+    /// Somebody is not, or not yet, to be erased.
+    #[error("They cannot be erased: {0}. Nothing was changed.")]
+    NotErasable(String),
     /// It is not paused.
     #[error("This directory is not paused; nothing was changed.")]
     NotPaused,
@@ -265,6 +268,7 @@ impl Refusal {
             Self::NothingStopped => "nothing-stopped",
             Self::DirectoryPaused(_) => "directory-paused",
             Self::AlreadyPaused => "already-paused",
+            Self::NotErasable(_) => "not-erasable",
             Self::NotPaused => "not-paused",
         }
     }

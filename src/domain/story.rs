@@ -127,6 +127,18 @@ impl Fact {
             Self::EvidenceExported { file, mode, .. } => format!("took evidence away: {file} ({mode})"),
             Self::EvidenceViewed { page, object } => format!("looked at {page}{}", object.as_ref().map(|object| format!(" ({object})")).unwrap_or_default()),
             Self::KeyAdded { key } => format!("signs the log with the key {key} from here on"),
+            Self::KeyRotated { from, to, reason } => format!("signs the log with the key {to} from here on, no longer {from}: {reason}"),
+            Self::PersonErased { reason } => format!("erased what identifies the person: {reason}"),
+            Self::RetentionApplied { what, before } => {
+                format!("erased {} from before {}, as the settings say", what.replace('_', "-"), before.format("%Y-%m-%d"))
+            }
+            Self::HoldPlaced { reason, .. } => format!("put a hold on it, so that nothing of it is erased: {reason}"),
+            Self::HoldLifted { reason, .. } => format!("lifted a hold, so that it may be erased again: {reason}"),
+            Self::EvidenceRead { page } => format!("read {page}"),
+            Self::CheckpointWitnessed { witness, error: Some(error), .. } => format!("could not hand a checkpoint to the {witness}: {error}"),
+            Self::CheckpointWitnessed { witness, size, .. } => {
+                format!("handed a checkpoint of {} events to the {witness}", size.unwrap_or_default())
+            }
             Self::LogRestored { reason, .. } => format!("took a restored state of the log for the true one: {reason}"),
             Self::DirectorySynced { directory, people, changed } => format!("read directory {directory}: {people} people, {changed} changed"),
             Self::DirectoryFailed { directory, error } => format!("could not read directory {directory}: {error}"),

@@ -14,8 +14,9 @@ use super::merkle::{Hash, leaf_hash};
 /// The version of the leaf's form; the member `v`.
 pub const VERSION: &str = "1";
 
-/// Members whose text names a person or was written by one, wherever in the event they stand.
-pub const PERSONAL: [&str; 14] = [
+/// Members whose text, or the texts in whose list, may name a person or were written by one, wherever in the event they stand. The same as
+/// `personal_members()` in `migrations/0003_guards.sql`.
+pub const PERSONAL: [&str; 22] = [
     "actor_name",
     "name",
     "email",
@@ -30,6 +31,14 @@ pub const PERSONAL: [&str; 14] = [
     "subject",
     "justification",
     "rationale",
+    "error",
+    "why",
+    "sentence",
+    "changes",
+    "old",
+    "new",
+    "source",
+    "filters",
 ];
 
 /// Members of a line that are about the event, and are no part of its leaf.
@@ -71,22 +80,6 @@ pub fn numbers_as_text(value: &mut Value) {
     }
 }
 
-/// Calls `visit` for every personal text below `value`, with its pointer and the object that holds it.
-pub fn each_personal(value: &Value, pointer: &str, visit: &mut impl FnMut(&str, &str, &Map<String, Value>)) {
-    match value {
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, item)| each_personal(item, &format!("{pointer}/{i}"), visit)),
-        Value::Object(members) => {
-            for (key, member) in members {
-                match member {
-                    Value::String(text) if is_personal(key) => visit(&format!("{pointer}/{}", escaped(key)), text, members),
-                    _ => each_personal(member, &format!("{pointer}/{}", escaped(key)), visit),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
@@ -114,7 +107,7 @@ pub fn hash(mut line: Map<String, Value>) -> Result<Hash, Error> {
         line.remove(key);
     }
     let mut event = Value::Object(line);
-    let used = commit(&mut event, "", salt.as_deref(), &erased)?;
+    let used = commit(&mut event, "", false, salt.as_deref(), &erased)?;
     if used != erased.len() {
         return Err(Error::Malformed("it says that something was erased which it does not have"));
     }
@@ -122,47 +115,40 @@ pub fn hash(mut line: Map<String, Value>) -> Result<Hash, Error> {
     Ok(leaf_hash(text.as_bytes()))
 }
 
-/// Puts commitments in the place of texts; returns how many members of `erased` were needed for it.
-fn commit(value: &mut Value, pointer: &str, salt: Option<&[u8]>, erased: &Map<String, Value>) -> Result<usize, Error> {
-    let mut used = 0;
-    match value {
+/// Puts commitments in the place of texts, of `value` itself when it is `personal`; returns how many members of `erased` were needed for it.
+fn commit(value: &mut Value, pointer: &str, personal: bool, salt: Option<&[u8]>, erased: &Map<String, Value>) -> Result<usize, Error> {
+    let told = |what: &str| erased.get(pointer).and_then(|field| field.get(what)).and_then(Value::as_str).and_then(|text| Hash::try_from(bytes(text)?).ok());
+    let (committed, used) = match value {
         Value::Array(items) => {
+            let mut used = 0;
             for (i, item) in items.iter_mut().enumerate() {
-                used += commit(item, &format!("{pointer}/{i}"), salt, erased)?;
+                used += commit(item, &format!("{pointer}/{i}"), personal, salt, erased)?;
             }
+            return Ok(used);
+        }
+        Value::Object(members) if personal && members.len() == 1 && members.contains_key("commitment") => {
+            return Err(Error::Malformed("a commitment stands where a text belongs"));
         }
         Value::Object(members) => {
+            let mut used = 0;
             for (key, member) in members.iter_mut() {
-                let at = format!("{pointer}/{}", escaped(key));
-                if is_personal(key) && matches!(member, Value::Object(inner) if inner.len() == 1 && inner.contains_key("commitment")) {
-                    return Err(Error::Malformed("a commitment stands where a text belongs"));
-                }
-                if !is_personal(key) || !matches!(member, Value::String(_) | Value::Null) {
-                    used += commit(member, &at, salt, erased)?;
-                    continue;
-                }
-                let told =
-                    |what: &str| erased.get(&at).and_then(|field| field.get(what)).and_then(Value::as_str).and_then(|text| Hash::try_from(bytes(text)?).ok());
-                let committed = match member {
-                    Value::String(text) => {
-                        used += usize::from(told("salt").is_some());
-                        let salt = told("salt").or_else(|| salt.map(|salt| field_salt(salt, &at))).ok_or_else(|| Error::NoSalt(at.clone()))?;
-                        commitment(&salt, text)
-                    }
-                    // Nothing there: erased, or never said.
-                    _ => match told("commitment") {
-                        Some(commitment) => {
-                            used += 1;
-                            commitment
-                        }
-                        None => continue,
-                    },
-                };
-                *member = serde_json::json!({ "commitment": hex(&committed) });
+                used += commit(member, &format!("{pointer}/{}", escaped(key)), is_personal(key), salt, erased)?;
             }
+            return Ok(used);
         }
-        _ => {}
-    }
+        Value::String(text) if personal => {
+            let told = told("salt");
+            let salt = told.or_else(|| salt.map(|salt| field_salt(salt, pointer))).ok_or_else(|| Error::NoSalt(pointer.to_owned()))?;
+            (commitment(&salt, text), usize::from(told.is_some()))
+        }
+        // Nothing there: erased, or never said.
+        Value::Null if personal => match told("commitment") {
+            Some(commitment) => (commitment, 1),
+            None => return Ok(0),
+        },
+        _ => return Ok(0),
+    };
+    *value = serde_json::json!({ "commitment": hex(&committed) });
     Ok(used)
 }
 
@@ -186,7 +172,7 @@ mod tests {
         json!({
             "leaf_index": "7", "leaf_hash": null, "salt": SALT, "v": "1", "event_id": "12", "occurred_at": "2026-01-31T08:00:00.000000Z",
             "kind": "approval.denied", "actor_kind": "person", "actor_id": "a", "actor_name": "Bo Lind",
-            "data": {"step_no": "1", "comment": "no", "asked": [{"id": "b", "name": "Mara Voss"}], "granted_s": null},
+            "data": {"step_no": "1", "comment": "no", "asked": [{"id": "b", "name": "Mara Voss"}], "granted_s": null, "changes": ["a", "owner Bo"]},
         })
     }
 
@@ -213,6 +199,8 @@ mod tests {
             ("/data/asked/0/name", json!("")),
             ("/data/asked/0/id", json!("c")),
             ("/data/granted_s", json!("1")),
+            ("/data/changes/1", json!("owner")),
+            ("/data/changes/0", Value::Null),
             ("/salt", json!("000102030405060708090a0b0c0d0e10")),
         ] {
             let mut changed = event();
@@ -236,9 +224,14 @@ mod tests {
         let (_, commitment) = field("/actor_name", "Bo Lind");
         let (comment, _) = field("/data/comment", "no");
         let (name, _) = field("/data/asked/0/name", "Mara Voss");
+        let ((line, _), (_, owner)) = (field("/data/changes/0", "a"), field("/data/changes/1", "owner Bo"));
         erased["actor_name"] = Value::Null;
         erased["salt"] = Value::Null;
-        erased["erased"] = json!({"/actor_name": {"commitment": commitment}, "/data/comment": {"salt": comment}, "/data/asked/0/name": {"salt": name}});
+        erased["data"]["changes"][1] = Value::Null;
+        erased["erased"] = json!({
+            "/actor_name": {"commitment": commitment}, "/data/comment": {"salt": comment}, "/data/asked/0/name": {"salt": name},
+            "/data/changes/0": {"salt": line}, "/data/changes/1": {"commitment": owner},
+        });
         assert_eq!(hashed(erased.clone()).unwrap(), whole);
         assert!(!erased.to_string().contains("Bo"));
         let mut invented = erased.clone();
@@ -259,6 +252,9 @@ mod tests {
         let mut pretending = event();
         pretending["data"]["comment"] = json!({"commitment": field("/data/comment", "no").1});
         assert!(matches!(hashed(pretending), Err(Error::Malformed(_))));
+        let mut listed = event();
+        listed["data"]["changes"][1] = json!({"commitment": field("/data/changes/1", "owner Bo").1});
+        assert!(matches!(hashed(listed), Err(Error::Malformed(_))));
         // Written where a name belongs it is a name like any other, and committed itself.
         let mut text = event();
         text["data"]["comment"] = json!(field("/data/comment", "no").1);

@@ -22,8 +22,10 @@ pub struct Line<'a> {
     pub ids: [(&'static str, Option<Uuid>); 9],
     /// The payload.
     pub data: &'a Value,
-    /// What the salts of its fields come from.
-    pub salt: Uuid,
+    /// What the salts of its fields come from; none once something was erased.
+    pub salt: Option<Uuid>,
+    /// Once something was erased: by pointer of each personal field a `commitment` or a `salt`.
+    pub erased: Option<&'a Value>,
 }
 
 /// The members of the line. Ids, numbers and times are texts; what is not there is null.
@@ -40,9 +42,21 @@ pub fn of(line: Line<'_>) -> Map<String, Value> {
     for (key, id) in line.ids {
         put(key, id.map(|id| id.to_string()));
     }
-    put("salt", Some(line.salt.simple().to_string()));
+    put("salt", line.salt.map(|salt| salt.simple().to_string()));
     let mut data = line.data.clone();
     numbers_as_text(&mut data);
     members.insert("data".to_owned(), data);
+    let Some(Value::Object(erased)) = line.erased else { return members };
+    // What is gone leaves a word in its row for people to read; a line says that there is nothing.
+    let mut event = Value::Object(members);
+    for (pointer, field) in erased {
+        if field.get("commitment").is_some()
+            && let Some(text) = event.pointer_mut(pointer)
+        {
+            *text = Value::Null;
+        }
+    }
+    let Value::Object(mut members) = event else { return Map::new() };
+    members.insert("erased".to_owned(), Value::Object(erased.clone()));
     members
 }

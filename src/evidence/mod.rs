@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod merkle;
 pub mod note;
 pub mod rows;
+pub mod rotation;
 pub mod time;
 pub mod verify;
 pub mod zip;

@@ -249,6 +249,11 @@ impl Making {
             let digested = self.plain(name, text).await?;
             self.files.push(FileEntry::new(name, holds, None, None, digested));
         }
+        if !self.list.rotations.is_empty() {
+            let text = serde_json::to_string_pretty(&self.list.rotations).map_err(StoreError::from)?;
+            let digested = self.plain("rotations.json", &text).await?;
+            self.files.push(FileEntry::new("rotations.json", "How the key that signs came to be that.", None, None, digested));
+        }
         for file in File::of_bundle() {
             self.table(file, taking, &mut snapshot).await?;
         }

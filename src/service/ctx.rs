@@ -18,9 +18,11 @@ use crate::store::policy::Policies;
 use crate::store::separation::Separations;
 
 use super::again::Progress;
+use super::erase::Retention;
 use super::error::ServiceError;
 use super::recent::Recent;
 use super::seal::Sealer;
+use super::witness::Witnesses;
 
 /// How provisioning behaves.
 #[derive(Clone, Debug)]
@@ -178,6 +180,10 @@ pub struct Ctx {
     pub wake: Arc<Notify>,
     /// Seals and signs the log; none where there is no key.
     pub sealer: Option<Sealer>,
+    /// Who is handed checkpoints.
+    pub witnesses: Arc<Witnesses>,
+    /// How long personal data is kept.
+    pub retention: Retention,
     /// What lists remember for some seconds.
     pub recent: Recent,
     /// How directories tell us of changes, by key.

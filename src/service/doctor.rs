@@ -36,7 +36,7 @@ const ONLY_GROW: [&str; 23] = [
     "audit_checkpoint",
 ];
 /// Tables whose rows are never removed.
-const NEVER_REMOVED: [&str; 22] = [
+const NEVER_REMOVED: [&str; 23] = [
     "request",
     "request_step",
     "request_slot",
@@ -59,9 +59,10 @@ const NEVER_REMOVED: [&str; 22] = [
     "pre_existing_member",
     "drift_exception",
     "directory_pause",
+    "legal_hold",
 ];
 /// Tables whose changes need an event of the same transaction.
-const WITH_EVENT: [&str; 21] = [
+const WITH_EVENT: [&str; 22] = [
     "request",
     "approval",
     "access_grant",
@@ -83,9 +84,10 @@ const WITH_EVENT: [&str; 21] = [
     "pre_existing_member",
     "drift_exception",
     "directory_pause",
+    "legal_hold",
 ];
 /// Guards of one table each: table, trigger, function.
-const SINGLE: [(&str, &str, &str); 39] = [
+const SINGLE: [(&str, &str, &str); 40] = [
     ("identity", "never_changed", "refuse_change"),
     ("request_slot", "never_changed", "refuse_change"),
     ("assignment", "never_removed", "refuse_change"),
@@ -105,6 +107,7 @@ const SINGLE: [(&str, &str, &str); 39] = [
     ("drift", "dated", "require_dated"),
     ("pre_existing_member", "dated", "require_dated"),
     ("provisioning_attempt", "dated", "require_dated"),
+    ("legal_hold", "never_another", "refuse_another"),
     ("access_profile_rule", "not_later", "refuse_late_part"),
     ("access_profile_condition", "not_later", "refuse_late_part"),
     ("approval_procedure_step", "not_later", "refuse_late_part"),

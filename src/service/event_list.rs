@@ -1,7 +1,7 @@
 //! The event list with its proof, to verify offline.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Duration;
 
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
@@ -9,6 +9,7 @@ use crate::evidence::canonical::hex;
 use crate::evidence::line::{self, Line};
 use crate::evidence::merkle::{Hash, Node, parts};
 use crate::evidence::note::{Checkpoint, PublicKey};
+use crate::evidence::rotation::Rotation;
 use crate::evidence::verify::{BLOCK, Proof};
 use crate::store::db::Tx;
 use crate::store::error::StoreError;
@@ -48,6 +49,7 @@ impl<'a> From<&'a EventRow> for Line<'a> {
             ],
             data: &row.data,
             salt: row.salt,
+            erased: row.erased.as_ref(),
         }
     }
 }
@@ -65,6 +67,8 @@ pub struct List {
     pub proof: Proof,
     /// The key that verifies, as a note names it.
     pub key: String,
+    /// How it came to be that key, from the first one on.
+    pub rotations: Vec<Rotation>,
 }
 
 /// Prepares the list of a period's events, or of all: seals and signs first. That it was taken is itself an event, and so the last of the whole log.
@@ -83,7 +87,9 @@ pub async fn prepare(
 ) -> Result<List, ServiceError> {
     let key = sealer(ctx)?.public();
     if let Some(note) = kept {
-        kept_size(&key, note)?;
+        // Before anything is written: what is no checkpoint of this log is not taken for one.
+        let older = rotations(ctx, i64::MAX as u64).await?;
+        kept_size(older.iter().filter_map(Rotation::from).chain([key]), note)?;
     }
     let filters = match period {
         Some((from, to)) => format!("from {} to {}", line_time(from), line_time(to)),
@@ -109,11 +115,12 @@ fn sealer(ctx: &Ctx) -> Result<&Sealer, ServiceError> {
 /// As [`prepare`].
 pub async fn prove(ctx: &Ctx, period: (Option<DateTime<Utc>>, Option<DateTime<Utc>>), kept: Option<&str>, newest: i64) -> Result<List, ServiceError> {
     let sealer = sealer(ctx)?;
+    let (note, size) = signed(ctx, sealer, newest).await?;
+    let rotations = rotations(ctx, size).await?;
     let kept = match kept {
-        Some(note) => Some(kept_size(&sealer.public(), note)?),
+        Some(note) => Some(kept_size(rotations.iter().filter_map(Rotation::from).chain([sealer.public()]), note)?),
         None => None,
     };
-    let (note, size) = signed(ctx, sealer, newest).await?;
     let (first, end) = match period {
         (None, None) => (0, size),
         (from, to) => seal::range(&ctx.db, from, to, size as i64).await?.map_or((size, size), |(first, end)| (first as u64, end as u64)),
@@ -138,7 +145,7 @@ pub async fn prove(ctx: &Ctx, period: (Option<DateTime<Utc>>, Option<DateTime<Ut
         None => vec![],
     };
     let proof = Proof { v: "1".into(), first: first.to_string(), end: end.to_string(), before, after, blocks, consistency };
-    Ok(List { first, end, note, proof, key: sealer.public().to_string() })
+    Ok(List { first, end, note, proof, key: sealer.public().to_string(), rotations })
 }
 
 /// A checkpoint of everything up to the event `newest`, and its size. Another process may be sealing: then it is waited for a little.
@@ -162,9 +169,30 @@ async fn signed(ctx: &Ctx, sealer: &Sealer, newest: i64) -> Result<(String, u64)
     Err(ServiceError::Unavailable("The newest events are being signed at this moment; try again.".into()))
 }
 
-/// How many events a checkpoint that somebody kept is about.
-fn kept_size(key: &PublicKey, note: &str) -> Result<u64, ServiceError> {
-    let text = key.open(note).map_err(|error| ServiceError::Unavailable(format!("That checkpoint cannot be believed: {error}.")))?;
+/// Every change of the key that the first `size` leaves hold, with what proves it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rotations(ctx: &Ctx, size: u64) -> Result<Vec<Rotation>, ServiceError> {
+    let mut tx = ctx.db.begin().await?;
+    let mut rotations = Vec::new();
+    for (row, held_by, note) in seal::rotations(&mut tx, size as i64).await? {
+        let path = tree::inclusion(&mut tx, row.leaf_index as u64, held_by as u64).await?.iter().map(|hash| hex(hash)).collect();
+        rotations.push(Rotation { event: members(&row), path, note });
+    }
+    Ok(rotations)
+}
+
+/// How many events a checkpoint that somebody kept is about, by whichever of `keys` signed it.
+fn kept_size(keys: impl Iterator<Item = PublicKey>, note: &str) -> Result<u64, ServiceError> {
+    let mut text = Err(ServiceError::Unavailable("That checkpoint cannot be believed: there is no key.".into()));
+    for key in keys {
+        text = key.open(note).map_err(|error| ServiceError::Unavailable(format!("That checkpoint cannot be believed: {error}.")));
+        if text.is_ok() {
+            break;
+        }
+    }
+    let text = text?;
     let kept = Checkpoint::parse(text).map_err(|error| ServiceError::Unavailable(format!("That checkpoint cannot be read: {error}.")))?;
     Ok(kept.size)
 }
@@ -230,10 +258,22 @@ async fn withhold(tx: &mut Tx, from: u64, to: u64, text: &mut String) -> Result<
 
 /// One line, without its end.
 pub fn told(row: &LeafRow) -> String {
+    Value::Object(members(row)).to_string()
+}
+
+fn members(row: &LeafRow) -> Map<String, Value> {
     let mut members = line::of((&row.event).into());
     members.insert("leaf_index".into(), Value::String(row.leaf_index.to_string()));
     members.insert("leaf_hash".into(), Value::String(hex(&row.hash)));
-    Value::Object(members).to_string()
+    members
+}
+
+/// The line of one leaf; none when there is no such leaf.
+///
+/// # Errors
+/// When the database fails.
+pub async fn line(ctx: &Ctx, leaf: u64) -> Result<Option<String>, ServiceError> {
+    Ok(seal::lines(&ctx.db, leaf as i64, leaf as i64 + 1, 1).await?.first().map(told))
 }
 
 /// Where an event stands in the log, and what proves it against the newest checkpoint that holds it.

@@ -26,6 +26,8 @@ pub struct Replayed {
     pub recomputed: String,
     /// What differs, each in some words; empty when it is equal.
     pub differences: Vec<String>,
+    /// Something of what it was made from was erased: whether it would still come out the same cannot be told where it does not.
+    pub erased: bool,
 }
 
 /// A stored decision that does not come out the same.
@@ -36,6 +38,8 @@ pub type Difference = Replayed;
 pub struct Summary {
     /// Requests of the period.
     pub replayed: u64,
+    /// Those of which something was erased, so that it cannot be told.
+    pub erased: u64,
     /// Those that differ.
     pub different: u64,
 }
@@ -71,6 +75,7 @@ pub async fn replay<E: From<ServiceError>>(
         let page = page?;
         progress.done(page.len());
         summary.replayed += page.len() as u64;
+        summary.erased += page.iter().filter(|replayed| replayed.erased).count() as u64;
         summary.different += page.iter().filter(|replayed| !replayed.is_equal()).count() as u64;
         take(page).await?;
     }
@@ -104,7 +109,11 @@ pub fn records(page: &[Replayed]) -> Vec<u8> {
     let mut out = Vec::with_capacity(page.len() * 96);
     for row in page {
         let id = row.request.to_string();
-        let equal = if row.is_equal() { "true" } else { "false" };
+        let equal = match (row.erased, row.is_equal()) {
+            (true, _) => "erased",
+            (false, true) => "true",
+            (false, false) => "false",
+        };
         csv::record([Some(id.as_str()), Some(&row.stored), Some(&row.recomputed), Some(equal)], Mode::Raw, &mut out);
     }
     out
@@ -120,14 +129,19 @@ fn judge(case: &Case<StoredDecision>) -> Replayed {
         }
         Err(why) => ("nothing".to_owned(), vec![why.clone()], None),
     };
-    if digest(&row.ask.inputs) != row.inputs_digest {
+    if row.erased_at.is_none() && digest(&row.ask.inputs) != row.inputs_digest {
         differences.push("the inputs are not those that were digested".into());
     }
     let stored = match named {
         Some(had) => said(&row.decision, row.policy_version_id, had),
         None => row.decision.clone(),
     };
-    Replayed { request, stored, recomputed, differences }
+    // What is left may still say the same. Where it does not, that is no difference: what would show it is gone.
+    let erased = row.erased_at.is_some() && !differences.is_empty();
+    if erased {
+        differences.clear();
+    }
+    Replayed { request, stored, recomputed: if erased { "erased".into() } else { recomputed }, differences, erased }
 }
 
 /// "needs_approval by standard v2".

@@ -7,20 +7,25 @@
 //! A checkpoint is signed some seconds after the tree has grown, and now and then when it has not: silence must be provable too. The last
 //! one is also kept in a file beside the key. A database that holds less than that, or another beginning, is an older backup or was
 //! rewritten: then nothing is sealed or signed until an operator has said why.
+//!
+//! A key is changed in steps of which each can be the last one before a crash: the new one is written beside the old one, the log names it, it
+//! takes the old one's place, both sign, the old one is gone. From the moment when the log names it nobody signs with the old one alone.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use chrono::Duration;
+use tokio::io::AsyncWriteExt;
 
-use crate::domain::event::{Fact, Subject};
+use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::evidence::merkle::{Edge, Hash, Node};
-use crate::evidence::note::{Checkpoint, PrivateKey, PublicKey};
+use crate::evidence::note::{self, Checkpoint, PrivateKey, PublicKey};
 use crate::evidence::{leaf, line};
 use crate::store::db::Tx;
 use crate::store::error::StoreError;
 use crate::store::{event, seal};
 
+use super::ask::tidy;
 use super::commit::{self, by_system};
 use super::ctx::Ctx;
 use super::error::ServiceError;
@@ -41,18 +46,49 @@ pub struct Sealer(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    key: PrivateKey,
+    /// The key's file; looked at again before each signature, as the key may have been changed beside a server that runs.
+    file: Option<PathBuf>,
     /// Where the last checkpoint is kept beside the key.
     kept: PathBuf,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    keys: Keys,
+    /// Keys that signed here before.
+    former: Vec<PublicKey>,
     /// The last checkpoint signed here, as a note.
     last: Option<String>,
     /// The tree after the last batch sealed here.
     edge: Option<Edge>,
+}
+
+/// The key that signs, and the one that was, until the first checkpoint after the change: that is signed with both.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Signs.
+    pub key: PrivateKey,
+    /// Signs once more.
+    pub previous: Option<PrivateKey>,
+}
+
+impl Keys {
+    /// Reads a key's file: one key a line, the one that signs first.
+    ///
+    /// # Errors
+    /// When a line is no key.
+    pub fn parse(text: &str) -> Result<Self, note::Error> {
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        let key = PrivateKey::parse(lines.next().unwrap_or_default())?;
+        Ok(Self { key, previous: lines.next().map(PrivateKey::parse).transpose()? })
+    }
+
+    /// The text of the file.
+    pub fn secret(&self) -> String {
+        let previous = self.previous.as_ref().map(|key| format!("{}\n", key.secret())).unwrap_or_default();
+        format!("{}\n{previous}", self.key.secret())
+    }
 }
 
 impl Sealer {
@@ -61,22 +97,73 @@ impl Sealer {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn open(key: PrivateKey, kept: &Path) -> std::io::Result<Self> {
+        Self::with(Keys { key, previous: None }, None, kept)
+    }
+
+    /// A sealer with `keys`, as the file has them, which keeps its last checkpoint beside it.
+    ///
+    /// # Errors
+    /// When the last checkpoint is there and cannot be read.
+    pub fn of_file(keys: Keys, file: &Path) -> std::io::Result<Self> {
+        Self::with(keys, Some(file.to_path_buf()), &file.with_extension("checkpoint"))
+    }
+
+    fn with(keys: Keys, file: Option<PathBuf>, kept: &Path) -> std::io::Result<Self> {
         let last = match std::fs::read_to_string(kept) {
             Ok(note) => Some(note),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self(Arc::new(Inner { key, kept: kept.to_path_buf(), state: Mutex::new(State { last, edge: None }) })))
+        let state = State { keys, former: vec![], last, edge: None };
+        Ok(Self(Arc::new(Inner { file, kept: kept.to_path_buf(), state: Mutex::new(state) })))
     }
 
     /// The key that verifies.
     pub fn public(&self) -> PublicKey {
-        self.0.key.public()
+        self.state().keys.key.public()
+    }
+
+    /// The text of a note that this key signed, or one that signed here before it.
+    fn believed(&self, note: &str) -> Result<String, note::Error> {
+        let state = self.state();
+        let now = state.keys.key.public();
+        let former = state.keys.previous.iter().map(PrivateKey::public).chain(state.former.iter().cloned());
+        let text = now.open(note).map(str::to_owned);
+        text.or_else(|error| former.into_iter().find_map(|key| key.open(note).ok().map(str::to_owned)).ok_or(error))
+    }
+
+    /// Takes the key that the file holds now.
+    async fn reload(&self) -> Result<(), ServiceError> {
+        let Some(file) = &self.0.file else { return Ok(()) };
+        let broken = |error: &dyn std::fmt::Display| StoreError::Broken(format!("the signing key {} cannot be used: {error}", file.display()));
+        let text = tokio::fs::read_to_string(file).await.map_err(|error| broken(&error))?;
+        let keys = Keys::parse(&text).map_err(|error| broken(&error))?;
+        let mut state = self.state();
+        if keys.key.public() != state.keys.key.public() {
+            let was = state.keys.key.public();
+            state.former.push(was);
+        }
+        state.keys = keys;
+        Ok(())
+    }
+
+    /// The key that was has signed for the last time: it is kept nowhere.
+    async fn retire(&self) -> Result<(), ServiceError> {
+        let keys = {
+            let mut state = self.state();
+            let Some(previous) = state.keys.previous.take() else { return Ok(()) };
+            state.former.push(previous.public());
+            state.keys.clone()
+        };
+        match &self.0.file {
+            Some(file) => replace(file, &keys.secret()).await,
+            None => Ok(()),
+        }
     }
 
     /// A note of `text`, which must end with LF and say what it is in its first line.
     pub fn note(&self, text: &str) -> String {
-        self.0.key.sign(text)
+        self.state().keys.key.sign(text)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -91,6 +178,21 @@ impl Sealer {
         self.state().last = Some(note);
         Ok(())
     }
+}
+
+/// Puts `text` in the place of a file that only its owner reads; whoever reads it meanwhile reads the old one or the new one.
+///
+/// # Errors
+/// When it cannot be written.
+pub async fn replace(file: &Path, text: &str) -> Result<(), ServiceError> {
+    let broken = |error: std::io::Error| StoreError::Broken(format!("{} cannot be written: {error}", file.display()));
+    let fresh = file.with_extension("fresh");
+    let mut options = tokio::fs::OpenOptions::new();
+    let mut open = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh).await.map_err(broken)?;
+    open.write_all(text.as_bytes()).await.map_err(broken)?;
+    open.sync_all().await.map_err(broken)?;
+    tokio::fs::rename(&fresh, file).await.map_err(broken)?;
+    Ok(())
 }
 
 /// Seals what waits and signs when it is time. Returns how many events got their leaf.
@@ -164,6 +266,7 @@ async fn edge(tx: &mut Tx, sealer: &Sealer) -> Result<Edge, ServiceError> {
 /// As [`seal()`].
 pub async fn sign(ctx: &Ctx, at_once: bool) -> Result<Option<String>, ServiceError> {
     let Some(sealer) = &ctx.sealer else { return Ok(None) };
+    sealer.reload().await?;
     let mut tx = ctx.db.begin().await?;
     if !seal::lock(&mut tx).await? {
         return Ok(sealer.state().last.clone());
@@ -174,8 +277,15 @@ pub async fn sign(ctx: &Ctx, at_once: bool) -> Result<Option<String>, ServiceErr
         commit::commit(tx).await?;
         return Err(refused);
     }
+    if let Some(named) = seal::rotated(&mut tx).await?.filter(|named| *named != sealer.public().to_string()) {
+        commit::commit(tx).await?;
+        return Err(ServiceError::Unavailable(format!(
+            "The log names another key that signs from now on, {named}. Put it in the place of this one; if changing it broke off, `countersign key rotate` ends it."
+        )));
+    }
+    let Keys { key, previous } = sealer.state().keys.clone();
     let now = ctx.clock.now();
-    if let Some(last) = &last {
+    if let Some(last) = last.as_ref().filter(|_| previous.is_none()) {
         let grown = edge.size as i64 != last.size;
         let age = now - last.signed_at;
         let due = if grown { at_once || age >= SIGN_EVERY } else { age >= SIGN_IDLE };
@@ -184,13 +294,19 @@ pub async fn sign(ctx: &Ctx, at_once: bool) -> Result<Option<String>, ServiceErr
             return Ok(Some(last.note.clone()));
         }
     }
-    let public = sealer.public();
+    let public = key.public();
     let checkpoint = Checkpoint { origin: public.name().to_owned(), size: edge.size, root: edge.root(), at: now };
-    let note = sealer.0.key.sign(&checkpoint.text());
+    let text = checkpoint.text();
+    let note = format!("{}{}", key.sign(&text), previous.as_ref().map(|previous| previous.signature(&text)).unwrap_or_default());
+    // Until a checkpoint holds what names the new key, whoever has only the old one could not go on from it.
+    let over = previous.is_some() && seal::rotation_within(&mut tx, &public.to_string(), edge.size as i64).await?;
     let signed = seal::Signed { size: edge.size as i64, root: checkpoint.root.to_vec(), note: note.clone(), signed_at: now };
     seal::sign(&mut tx, &signed).await?;
     commit::commit(tx).await?;
     sealer.keep(note.clone()).await?;
+    if over {
+        sealer.retire().await?;
+    }
     Ok(Some(note))
 }
 
@@ -205,6 +321,10 @@ pub async fn announce(ctx: &Ctx) -> Result<(), ServiceError> {
         return Ok(());
     }
     let mut tx = ctx.db.begin().await?;
+    // One that another key named is in the log already.
+    if seal::rotated(&mut tx).await?.as_ref() == Some(&public.to_string()) {
+        return commit::commit(tx).await;
+    }
     event::append(&mut tx, &[by_system(Subject::default(), Fact::KeyAdded { key: public.to_string() })]).await?;
     commit::commit(tx).await
 }
@@ -217,8 +337,8 @@ async fn same_log(tx: &mut Tx, sealer: &Sealer, edge: &Edge) -> Result<(), Servi
             "The log is not the one that was signed last: {why}. Nothing is sealed until this is looked into; see `countersign restored --help`."
         )))
     };
-    let text = match sealer.public().open(&note) {
-        Ok(text) => text.to_owned(),
+    let text = match sealer.believed(&note) {
+        Ok(text) => text,
         Err(error) => return refuse(format!("the checkpoint kept beside the key cannot be believed, {error}")),
     };
     let signed = match Checkpoint::parse(&text) {
@@ -255,6 +375,49 @@ pub async fn accept(ctx: &Ctx, reason: &str) -> Result<(), ServiceError> {
     seal(ctx).await?;
     sign(ctx, true).await?;
     Ok(())
+}
+
+/// Changes the key for `fresh`, an operator's act: the log says so, and the first checkpoint after it is signed with both. When an earlier change
+/// broke off, that one is ended and `fresh` is not used. Returns the key that signs from here on.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] when there is no key in a file, or the log is not the one that was signed last; otherwise when the database or
+/// the key's folder fails.
+pub async fn rotate(ctx: &Ctx, fresh: PrivateKey, reason: &str) -> Result<PublicKey, ServiceError> {
+    let Some((sealer, file)) = ctx.sealer.as_ref().and_then(|sealer| Some((sealer, sealer.0.file.clone()?))) else {
+        return Err(ServiceError::Unavailable("There is no key to change; see evidence.signing_key_file in the settings.".into()));
+    };
+    let reason = tidy(Some(reason), "reason")?.unwrap_or_else(|| "no reason given".into());
+    sealer.reload().await?;
+    let now = sealer.state().keys.clone();
+    if now.previous.is_some() {
+        // All but the signature of both was done.
+        seal(ctx).await?;
+        sign(ctx, true).await?;
+        return Ok(now.key.public());
+    }
+    // Written down before the log names it: a key that is named and lost would end the log.
+    let next = file.with_extension("next");
+    let keys = match tokio::fs::read_to_string(&next).await.ok().and_then(|text| Keys::parse(&text).ok()) {
+        Some(begun) if begun.previous.as_ref().map(PrivateKey::public) == Some(now.key.public()) => begun,
+        _ => Keys { key: fresh, previous: Some(now.key.clone()) },
+    };
+    replace(&next, &keys.secret()).await?;
+    let (from, to) = (now.key.public().to_string(), keys.key.public().to_string());
+    let mut tx = ctx.db.begin().await?;
+    if seal::rotated(&mut tx).await?.as_ref() != Some(&to) {
+        event::append(&mut tx, &[by_operator(Fact::KeyRotated { from, to, reason })]).await?;
+    }
+    commit::commit(tx).await?;
+    tokio::fs::rename(&next, &file).await.map_err(|error| StoreError::Broken(format!("{} cannot be written: {error}", file.display())))?;
+    sealer.reload().await?;
+    seal(ctx).await?;
+    sign(ctx, true).await?;
+    Ok(sealer.public())
+}
+
+fn by_operator(fact: Fact) -> Event {
+    Event { actor: Actor::System, channel: Channel::Cli, subject: Subject::default(), fact }
 }
 
 /// What the hash column holds.

@@ -81,6 +81,24 @@ macro_rules! events {
     };
 }
 
+/// The event `id`, if `viewer` may see it. No viewer: any.
+///
+/// # Errors
+/// When the database fails.
+pub async fn one(db: &Db, viewer: Option<Uuid>, id: i64) -> Result<Option<EventListed>, StoreError> {
+    Ok(sqlx::query_as(
+        "select e.id, e.occurred_at, e.kind, e.actor_kind, e.actor_id, e.actor_name, e.acting_for, e.token_id, e.channel, e.request_id, e.grant_id, e.person_id, e.role_id,
+           e.application_id, e.policy_version_id, e.data from audit_event e
+         where e.id = $2 and ($1::uuid is null or e.person_id = $1 or e.actor_id = $1 or e.application_id in (select id from application where owner_id = $1)
+           or e.role_id in (select id from role where owner_id = $1)
+           or e.request_id in (select request_id from assignment where person_id = $1 and assigned_at is not null))",
+    )
+    .bind(viewer)
+    .bind(id)
+    .fetch_optional(&db.pool)
+    .await?)
+}
+
 /// Events that `viewer` may see, newest first, before the event `after`, at most `limit`. No viewer: every event.
 ///
 /// # Errors

@@ -211,7 +211,7 @@ pub struct New<'a> {
 }
 
 /// Keeps what was seen of people of `directory`, each once. With `still_active` whoever was active stays so, whatever is said now.
-/// Returns everybody of `rows` with what was known before.
+/// Who was erased stays so until they are active again. Returns everybody of `rows` with what was known before.
 ///
 /// # Errors
 /// When the database fails.
@@ -220,9 +220,16 @@ pub async fn upsert_many(tx: &mut Tx, directory: &str, rows: &[New<'_>], still_a
         return Ok(Vec::new());
     }
     Ok(sqlx::query_as(
-        "with s as (
+        "with seen as (
            select * from jsonb_to_recordset($2) as s (id uuid, reference text, user_name text, email text, display_name text, status text, department text, title text,
              employment_type text, manager_reference text, attributes jsonb, groups text[])
+         ), s as (
+           select s.id, s.reference, coalesce(e.user_name, s.user_name) as user_name, case when e.id is null then s.email end as email,
+             coalesce(e.display_name, s.display_name) as display_name, s.status, case when e.id is null then s.department end as department,
+             case when e.id is null then s.title end as title, case when e.id is null then s.employment_type end as employment_type,
+             case when e.id is null then s.manager_reference end as manager_reference, case when e.id is null then s.attributes else '{}' end as attributes,
+             case when e.id is null then s.groups else '{}' end as groups
+           from seen s left join person e on e.directory = $1 and e.reference = s.reference and e.display_name = '(erased)' and s.status <> 'active'
          ), old as (
            select p.reference, p.status, p.attributes, p.manager_reference, p.groups,
              (p.user_name, p.email, p.display_name, p.status, p.department, p.title, p.employment_type, p.manager_reference, p.attributes, p.groups)
@@ -249,19 +256,26 @@ pub async fn upsert_many(tx: &mut Tx, directory: &str, rows: &[New<'_>], still_a
     .await?)
 }
 
-/// Keeps what was seen; `new_id` is used for somebody new. A row that says the same already is left alone, its time apart.
+/// Keeps what was seen; `new_id` is used for somebody new. Who was erased stays so until they are active again. A row that says the same already is left alone, its time apart.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn upsert(tx: &mut Tx, new_id: PersonId, seen: &Seen, now: DateTime<Utc>) -> Result<Upserted, StoreError> {
     Ok(sqlx::query_as(
-        "with old as (
-           select id, status, (user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups)
-               is distinct from ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as changed
-           from person where directory = $2 and reference = $3 for update
+        "with s as (
+           select coalesce(e.user_name, $4::text) as user_name, case when e.id is null then $5::text end as email, coalesce(e.display_name, $6::text) as display_name, $7::text as status,
+             case when e.id is null then $8::text end as department, case when e.id is null then $9::text end as title, case when e.id is null then $10::text end as employment_type,
+             case when e.id is null then $11::text end as manager_reference, case when e.id is null then $12::jsonb else '{}'::jsonb end as attributes,
+             case when e.id is null then $13::text[] else '{}'::text[] end as groups
+           from (select 1) one left join person e on e.directory = $2 and e.reference = $3 and e.display_name = '(erased)' and $7::text <> 'active'
+         ), old as (
+           select p.id, p.status, (p.user_name, p.email, p.display_name, p.status, p.department, p.title, p.employment_type, p.manager_reference, p.attributes, p.groups)
+               is distinct from (s.user_name, s.email, s.display_name, s.status, s.department, s.title, s.employment_type, s.manager_reference, s.attributes, s.groups) as changed
+           from person p cross join s where p.directory = $2 and p.reference = $3 for update of p
          ), fresh as (
            insert into person (id, directory, reference, user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups, seen_at)
-           select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 from (select count(*) from old) as read_before_it_changes
+           select $1, $2, $3, s.user_name, s.email, s.display_name, s.status, s.department, s.title, s.employment_type, s.manager_reference, s.attributes, s.groups, $14
+           from s cross join (select count(*) from old) as read_before_it_changes
            on conflict (directory, reference) do update set user_name = excluded.user_name, email = excluded.email, display_name = excluded.display_name,
              status = excluded.status, department = excluded.department, title = excluded.title, employment_type = excluded.employment_type,
              manager_reference = excluded.manager_reference, attributes = excluded.attributes, groups = excluded.groups, seen_at = excluded.seen_at

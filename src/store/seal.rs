@@ -46,8 +46,10 @@ pub struct EventRow {
     pub policy_version_id: Option<Uuid>,
     /// The payload.
     pub data: serde_json::Value,
-    /// What the salts of its fields come from.
-    pub salt: Uuid,
+    /// What the salts of its fields come from; none once something was erased.
+    pub salt: Option<Uuid>,
+    /// What was erased, and the salts of what was not.
+    pub erased: Option<serde_json::Value>,
 }
 
 /// An event with its leaf.
@@ -68,7 +70,7 @@ macro_rules! events {
             "select ",
             $more,
             "e.id, e.occurred_at, e.kind, e.actor_kind, e.actor_id, e.actor_name, e.acting_for, e.token_id, e.channel, e.request_id, e.grant_id, e.person_id, e.role_id, ",
-            "e.application_id, e.policy_version_id, e.data, e.salt ",
+            "e.application_id, e.policy_version_id, e.data, e.salt, e.erased ",
             $rest
         )
     };
@@ -285,6 +287,51 @@ pub async fn range(db: &Db, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc
     .fetch_one(&db.pool)
     .await?;
     Ok(found.0.zip(found.1))
+}
+
+/// The key that the log named last to sign from then on, as a note names it; none when there was only one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rotated(tx: &mut Tx) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar("select data ->> 'to' from audit_event where kind = 'log.key_rotated' order by id desc limit 1").fetch_optional(&mut **tx).await?)
+}
+
+/// Whether the first `size` leaves hold the event that names `key`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rotation_within(tx: &mut Tx, key: &str, size: i64) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select exists (select 1 from audit_event e join audit_leaf l on l.event_id = e.id where e.kind = 'log.key_rotated' and e.data ->> 'to' = $1 and l.leaf_index < $2)",
+    )
+    .bind(key)
+    .bind(size)
+    .fetch_one(&mut **tx)
+    .await?)
+}
+
+/// Every sealed change of the key, oldest first, with the first checkpoint that holds it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rotations(tx: &mut Tx, size: i64) -> Result<Vec<(LeafRow, i64, String)>, StoreError> {
+    let rows: Vec<LeafRow> = sqlx::query_as(events!(
+        "l.leaf_index, l.hash, ",
+        "from audit_event e join audit_leaf l on l.event_id = e.id where e.kind = 'log.key_rotated' and l.leaf_index < $1 order by l.leaf_index limit 1000"
+    ))
+    .bind(size)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let signed: Option<(i64, String)> = sqlx::query_as("select size, note from audit_checkpoint where size > $1 order by size, id limit 1")
+            .bind(row.leaf_index)
+            .fetch_optional(&mut **tx)
+            .await?;
+        found.extend(signed.map(|(size, note)| (row, size, note)));
+    }
+    Ok(found)
 }
 
 /// Checkpoints, newest first, before the one with this id.

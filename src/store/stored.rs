@@ -31,6 +31,8 @@ pub struct StoredDecision {
     /// What it was made from.
     #[sqlx(flatten)]
     pub ask: StoredAsk,
+    /// When something in it was erased: then neither inputs nor trace are as they were.
+    pub erased_at: Option<DateTime<Utc>>,
     /// SHA-256 of the inputs, hex.
     pub inputs_digest: String,
     /// The outcome's word.
@@ -82,7 +84,7 @@ pub async fn asks(db: &Db, (from, to): (DateTime<Utc>, DateTime<Utc>), after: Op
 pub async fn decisions(db: &Db, (from, to): (DateTime<Utc>, DateTime<Utc>), after: Option<Mark>, limit: i64) -> Result<Vec<StoredDecision>, StoreError> {
     let (at, id) = first(from, after);
     Ok(sqlx::query_as(concat!(
-        "select id, created_at, role_id, beneficiary_id, inputs, inputs_digest, decision, policy_version_id, deciding_rule, conflicts, steps, trace",
+        "select id, created_at, role_id, beneficiary_id, inputs, erased_at, inputs_digest, decision, policy_version_id, deciding_rule, conflicts, steps, trace",
         period!()
     ))
     .bind(from)

@@ -63,6 +63,14 @@ pub async fn last_error(db: &Db, name: &str) -> Result<Option<String>, StoreErro
     Ok(sqlx::query_scalar::<_, Option<String>>("select last_error from timetable where name = $1").bind(name).fetch_optional(&db.pool).await?.flatten())
 }
 
+/// When `name` last went well, if it ever did.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_ok(db: &Db, name: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    Ok(sqlx::query_scalar::<_, Option<DateTime<Utc>>>("select last_ok_at from timetable where name = $1").bind(name).fetch_optional(&db.pool).await?.flatten())
+}
+
 /// Makes `name` due at once.
 ///
 /// # Errors

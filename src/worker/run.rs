@@ -9,6 +9,7 @@ use crate::service::change::weigh;
 use crate::service::ctx::Ctx;
 use crate::service::heartbeat;
 use crate::service::seal;
+use crate::service::witness;
 
 use super::step;
 
@@ -69,9 +70,12 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
 async fn days(ctx: Ctx, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         tokio::select! {
-            outcome = step::daily(&ctx) => {
-                if let Err(error) = outcome {
+            outcome = async { (step::daily(&ctx).await, witness::due(&ctx).await) } => {
+                if let Err(error) = outcome.0 {
                     tracing::warn!(%error, "a daily look failed; it is made again");
+                }
+                if let Err(error) = outcome.1 {
+                    tracing::warn!(%error, "checkpoints could not be handed out; it is tried again");
                 }
             }
             _ = stop.changed() => return,

@@ -10,8 +10,8 @@ use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::service::{
-    confirm, deliver, emergency_review, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, subscribe, sweep, sync,
-    sync_changes,
+    confirm, deliver, emergency_review, erase, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, subscribe, sweep, sync,
+    sync_changes, witness,
 };
 
 /// How often it is seen to that directories call us.
@@ -29,22 +29,24 @@ pub async fn turn(ctx: &Ctx) -> Result<usize, ServiceError> {
     let weighed = weigh::due(ctx).await;
     let daily = daily(ctx).await;
     let sealed = seal::seal(ctx).await;
-    Ok(before? + read? + after? + weighed? + daily? + sealed?)
+    let witnessed = witness::due(ctx).await;
+    Ok(before? + read? + after? + weighed? + daily? + sealed? + witnessed?)
 }
 
-/// Looks that are due once a day, by the timetable: dead ends in the rules, grants that separation rules keep apart, and which groups
-/// the directories have.
+/// Looks that are due once a day, by the timetable: dead ends in the rules, grants that separation rules keep apart, what was kept
+/// long enough, and which groups the directories have.
 ///
 /// # Errors
 /// The first failure, after everything else was tried.
 pub async fn daily(ctx: &Ctx) -> Result<usize, ServiceError> {
     let health = look(ctx, Look::Health).await;
     let separation = look(ctx, Look::Separation).await;
+    let retention = look(ctx, Look::Retention).await;
     let mut done = 0;
     for key in ctx.directories.keys() {
         done += groups(ctx, key).await?;
     }
-    Ok(done + separation? + health?)
+    Ok(done + separation? + health? + retention?)
 }
 
 /// What is looked for once a day.
@@ -52,12 +54,14 @@ pub async fn daily(ctx: &Ctx) -> Result<usize, ServiceError> {
 enum Look {
     Health,
     Separation,
+    Retention,
 }
 
 async fn look(ctx: &Ctx, what: Look) -> Result<usize, ServiceError> {
     let name = match what {
         Look::Health => "health",
         Look::Separation => "separation",
+        Look::Retention => "retention",
     };
     let token = new_id();
     if !heartbeat::claim(ctx, name, token, Duration::hours(1)).await? {
@@ -70,6 +74,9 @@ async fn look(ctx: &Ctx, what: Look) -> Result<usize, ServiceError> {
         Look::Separation => separation_scan::scan(ctx)
             .await
             .map(|scanned| format!("{} held together, {} of them new, {} resolved", scanned.open, scanned.found, scanned.resolved)),
+        Look::Retention => erase::retain(ctx).await.map(|[people, requests, sign_ins, notices, not_yet]| {
+            format!("erased {people} people ({not_yet} cannot be yet), {requests} requests, {sign_ins} sign-ins, {notices} notices")
+        }),
     };
     heartbeat::done(ctx, name, token, Duration::days(1), outcome.as_ref().map(String::as_str).map_err(ToString::to_string)).await?;
     outcome.map(|_| 1)

@@ -20,8 +20,11 @@ const HOUR: i64 = 3_600;
 
 /// A world whose log is sealed with a key in a folder of its own.
 pub struct Sealed {
+    /// The world, whose own services seal nothing.
     pub world: World,
+    /// The services that seal.
     pub ctx: Ctx,
+    /// Where the last checkpoint is kept.
     pub folder: TempDir,
 }
 
@@ -30,11 +33,18 @@ fn sealer(folder: &Path) -> Sealer {
     Sealer::open(key, &folder.join("signing.checkpoint")).unwrap()
 }
 
+/// The key that verifies in these tests.
+pub fn key_of_these() -> PublicKey {
+    whole_key()
+}
+
+/// The same, as others here call it.
 pub fn whole_key() -> PublicKey {
     PrivateKey::new("access.example.com/log", [3; 32]).unwrap().public()
 }
 
 impl Sealed {
+    /// A fresh one, with the demo's catalog.
     pub async fn new() -> Self {
         let world = World::new().await;
         let folder = TempDir::new().unwrap();
@@ -43,13 +53,14 @@ impl Sealed {
     }
 
     /// A life of one access, so that the log has something to tell.
-    async fn live(&self) {
+    pub async fn live(&self) {
         let asked = self.world.ask("bo.lind", "orders-db", "writer", 4 * HOUR).await.unwrap();
         self.world.answer("mara.voss", asked.id, Answer::Approve { granted: None }).await.unwrap();
         self.world.turn().await;
     }
 
-    async fn list(&self) -> (List, String) {
+    /// The whole event list.
+    pub async fn list(&self) -> (List, String) {
         let list = event_list::prepare(&self.ctx, None, None, Actor::System, Channel::Cli).await.unwrap();
         let text = self.lines(&list).await;
         (list, text)
@@ -80,8 +91,26 @@ impl Sealed {
     }
 }
 
-fn check(list: &List, text: &str) -> Result<Verified, Finding> {
+/// Checks it with the key of these tests.
+pub fn check(list: &List, text: &str) -> Result<Verified, Finding> {
     verify::checkpoint(&list.note, &whole_key()).and_then(|signed| verify::events(text.as_bytes(), &list.proof, signed, None, |_| {}))
+}
+
+/// Writes the list into a folder, as `countersign log` does.
+pub fn written(out: &Path, list: &List, text: &str) {
+    std::fs::create_dir(out).unwrap();
+    for (name, content) in
+        [("events.jsonl", text), ("checkpoint", &list.note), ("key", &list.key), ("proof.json", &serde_json::to_string(&list.proof).unwrap())]
+    {
+        std::fs::write(out.join(name), content).unwrap();
+    }
+}
+
+/// What the verifier in Python says of a folder.
+pub fn program(arguments: &[&str]) -> (bool, String) {
+    let verifier = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/verify.py");
+    let done = Command::new("python3").arg(verifier).args(arguments).output().unwrap();
+    (done.status.success(), format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,16 +125,7 @@ async fn every_event_has_its_leaf_and_the_list_is_verified_here_and_by_a_program
     assert!(text.lines().last().unwrap().contains("evidence.exported"), "that it was taken is the last of it");
 
     let out = sealed.folder.path().join("list");
-    std::fs::create_dir(&out).unwrap();
-    let files = [("events.jsonl", text.as_str()), ("checkpoint", &list.note), ("key", &list.key), ("proof.json", &serde_json::to_string(&list.proof).unwrap())];
-    for (name, content) in files {
-        std::fs::write(out.join(name), content).unwrap();
-    }
-    let program = |arguments: &[&str]| {
-        let verifier = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/verify.py");
-        let done = Command::new("python3").arg(verifier).args(arguments).output().unwrap();
-        (done.status.success(), format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)))
-    };
+    written(&out, &list, &text);
     let ours = || Command::new(env!("CARGO_BIN_EXE_countersign")).arg("verify").arg(&out).output().unwrap();
     let folder = out.to_str().unwrap();
     assert_eq!(program(&[folder]), (true, format!("verified {events}\n")));

@@ -19,6 +19,7 @@ const EXECUTES: [&str; 4] = [".execute", ".fetch_all", ".fetch_one", ".fetch_opt
 const ASSEMBLED: &[(&str, &str, &str)] = &[
     ("src/store/db.rs", "format!(\"alter role {APP_ROLE} login password '{password}'\")", "takes no parameter; every test signs in with what it sets"),
     ("src/store/doctor.rs", "rule.statement", "each statement is a literal of RULES in the same file"),
+    ("src/store/erase.rs", "statement", "one of three literals right above"),
     (
         "src/store/export.rs",
         "&statement",
@@ -32,6 +33,7 @@ const ASSEMBLED: &[(&str, &str, &str)] = &[
     ("src/store/look_log.rs", "edge", "NEWER_EDGE or OLDER_EDGE of look_log_sql.rs"),
     ("src/store/look_log.rs", "statement", "NEWER or OLDER of look_log_sql.rs"),
     ("src/store/look_log.rs", "statement", "WHOLE_NEWER or WHOLE_OLDER of look_log_sql.rs"),
+    ("src/store/look_me.rs", "*statement", "each statement is a literal of PARTS in the same file"),
     ("src/store/look_queue.rs", "statement", "either of two waiting!(...) right above"),
     ("src/store/snapshot.rs", "&statement", "as of export.rs"),
 ];

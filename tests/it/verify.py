@@ -1,7 +1,8 @@
 """A second verifier of Countersign's bundles and event lists, written from docs/VERIFY.md alone: python3 verify.py PATH [KEY]."""
 import base64, hashlib, io, json, os, sys, zipfile
 
-PERSONAL = set("actor_name name email reason comment question answer note given_by person reference subject justification rationale".split())
+PERSONAL = {"actor_name", "name", "email", "reason", "comment", "question", "answer", "note", "given_by", "person",
+            "reference", "subject", "justification", "rationale", "error", "why", "sentence", "changes", "old", "new", "source", "filters"}
 
 def sha(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
@@ -53,24 +54,17 @@ def note(text, key):
             return text.splitlines()
     raise AssertionError("not signed by this key")
 
-def commit(value, pointer, salt, erased):
+def commit(value, pointer, salt, erased, personal=False):
+    told = erased.get(pointer, {})
     if isinstance(value, list):
-        return [commit(v, f"{pointer}/{i}", salt, erased) for i, v in enumerate(value)]
-    if not isinstance(value, dict):
-        return value
-    out = {}
-    for key, member in value.items():
-        at = pointer + "/" + key.replace("~", "~0").replace("/", "~1")
-        told = erased.get(at, {})
-        if key in PERSONAL and isinstance(member, str):
-            field = bytes.fromhex(told["salt"]) if "salt" in told else sha(salt, at.encode())
-            out[key] = {"commitment": sha(field, member.encode()).hex()}
-        elif key in PERSONAL and member is None and "commitment" in told:
-            out[key] = {"commitment": told["commitment"]}
-        else:
-            assert not (key in PERSONAL and isinstance(member, dict) and set(member) == {"commitment"}), "a hidden text"
-            out[key] = commit(member, at, salt, erased)
-    return out
+        return [commit(v, f"{pointer}/{i}", salt, erased, personal) for i, v in enumerate(value)]
+    if isinstance(value, dict):
+        assert not (personal and set(value) == {"commitment"}), "a hidden text"
+        return {k: commit(v, pointer + "/" + k.replace("~", "~0").replace("/", "~1"), salt, erased, k in PERSONAL) for k, v in value.items()}
+    if personal and isinstance(value, str):
+        field = bytes.fromhex(told["salt"]) if "salt" in told else sha(salt, pointer.encode())
+        return {"commitment": sha(field, value.encode()).hex()}
+    return {"commitment": told["commitment"]} if personal and value is None and "commitment" in told else value
 
 def canonical(value):
     if isinstance(value, dict):

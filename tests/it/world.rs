@@ -160,6 +160,8 @@ impl World {
             wake: Arc::new(Notify::new()),
             changing: Default::default(),
             sealer: None,
+            retention: Default::default(),
+            witnesses: Default::default(),
             recent: Default::default(),
             hooks: Default::default(),
             paused: Arc::new(Mutex::new(BTreeMap::new())),
@@ -249,12 +251,17 @@ impl World {
 
     /// Disables or enables a person at the directory, over SCIM (RFC 7644 §3.5.2).
     pub async fn set_active(&self, user_name: &str, active: bool) {
+        self.set_active_reference(&self.reference(user_name).await, active).await;
+    }
+
+    /// The same, by their id there.
+    pub async fn set_active_reference(&self, reference: &str, active: bool) {
         let body = serde_json::json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
             "Operations": [{ "op": "replace", "path": "active", "value": active }],
         });
         let answer = reqwest::Client::new()
-            .patch(format!("{}/Users/{}", self.demo.scim_base(), self.reference(user_name).await))
+            .patch(format!("{}/Users/{reference}", self.demo.scim_base()))
             .bearer_auth(SCIM_TOKEN)
             .header("content-type", "application/scim+json")
             .body(body.to_string())

@@ -19,7 +19,7 @@ const PAGE: i64 = 50;
 const MEANT: usize = 20;
 
 /// Every kind of event, under the heading of its first word.
-pub const KINDS: [(&str, &str, &[&str]); 17] = [
+pub const KINDS: [(&str, &str, &[&str]); 20] = [
     (
         "request",
         "Requests",
@@ -82,9 +82,12 @@ pub const KINDS: [(&str, &str, &[&str]); 17] = [
     ("identity", "Identities", &["identity.linked"]),
     ("token", "API tokens", &["token.created", "token.used", "token.revoked"]),
     ("catalog", "Catalog and policies", &["catalog.applied"]),
-    ("evidence", "Evidence", &["evidence.exported", "evidence.viewed", "evidence.key_added", "evidence.log_restored"]),
+    ("evidence", "Evidence", &["evidence.exported", "evidence.viewed", "evidence.key_added", "evidence.log_restored", "evidence.witnessed", "evidence.read"]),
+    ("log", "The log's key", &["log.key_rotated"]),
+    ("retention", "Retention", &["retention.applied"]),
+    ("hold", "Legal holds", &["hold.placed", "hold.lifted"]),
     ("directory", "Directory", &["directory.synced", "directory.failed", "directory.believed", "directory.paused", "directory.resumed"]),
-    ("person", "People", &["person.changed", "person.moved"]),
+    ("person", "People", &["person.changed", "person.moved", "person.erased"]),
     ("clock", "Clock", &["clock.jumped"]),
 ];
 

@@ -12,6 +12,7 @@ use crate::domain::event::Channel;
 use crate::service::export::{File, Mode, Taking, export};
 use crate::service::look::log::{self, Log, LogFilter};
 use crate::service::look::shared::Cursor;
+use crate::service::read_note;
 use crate::web::api::exports::{in_earnest, stream};
 use crate::web::error::{self, Failure};
 use crate::web::flash::page_of;
@@ -119,6 +120,10 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, Asked(searc
     let filter = search.filter().map_err(failed)?;
     if !filter.q.is_empty() {
         slowly(&app, &app.limits.search, &by)?;
+    }
+    if by.reads_everything() {
+        let person = if filter.q.is_empty() { None } else { log::person_to_take(&app.ctx, &by, &filter).await.map_err(failed)? };
+        read_note::note(&app.ctx, &by, "the log", person).await.map_err(failed)?;
     }
     let (before, after) = (search.before.map(Cursor), search.after.map(Cursor));
     let log = log::log(&app.ctx, &by, filter, before.as_ref(), after.as_ref()).await.map_err(failed)?;

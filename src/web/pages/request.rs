@@ -9,6 +9,7 @@ use crate::domain::event::Channel;
 use crate::domain::id::RequestId;
 use crate::service::look::follow;
 use crate::service::look::request::Request;
+use crate::service::read_note;
 use crate::service::view_request;
 use crate::web::error;
 use crate::web::flash::Told;
@@ -35,6 +36,10 @@ pub async fn get(State(app): State<App>, SignedIn(viewer): SignedIn, told: Told,
     if !ahead && request.card.as_ref().is_some_and(|card| card.first_look) {
         view_request::viewed(&app.ctx, &by, RequestId(id)).await.map_err(failed)?;
         request = follow::request(&app.ctx, &by, RequestId(id)).await.map_err(failed)?;
+    }
+    // Who is asked reads it for that, not as somebody who may read everything.
+    if !ahead && request.card.is_none() {
+        read_note::note(&app.ctx, &by, "a request", Some(request.beneficiary.id.into())).await.map_err(failed)?;
     }
     let place = request.place();
     Ok(told.page(&app, &RequestPage { frame: Frame { flash: told.flash(), ..error::frame(&app, Some(&viewer), place) }, request }))

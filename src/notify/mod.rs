@@ -1,0 +1,3 @@
+//! Tells others, outside of Countersign.
+pub mod folder;
+pub mod post;
