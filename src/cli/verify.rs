@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use countersign::evidence::bundle::{self, Checked, EVENTS, Fault, Source};
 use countersign::evidence::note::{Checkpoint, PublicKey};
-use countersign::evidence::verify::{Finding, Proof, Verified, checkpoint, events};
+use countersign::evidence::verify::{Finding, Proof, Verified, events};
 
 use super::failure::Failure;
 
@@ -78,22 +78,23 @@ impl Verify {
             },
         };
         let key = PublicKey::parse(&text).map_err(|error| Failure(error.to_string()))?;
+        let keys = std::slice::from_ref(&key);
         let kept = match &self.checkpoint {
             Some(file) => {
                 let note = std::fs::read_to_string(file).map_err(|error| Failure(format!("{}: {error}", file.display())))?;
-                match checkpoint(&note, &key) {
+                match bundle::checkpoint(&note, keys, &file.display().to_string()) {
                     Ok(kept) => Some(kept),
-                    Err(finding) => return Ok(Err(Fault { file: file.display().to_string(), finding })),
+                    Err(fault) => return Ok(Err(fault)),
                 }
             }
             None => None,
         };
         let shown = if only && name != EVENTS {
-            bundle::check_file(&source, &name, &key, progress).map(Shown::Table)
+            bundle::check_file(&source, &name, keys, progress).map(Shown::Table)
         } else {
             match source.has_manifest() {
-                Ok(true) if !only => bundle::check(&source, &key, kept.as_ref(), progress).map(Shown::Bundle),
-                Ok(_) => list(&source, &key, kept.as_ref(), progress).map(Shown::List),
+                Ok(true) if !only => bundle::check(&source, keys, kept.as_ref(), progress).map(Shown::Bundle),
+                Ok(in_bundle) => list(&source, in_bundle, keys, kept.as_ref(), progress).map(Shown::List),
                 Err(fault) => Err(fault),
             }
         };
@@ -152,12 +153,19 @@ impl Verify {
 }
 
 /// Checks the event list alone.
-fn list(source: &Source, key: &PublicKey, kept: Option<&Checkpoint>, progress: &mut impl FnMut(&str, u64)) -> Result<Verified, Fault> {
+fn list(source: &Source, in_bundle: bool, keys: &[PublicKey], kept: Option<&Checkpoint>, progress: &mut impl FnMut(&str, u64)) -> Result<Verified, Fault> {
     let fault = |file: &str, finding: Finding| Fault { file: file.to_owned(), finding };
     let unreadable =
         |file: &str, error: &dyn std::fmt::Display| fault(file, Finding { kind: "unreadable", line: None, sentence: format!("It cannot be read: {error}.") });
     let proof: Proof = serde_json::from_str(&source.text("proof.json")?).map_err(|error| unreadable("proof.json", &error))?;
-    let signed = checkpoint(&source.text("checkpoint")?, key).map_err(|finding| fault("checkpoint", finding))?;
+    let signed = bundle::checkpoint(&source.text("checkpoint")?, keys, "checkpoint")?;
     let lines = source.file(EVENTS)?.ok_or_else(|| unreadable(EVENTS, &"it is not there"))?;
-    events(BufReader::with_capacity(1 << 20, lines), &proof, signed, kept, |lines| progress(EVENTS, lines)).map_err(|finding| fault(EVENTS, finding))
+    let all =
+        events(BufReader::with_capacity(1 << 20, lines), &proof, signed, kept, |lines| progress(EVENTS, lines)).map_err(|finding| fault(EVENTS, finding))?;
+    if all.withheld > 0 && !in_bundle {
+        // Only a bundle is ever narrowed, and then its manifest says so.
+        let sentence = format!("Of {} events there are only hashes.", all.withheld);
+        return Err(fault(EVENTS, Finding { kind: "dropped", line: None, sentence }));
+    }
+    Ok(all)
 }
