@@ -8,7 +8,7 @@ use clap::Args;
 use countersign::evidence::bundle::{self, Checked, EVENTS, Fault, Source};
 use countersign::evidence::note::{Checkpoint, PublicKey};
 use countersign::evidence::rotation::{Rotation, follow};
-use countersign::evidence::verify::{Finding, Proof, Verified, checkpoint, events};
+use countersign::evidence::verify::{Finding, Proof, Verified, events};
 
 use super::failure::Failure;
 
@@ -95,23 +95,22 @@ impl Verify {
             Ok(keys) => keys,
             Err(finding) => return Ok(Err(Fault { file: ROTATIONS.into(), finding })),
         };
-        let key = keys.last().cloned().ok_or_else(|| Failure("there is no key".into()))?;
         let kept = match &self.checkpoint {
             Some(file) => {
                 let note = std::fs::read_to_string(file).map_err(|error| Failure(format!("{}: {error}", file.display())))?;
-                match by_any(&note, &keys) {
+                match bundle::checkpoint(&note, &keys, &file.display().to_string()) {
                     Ok(kept) => Some(kept),
-                    Err(finding) => return Ok(Err(Fault { file: file.display().to_string(), finding })),
+                    Err(fault) => return Ok(Err(fault)),
                 }
             }
             None => None,
         };
         let shown = if only && name != EVENTS {
-            bundle::check_file(&source, &name, &key, progress).map(Shown::Table)
+            bundle::check_file(&source, &name, &keys, progress).map(Shown::Table)
         } else {
             match source.has_manifest() {
-                Ok(true) if !only => bundle::check(&source, &key, kept.as_ref(), progress).map(Shown::Bundle),
-                Ok(_) => list(&source, &key, kept.as_ref(), progress).map(Shown::List),
+                Ok(true) if !only => bundle::check(&source, &keys, kept.as_ref(), progress).map(Shown::Bundle),
+                Ok(in_bundle) => list(&source, in_bundle, &keys, kept.as_ref(), progress).map(Shown::List),
                 Err(fault) => Err(fault),
             }
         };
@@ -175,18 +174,6 @@ impl Verify {
     }
 }
 
-/// The checkpoint of a note, by the last of `keys` that signed it.
-fn by_any(note: &str, keys: &[PublicKey]) -> Result<Checkpoint, Finding> {
-    let mut wrong = None;
-    for key in keys.iter().rev() {
-        match checkpoint(note, key) {
-            Ok(signed) => return Ok(signed),
-            Err(finding) => wrong = Some(finding),
-        }
-    }
-    Err(wrong.unwrap_or_else(|| Finding { kind: "wrong_key", line: None, sentence: "There is no key.".into() }))
-}
-
 /// With what to do about another key.
 fn hinted(mut fault: Fault) -> Fault {
     if fault.finding.kind == "wrong_key" {
@@ -197,12 +184,19 @@ fn hinted(mut fault: Fault) -> Fault {
 }
 
 /// Checks the event list alone.
-fn list(source: &Source, key: &PublicKey, kept: Option<&Checkpoint>, progress: &mut impl FnMut(&str, u64)) -> Result<Verified, Fault> {
+fn list(source: &Source, in_bundle: bool, keys: &[PublicKey], kept: Option<&Checkpoint>, progress: &mut impl FnMut(&str, u64)) -> Result<Verified, Fault> {
     let fault = |file: &str, finding: Finding| Fault { file: file.to_owned(), finding };
     let unreadable =
         |file: &str, error: &dyn std::fmt::Display| fault(file, Finding { kind: "unreadable", line: None, sentence: format!("It cannot be read: {error}.") });
     let proof: Proof = serde_json::from_str(&source.text("proof.json")?).map_err(|error| unreadable("proof.json", &error))?;
-    let signed = checkpoint(&source.text("checkpoint")?, key).map_err(|finding| fault("checkpoint", finding))?;
+    let signed = bundle::checkpoint(&source.text("checkpoint")?, keys, "checkpoint")?;
     let lines = source.file(EVENTS)?.ok_or_else(|| unreadable(EVENTS, &"it is not there"))?;
-    events(BufReader::with_capacity(1 << 20, lines), &proof, signed, kept, |lines| progress(EVENTS, lines)).map_err(|finding| fault(EVENTS, finding))
+    let all =
+        events(BufReader::with_capacity(1 << 20, lines), &proof, signed, kept, |lines| progress(EVENTS, lines)).map_err(|finding| fault(EVENTS, finding))?;
+    if all.withheld > 0 && !in_bundle {
+        // Only a bundle is ever narrowed, and then its manifest says so.
+        let sentence = format!("Of {} events there are only hashes.", all.withheld);
+        return Err(fault(EVENTS, Finding { kind: "dropped", line: None, sentence }));
+    }
+    Ok(all)
 }

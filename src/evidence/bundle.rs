@@ -137,15 +137,31 @@ impl Source {
     }
 }
 
-/// The manifest, if `key` signed it.
+/// What the last of `keys` that does not fail makes of something; else what was wrong with it for the last of all.
+fn by_any<T>(keys: &[PublicKey], file: &str, open: impl Fn(&PublicKey) -> Result<T, Fault>) -> Result<T, Fault> {
+    let mut wrong = fault(file, "wrong_key", "There is no key.");
+    for key in keys.iter().rev() {
+        match open(key) {
+            Ok(opened) => return Ok(opened),
+            // A false signature says more than none by this key.
+            Err(other) if other.finding.kind != "wrong_key" => return Err(other),
+            Err(other) => wrong = other,
+        }
+    }
+    Err(wrong)
+}
+
+/// The manifest, if one of `keys` signed it.
 ///
 /// # Errors
 /// `wrong_key`, `changed`, `dropped` or `unreadable`.
-pub fn manifest(source: &Source, key: &PublicKey) -> Result<Manifest, Fault> {
-    let text = source.text(manifest::NAME)?;
-    let stated = manifest::stated(&source.text(manifest::NOTE)?, key).map_err(|error| {
-        let kind = if matches!(error, note::Error::NotSigned(_)) { "wrong_key" } else { "changed" };
-        fault(manifest::NOTE, kind, format!("The manifest cannot be believed: {error}."))
+pub fn manifest(source: &Source, keys: &[PublicKey]) -> Result<Manifest, Fault> {
+    let (text, note) = (source.text(manifest::NAME)?, source.text(manifest::NOTE)?);
+    let stated = by_any(keys, manifest::NOTE, |key| {
+        manifest::stated(&note, key).map_err(|error| {
+            let kind = if matches!(error, note::Error::NotSigned(_)) { "wrong_key" } else { "changed" };
+            fault(manifest::NOTE, kind, format!("The manifest cannot be believed: {error}."))
+        })
     })?;
     if hex(&Sha256::digest(text.as_bytes())) != stated {
         return Err(fault(manifest::NAME, "changed", "The manifest is not the one that was signed."));
@@ -157,13 +173,21 @@ pub fn manifest(source: &Source, key: &PublicKey) -> Result<Manifest, Fault> {
     Ok(manifest)
 }
 
-/// Checks the whole bundle: that the key signed its manifest, that every file is what the manifest says and none is missing or more than it
+/// The checkpoint of a note that one of `keys` signed.
+///
+/// # Errors
+/// `wrong_key` or `wrong_checkpoint`.
+pub fn checkpoint(note: &str, keys: &[PublicKey], file: &str) -> Result<Checkpoint, Fault> {
+    by_any(keys, file, |key| verify::checkpoint(note, key).map_err(in_file(file)))
+}
+
+/// Checks the whole bundle: that one of `keys` signed its manifest, that every file is what the manifest says and none is missing or more than it
 /// says, and that the event list makes the root that the key signed, and begins with `kept`. `progress` is told of file and rows.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn check(source: &Source, key: &PublicKey, kept: Option<&Checkpoint>, mut progress: impl FnMut(&str, u64)) -> Result<Checked, Fault> {
-    let manifest = manifest(source, key)?;
+pub fn check(source: &Source, keys: &[PublicKey], kept: Option<&Checkpoint>, mut progress: impl FnMut(&str, u64)) -> Result<Checked, Fault> {
+    let manifest = manifest(source, keys)?;
     let names = source.names()?;
     for name in &names {
         let ours = BESIDE.contains(&name.as_str()) || manifest.files.iter().any(|file| file.name == *name);
@@ -177,7 +201,7 @@ pub fn check(source: &Source, key: &PublicKey, kept: Option<&Checkpoint>, mut pr
         return Err(fault(&missing.name, "dropped", "The file is missing."));
     }
     // The event list says best where it was changed, so it comes before its hash.
-    let signed = verify::checkpoint(&source.text("checkpoint")?, key).map_err(in_file("checkpoint"))?;
+    let signed = checkpoint(&source.text("checkpoint")?, keys, "checkpoint")?;
     if (signed.size.to_string(), hex(&signed.root)) != (manifest.checkpoint_size.clone(), manifest.checkpoint_root.clone())
         || signed.origin != manifest.instance
     {
@@ -189,11 +213,12 @@ pub fn check(source: &Source, key: &PublicKey, kept: Option<&Checkpoint>, mut pr
         let sentence = format!("It is about leaves {} to {}, and the manifest about {} to {}.", proof.first, proof.end, manifest.first, manifest.end);
         return Err(fault("proof.json", "wrong_period", sentence));
     }
-    let lines = source.file(EVENTS)?.ok_or_else(|| fault(EVENTS, "dropped", "The file is missing."))?;
-    let events = verify::events(BufReader::with_capacity(PIECE * 4, lines), &proof, signed, kept, |lines| progress(EVENTS, lines)).map_err(in_file(EVENTS))?;
+    let events = list(source, &manifest, &proof, signed, kept, &mut progress)?;
     let mut files = Vec::new();
     for entry in &manifest.files {
-        table(source, entry, &mut progress)?;
+        if entry.name != EVENTS {
+            table(source, entry, &mut progress)?;
+        }
         files.push((entry.name.clone(), entry.rows));
     }
     Ok(Checked { manifest, files, events: Some(events) })
@@ -203,12 +228,44 @@ pub fn check(source: &Source, key: &PublicKey, kept: Option<&Checkpoint>, mut pr
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn check_file(source: &Source, name: &str, key: &PublicKey, mut progress: impl FnMut(&str, u64)) -> Result<Checked, Fault> {
-    let manifest = manifest(source, key)?;
+pub fn check_file(source: &Source, name: &str, keys: &[PublicKey], mut progress: impl FnMut(&str, u64)) -> Result<Checked, Fault> {
+    let manifest = manifest(source, keys)?;
     let entry = manifest.files.iter().find(|file| file.name == name).ok_or_else(|| fault(name, "inserted", "The manifest knows of no such file."))?;
     table(source, entry, &mut progress)?;
     let files = vec![(entry.name.clone(), entry.rows)];
     Ok(Checked { manifest, files, events: None })
+}
+
+/// Passes on what is read, and holds it against what is said of it.
+struct Tee<'a, 'b, R> {
+    inner: R,
+    compared: &'a mut Compared<'b>,
+}
+
+impl<R: Read> Read for Tee<'_, '_, R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.compared.push(&into[..read]);
+        Ok(read)
+    }
+}
+
+/// The event list, read once: against the tree, and against the manifest.
+fn list(
+    source: &Source,
+    manifest: &Manifest,
+    proof: &Proof,
+    signed: Checkpoint,
+    kept: Option<&Checkpoint>,
+    progress: &mut impl FnMut(&str, u64),
+) -> Result<Verified, Fault> {
+    let missing = || fault(EVENTS, "dropped", "The file is missing.");
+    let stated = manifest.files.iter().find(|entry| entry.name == EVENTS).ok_or_else(missing)?.digested();
+    let stated = stated.ok_or_else(|| fault(manifest::NAME, "unreadable", format!("What it says of {EVENTS} cannot be read.")))?;
+    let mut compared = Compared::new(Form::Lines, &stated);
+    let lines = Tee { inner: source.file(EVENTS)?.ok_or_else(missing)?, compared: &mut compared };
+    let events = verify::events(BufReader::with_capacity(PIECE * 4, lines), proof, signed, kept, |lines| progress(EVENTS, lines)).map_err(in_file(EVENTS))?;
+    as_stated(EVENTS, compared).map(|()| events)
 }
 
 fn table(source: &Source, entry: &FileEntry, progress: &mut impl FnMut(&str, u64)) -> Result<(), Fault> {
@@ -232,6 +289,10 @@ fn table(source: &Source, entry: &FileEntry, progress: &mut impl FnMut(&str, u64
             progress(name, told);
         }
     }
+    as_stated(name, compared)
+}
+
+fn as_stated(name: &str, compared: Compared<'_>) -> Result<(), Fault> {
     match compared.finish() {
         None => Ok(()),
         Some(difference) => {

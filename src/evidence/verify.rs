@@ -1,10 +1,11 @@
 //! Checks an event list offline, against a signed checkpoint.
 //!
-//! Line by line and in constant memory: each line must be an event whose hash is the one it states, at the place that follows; all of them,
+//! In order and in constant memory, read on every core: each line must be an event whose hash is the one it states, at the place that follows; all of them,
 //! with the hashes of what lies before and after, must make the signed root. What is found first is told.
 
 use std::fmt;
 use std::io::BufRead;
+use std::sync::mpsc::sync_channel;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,6 +17,13 @@ use super::note::{Checkpoint, PublicKey};
 
 /// The longest line that is read, in bytes.
 const LONGEST_LINE: usize = 4 << 20;
+/// The most cores that read lines.
+const MOST_CORES: usize = 16;
+/// How many batches of lines each of them may have before it.
+const AHEAD: usize = 2;
+/// The most lines of a batch, and about the most bytes.
+const BATCH: usize = 512;
+const BATCH_BYTES: usize = 1 << 20;
 /// How many leaves each hash in [`Proof::blocks`] covers.
 pub const BLOCK: u64 = 256;
 
@@ -149,75 +157,51 @@ pub fn events(
     let mut block = Block { hashes: blocks.into_iter(), next: first.next_multiple_of(BLOCK), since: 1 };
     let (mut line_no, mut at_leaf, mut erased, mut withheld) = (0u64, first, 0u64, 0u64);
     let mut met = kept.is_none_or(|kept| kept.size <= first);
-    let mut line = String::new();
-    loop {
-        line.clear();
-        let read = (&mut events).take_line(&mut line).map_err(|why| finding("unreadable", Some(line_no + 1), why))?;
-        if !read {
-            break;
-        }
+    in_order(&mut events, |told| {
         line_no += 1;
-        let members: Map<String, Value> = serde_json::from_str(&line).map_err(|_| finding("unreadable", Some(line_no), "This is not an event as JSON."))?;
-        // Exactly as it was written: of a name that stands in it twice a reader may see either.
-        if serde_json::to_string(&members).ok().as_deref() != Some(line.trim_end_matches('\r')) {
-            return Err(finding("changed", Some(line_no), "The line is not as it was written: a name stands in it twice, or it was put differently."));
-        }
-        if let Some(told) = members.get("withheld") {
-            let upto = number(members.get("end").and_then(Value::as_str).unwrap_or_default())?;
-            let from = number(members.get("first").and_then(Value::as_str).unwrap_or_default())?;
-            let told = serde_json::from_value::<Vec<String>>(told.clone()).unwrap_or_default();
-            if from != at_leaf || upto <= from {
-                return Err(misplaced(from, at_leaf, first, end, line_no));
+        match told? {
+            Told::Withheld { from, upto, hashes } => {
+                if from != at_leaf || upto <= from {
+                    return Err(misplaced(from, at_leaf, first, end, line_no));
+                }
+                if upto > end {
+                    return Err(finding("inserted", Some(line_no), format!("Leaves up to {upto} are more than the proof is about.")));
+                }
+                let fits = push_all(&mut edge, from, upto, &hashes);
+                fits.map_err(|_| finding("changed", Some(line_no), "The hashes do not fit the leaves that they stand for."))?;
+                (at_leaf, withheld) = (upto, withheld + upto - from);
             }
-            if upto > end {
-                return Err(finding("inserted", Some(line_no), format!("Leaves up to {upto} are more than the proof is about.")));
+            Told::Leaf { at, is_erased, hash } => {
+                if at != at_leaf {
+                    return Err(misplaced(at, at_leaf, first, end, line_no));
+                }
+                if at >= end {
+                    return Err(finding("inserted", Some(line_no), format!("Leaf {at} is more than the proof is about.")));
+                }
+                let mut grown = Ok(());
+                edge.push(hash?, |node, hash| {
+                    if grown.is_ok() {
+                        grown = block.look(node, &hash);
+                    }
+                });
+                if let Err(from) = grown {
+                    let (from, to) = (from.saturating_sub(first) + 1, line_no);
+                    let sentence = format!("Something within lines {from} to {to} was changed together with its hash, or is not of this log.");
+                    return Err(finding("changed", Some(from), sentence));
+                }
+                erased += u64::from(is_erased);
+                at_leaf += 1;
             }
-            push_all(&mut edge, from, upto, &told).map_err(|_| finding("changed", Some(line_no), "The hashes do not fit the leaves that they stand for."))?;
-            (at_leaf, withheld) = (upto, withheld + upto - from);
-            if !begins(&edge) {
-                return rewritten(&format!("up to line {line_no} it is not what the earlier one signed"));
-            }
-            met |= kept.is_some_and(|kept| kept.size == edge.size);
-            continue;
-        }
-        let at = members.get("leaf_index").and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok());
-        let at = at.ok_or_else(|| finding("unreadable", Some(line_no), "The event has no place in the log (leaf_index)."))?;
-        let expected = at_leaf;
-        if at != expected {
-            return Err(misplaced(at, expected, first, end, line_no));
-        }
-        if at >= end {
-            return Err(finding("inserted", Some(line_no), format!("Leaf {at} is more than the proof is about.")));
-        }
-        let stated = members.get("leaf_hash").and_then(Value::as_str).map(str::to_owned);
-        erased += u64::from(members.get("erased").is_some_and(|erased| !erased.is_null()));
-        let hash = leaf::hash(members).map_err(|error| finding("changed", Some(line_no), format!("Leaf {at} was changed: {error}.")))?;
-        if stated.as_deref() != Some(hex(&hash).as_str()) {
-            return Err(finding("changed", Some(line_no), format!("Leaf {at} was changed: it does not have the hash that it states.")));
-        }
-        let mut grown = Ok(());
-        edge.push(hash, |node, hash| {
-            if grown.is_ok() {
-                grown = block.look(node, &hash);
-            }
-        });
-        if let Err(from) = grown {
-            let (from, to) = (from.saturating_sub(first) + 1, line_no);
-            return Err(finding(
-                "changed",
-                Some(from),
-                format!("Something within lines {from} to {to} was changed together with its hash, or is not of this log."),
-            ));
         }
         if !begins(&edge) {
             return rewritten(&format!("up to line {line_no} it is not what the earlier one signed"));
         }
         met |= kept.is_some_and(|kept| kept.size == edge.size);
-        at_leaf += 1;
         if line_no.is_multiple_of(10_000) {
             progress(line_no);
         }
-    }
+        Ok(())
+    })?;
     progress(line_no);
     if at_leaf < end {
         return Err(finding("dropped", Some(line_no + 1), format!("Leaves {at_leaf} to {} are missing at the end.", end - 1)));
@@ -231,6 +215,111 @@ pub fn events(
         return Err(unproved());
     }
     Ok(Verified { events: end - first - withheld, erased, withheld, first, checkpoint })
+}
+
+/// What a line tells.
+enum Told {
+    /// An event, with what is wrong with its hash.
+    Leaf { at: u64, is_erased: bool, hash: Result<Hash, Finding> },
+    /// Leaves that are told of by their subtrees.
+    Withheld { from: u64, upto: u64, hashes: Vec<String> },
+}
+
+/// Reads a line, and hashes the event that it tells; the work of a check.
+fn read_line(line: &str, number: u64) -> Result<Told, Finding> {
+    let members: Map<String, Value> = serde_json::from_str(line).map_err(|_| finding("unreadable", Some(number), "This is not an event as JSON."))?;
+    // Exactly as it was written: of a name that stands in it twice a reader may see either.
+    if serde_json::to_string(&members).ok().as_deref() != Some(line.trim_end_matches('\r')) {
+        return Err(finding("changed", Some(number), "The line is not as it was written: a name stands in it twice, or it was put differently."));
+    }
+    let place = |name: &str| members.get(name).and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok());
+    if let Some(hashes) = members.get("withheld") {
+        let (Some(from), Some(upto)) = (place("first"), place("end")) else {
+            return Err(finding("unreadable", Some(number), "It does not say which leaves it stands for."));
+        };
+        return Ok(Told::Withheld { from, upto, hashes: serde_json::from_value(hashes.clone()).unwrap_or_default() });
+    }
+    let at = place("leaf_index").ok_or_else(|| finding("unreadable", Some(number), "The event has no place in the log (leaf_index)."))?;
+    let stated = members.get("leaf_hash").and_then(Value::as_str).map(str::to_owned);
+    let is_erased = members.get("erased").is_some_and(|erased| !erased.is_null());
+    let hash = match leaf::hash(members) {
+        Err(error) => Err(finding("changed", Some(number), format!("Leaf {at} was changed: {error}."))),
+        Ok(hash) if stated.as_deref() == Some(hex(&hash).as_str()) => Ok(hash),
+        Ok(_) => Err(finding("changed", Some(number), format!("Leaf {at} was changed: it does not have the hash that it states."))),
+    };
+    Ok(Told::Leaf { at, is_erased, hash })
+}
+
+/// Some lines, and the number of the first.
+type Batch = (u64, Vec<String>);
+
+/// Reads line after line on every core, and hands what each tells to `take` in order.
+///
+/// # Errors
+/// What `take` finds first; then what could not be read.
+fn in_order(events: &mut impl BufRead, mut take: impl FnMut(Result<Told, Finding>) -> Result<(), Finding>) -> Result<(), Finding> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_CORES);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores)
+            .map(|_| {
+                let (lines, next) = sync_channel::<Batch>(AHEAD);
+                let (told, read) = sync_channel(AHEAD);
+                scope.spawn(move || {
+                    while let Ok((first, lines)) = next.recv() {
+                        let all: Vec<_> = (first..).zip(&lines).map(|(number, line)| read_line(line, number)).collect();
+                        if told.send(all).is_err() {
+                            return;
+                        }
+                    }
+                });
+                (lines, read)
+            })
+            .collect();
+        let (mut sent, mut taken, mut number, mut end) = (0, 0, 1, None);
+        loop {
+            while end.is_none() && sent - taken < cores * AHEAD {
+                let (lines, ended) = batch(events, number);
+                number += lines.len() as u64;
+                end = ended;
+                if let Some((to, _)) = workers.get(sent % cores).filter(|_| !lines.is_empty()) {
+                    to.send((number - lines.len() as u64, lines)).map_err(|_| stopped())?;
+                    sent += 1;
+                }
+            }
+            if sent == taken {
+                break;
+            }
+            if let Some((_, from)) = workers.get(taken % cores) {
+                from.recv().map_err(|_| stopped())?.into_iter().try_for_each(&mut take)?;
+            }
+            taken += 1;
+        }
+        end.unwrap_or(Ok(()))
+    })
+}
+
+fn stopped() -> Finding {
+    finding("unreadable", None, "The check stopped half way.")
+}
+
+/// The next lines, and how the file ended if it did.
+fn batch(events: &mut impl BufRead, first: u64) -> (Vec<String>, Option<Result<(), Finding>>) {
+    let (mut lines, mut bytes) = (Vec::new(), 0);
+    while lines.len() < BATCH && bytes < BATCH_BYTES {
+        let mut line = String::new();
+        match (&mut *events).take_line(&mut line) {
+            Ok(true) => {
+                bytes += line.len();
+                lines.push(line);
+            }
+            Ok(false) => return (lines, Some(Ok(()))),
+            Err(why) => {
+                let number = first + lines.len() as u64;
+                return (lines, Some(Err(finding("unreadable", Some(number), why))));
+            }
+        }
+    }
+    (lines, None)
 }
 
 fn unproved() -> Finding {

@@ -4,9 +4,11 @@
 //! moment. Then the log is sealed and signed, so that whatever a table cites is under the checkpoint. Then file after file goes out, in
 //! constant memory; the manifest is last, since it knows the hashes of all.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, timeout};
@@ -38,6 +40,8 @@ pub const VERIFY: &str = include_str!("../../docs/VERIFY.md");
 const EVENT_QUERY: &str = "every leaf of the log from `first` to before `end`";
 /// How many bytes are gathered before they are handed on.
 const PIECE: usize = 64 * 1024;
+/// Pages of the event list that are on their way at once.
+const PAGES: usize = 3;
 /// A reader that takes nothing for this long has gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -142,7 +146,7 @@ async fn start(ctx: &Ctx, taker: Taker, taking: &Taking) -> Result<(Download, Pr
     let (parts, next) = mpsc::channel(8);
     let (handle, zips) = (Handle::current(), Handle::current());
     tokio::task::spawn_blocking(move || zip_up(&zips, next, out));
-    let making = Making { ctx: ctx.clone(), frozen, list, parts, progress: progress.clone(), files: Vec::new() };
+    let making = Making { ctx: ctx.clone(), frozen, list: Arc::new(list), parts, progress: progress.clone(), files: Vec::new() };
     // A thread of its own: hashing is work.
     tokio::task::spawn_blocking(move || {
         let (_seat, _on_the_list) = (seat, on_the_list);
@@ -204,7 +208,7 @@ fn manifest(taker: &Taker, taking: &Taking, frozen: &Frozen, readings: &[Reading
 struct Making {
     ctx: Ctx,
     frozen: Frozen,
-    list: List,
+    list: Arc<List>,
     parts: mpsc::Sender<Result<Part, ServiceError>>,
     progress: Progress,
     files: Vec<FileEntry>,
@@ -334,13 +338,25 @@ impl Making {
         let narrow = export::narrow(taking);
         let whole = narrow.application.is_none() && narrow.role.is_none() && narrow.person.is_none();
         let mut open = self.open(EVENTS, Form::Lines).await?;
-        let mut at = self.list.first;
-        loop {
-            let page =
-                if whole { event_list::lines(&self.ctx, &self.list, at).await? } else { event_list::lines_about(&self.ctx, &self.list, at, narrow).await? };
-            let Some((text, next)) = page else { break };
-            open.write(text.as_bytes()).await?;
-            at = next;
+        if whole {
+            let pages = stream::iter((self.list.first..self.list.end).step_by(event_list::PAGE as usize)).map(|at| {
+                let (ctx, list) = (self.ctx.clone(), self.list.clone());
+                // A task of its own, so that the next page is read and told while this one is packed.
+                let task = tokio::spawn(async move { event_list::lines(&ctx, &list, at).await });
+                async move { task.await.unwrap_or_else(|error| Err(ServiceError::Unavailable(format!("The event list stopped: {error}.")))) }
+            });
+            let mut pages = pin!(pages.buffered(PAGES));
+            while let Some(page) = pages.next().await {
+                if let Some((text, _)) = page? {
+                    open.write(text.as_bytes()).await?;
+                }
+            }
+        } else {
+            let mut at = self.list.first;
+            while let Some((text, next)) = event_list::lines_about(&self.ctx, &self.list, at, narrow).await? {
+                open.write(text.as_bytes()).await?;
+                at = next;
+            }
         }
         open.flush().await?;
         let digested = open.rows.finish();

@@ -24,7 +24,7 @@ use super::seal::Sealer;
 use super::{seal as sealing, tree};
 
 /// Rows read at once.
-const PAGE: i64 = 2_000;
+pub(super) const PAGE: i64 = 2_000;
 /// How often it is looked whether everything is signed, and how long is waited in between.
 const TURNS: usize = 200;
 const PAUSE: Duration = Duration::from_millis(50);

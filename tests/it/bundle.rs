@@ -60,7 +60,7 @@ fn everything() -> Taking {
 }
 
 fn checked(path: &Path) -> Result<Checked, Fault> {
-    check(&Source::open(path)?, &whole_key(), None, |_, _| {})
+    check(&Source::open(path)?, &[whole_key()], None, |_, _| {})
 }
 
 /// The program of another hand.
@@ -234,7 +234,7 @@ async fn whatever_is_done_to_a_bundle_is_found_and_named() {
         assert!(!other(&folder).0, "{number}: {said}");
         if number < 9 {
             // A table alone is told of just as well.
-            assert_eq!(check_file(&Source::open(&folder).unwrap(), file, &whole_key(), |_, _| {}), Err(fault));
+            assert_eq!(check_file(&Source::open(&folder).unwrap(), file, &[whole_key()], |_, _| {}), Err(fault));
             assert!(!ours(&[&folder.join(file)]).0);
         }
     }
@@ -273,6 +273,13 @@ async fn a_bundle_of_a_role_or_a_person_holds_only_what_is_about_it_and_is_verif
             assert!(table(&folder, "requests.csv").iter().all(|row| row["beneficiary_name"] == "Yusuf Demir"));
             assert!(table(&folder, "grants.csv").is_empty() && !text.contains("Bo Lind"));
         }
+        // Outside of a bundle nothing is ever withheld.
+        let bare = sealed.folder.path().join(format!("{name}-bare"));
+        std::fs::create_dir(&bare).unwrap();
+        for file in ["events.jsonl", "proof.json", "checkpoint", "key"] {
+            std::fs::copy(folder.join(file), bare.join(file)).unwrap();
+        }
+        assert!(!other(&bare).0 && ours(&[&bare]).1.contains("there are only hashes"));
         // Neither a hash nor the place of what is withheld can be changed.
         let line = text.lines().find(|line| line.contains("withheld")).unwrap();
         let hash = line.split("withheld\":[\"").nth(1).unwrap().split('"').next().unwrap();
