@@ -17,6 +17,7 @@ use countersign::service::export::Taking;
 
 use crate::export::{Row, parsed, taking};
 use crate::sealed::{Sealed, whole_key};
+use crate::server::Town;
 
 const HOUR: i64 = 3_600;
 const YES: Answer = Answer::Approve { granted: None };
@@ -422,4 +423,44 @@ async fn only_auditors_and_administrators_take_bundles_and_the_log_says_who() {
     assert_eq!(events().await, 1);
     let all = checked(&path).unwrap_or_else(|fault| panic!("{fault}"));
     assert_eq!((all.manifest.exported_by, all.manifest.mode.as_str()), (auditor.person.to_string(), "safe"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_and_the_page_give_bundles_that_another_machine_verifies() {
+    let town = Town::new().await;
+    let asked = town.world.ask("bo.lind", "orders-db", "reader", HOUR).await.unwrap();
+    town.world.answer("mara.voss", asked.id, YES).await.unwrap();
+    town.grant_is(asked.id.0, "active").await;
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("role.zip");
+    let path = out.to_str().unwrap();
+    let said = town.server.beside(&["export", "bundle", "--from", "2020-01-01", "--role", "orders-db/reader", "--out", path]);
+    assert!(said.status.success(), "{said:?}");
+    let (well, text) = ours(&[&out]);
+    assert!(well && text.contains("Period: 2020-01-01T00:00:00.000000Z to ") && text.contains("Only of the role"), "{text}");
+    assert!(other(&out).0);
+    for (wrong, why) in [
+        (&["export", "bundle", "--out", path, "--person", "nobody"][..], "there is nobody who signs in as nobody"),
+        (&["export", "bundle"], "say which with --out"),
+        (&["export", "everything"], "and bundle"),
+        (&["export", "bundle", "--out", path, "--from", "2026-02-01", "--to", "2026-01-01"], "must end after it begins"),
+    ] {
+        let said = town.server.beside(wrong);
+        assert!(!said.status.success() && String::from_utf8_lossy(&said.stderr).contains(why), "{said:?}");
+    }
+    let access = town.server.beside(&["export", "access", "--as-of", "2020-01-01", "--person", "bo.lind"]);
+    assert_eq!(parsed(&String::from_utf8(access.stdout).unwrap()).len(), 0, "then there was nothing");
+    let access = town.server.beside(&["export", "access", "--person", "bo.lind"]);
+    assert_eq!(parsed(&String::from_utf8(access.stdout).unwrap()).iter().filter(|row| row["source"] == "request").count(), 1);
+
+    let auditor = town.visitor("wei.zhang").await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let cookie = format!("countersign={}", auditor.session().unwrap());
+    let answer = client.get(format!("{}/evidence/bundle.zip?days=30", town.server.url)).header("cookie", cookie).send().await.unwrap();
+    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!((answer.status().as_u16(), header("content-type").as_str()), (200, "application/zip"));
+    assert!(header("content-disposition").starts_with("attachment; filename=\"countersign_") && header("content-disposition").ends_with(".zip\""));
+    let taken = folder.path().join("page.zip");
+    std::fs::write(&taken, answer.bytes().await.unwrap()).unwrap();
+    assert!(ours(&[&taken]).0 && other(&taken).0);
 }

@@ -126,6 +126,11 @@ impl Server {
         eventually("ready", || async { client.get(format!("{}/readyz", self.url)).send().await.ok().filter(|answer| answer.status().is_success()) }).await;
     }
 
+    /// Runs another command of the program with the same settings, beside it.
+    pub fn beside(&self, arguments: &[&str]) -> std::process::Output {
+        program().args(arguments).envs(self.environment.iter().cloned()).output().unwrap()
+    }
+
     /// Ends it as a power cut would, with SIGKILL.
     pub fn kill(&mut self) {
         self.child.0.kill().unwrap();
