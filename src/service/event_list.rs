@@ -78,7 +78,7 @@ pub async fn prepare(
         return Err(ServiceError::Unavailable("There is no key to sign the log with; see evidence.signing_key_file in the settings.".into()));
     };
     let kept = match kept {
-        Some(note) => Some(kept_size(sealer.public(), note)?),
+        Some(note) => Some(kept_size(&sealer.public(), note)?),
         None => None,
     };
     let filters = match period {
