@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign::clock::Clock;
@@ -125,7 +125,6 @@ async fn run() -> Outcome<()> {
         provisioning: Arc::new(Provisioning::default()),
         access: Arc::new(BTreeMap::from([("main".to_owned(), Access::default())])),
         wake: Arc::new(Notify::new()),
-        paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
         sealer: None,
         recent: Default::default(),

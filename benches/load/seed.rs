@@ -1,7 +1,7 @@
 //! A company of 1,000 people with two years behind it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use countersign::clock::Clock;
@@ -64,7 +64,6 @@ pub async fn services(database: &str, scim_base: &str, clock: &Clock, connection
             Access { administrators_group: "countersign-admins".into(), auditors_group: "countersign-auditors".into() },
         )])),
         wake: Arc::new(Notify::new()),
-        paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
         sealer: None,
         recent: Default::default(),

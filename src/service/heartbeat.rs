@@ -13,7 +13,11 @@ use super::error::ServiceError;
 /// A clock that is off by more than this is an event.
 const CLOCK_OFF: Duration = Duration::seconds(5);
 
-/// Says that worker `id` is alive, follows the database's clock, and removes what has expired.
+/// How long a worker that says nothing still counts where several share the limits of a directory.
+const SHARES: Duration = Duration::seconds(15);
+
+/// Says that worker `id` is alive, follows the database's clock, shares the limits of the directories among all who are, and removes
+/// what has expired.
 ///
 /// # Errors
 /// When the database fails.
@@ -22,6 +26,8 @@ pub async fn beat(ctx: &Ctx, id: Uuid, started_at: DateTime<Utc>) -> Result<(), 
     let now = ctx.clock.now();
     timetable::beat(&ctx.db, id, started_at, now).await?;
     timetable::stopped(&ctx.db, None, now - Duration::hours(1)).await?;
+    let among = u32::try_from(timetable::live(&ctx.db, now - SHARES).await?).unwrap_or(u32::MAX);
+    ctx.directories.values().for_each(|directory| directory.share(among));
     timetable::tidy(&ctx.db, now).await?;
     Ok(())
 }

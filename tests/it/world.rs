@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use crate::faulty::Faulty;
 use chrono::{DateTime, Duration, Utc};
@@ -162,7 +162,6 @@ impl World {
             sealer: None,
             recent: Default::default(),
             hooks: Default::default(),
-            paused: Arc::new(Mutex::new(BTreeMap::new())),
         };
         let straight = |base: &str| Directory::Scim(Scim::new(&http::Settings::new(base, SCIM_TOKEN), ctx.clock.clone()).unwrap());
         let end = AtEnd {
@@ -170,7 +169,6 @@ impl World {
                 directories: Arc::new(
                     BTreeMap::from([("main".to_owned(), other.unwrap_or_else(|| straight(if is_demo { &demo_base } else { &base })))]).into(),
                 ),
-                paused: Arc::default(),
                 ..ctx.clone()
             },
             root: root.clone(),
