@@ -300,7 +300,10 @@ impl Http {
         };
         if let (Some(limit), Some(remaining)) = (limit, answer.remaining) {
             *self.headroom.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Headroom { limit, remaining, at: self.clock.now() });
-            if let Some((reset, ends_in)) = self.reset(headers) {
+            // A refusal is heeded by whoever called; it says by itself how long.
+            if answer.status != 429
+                && let Some((reset, ends_in)) = self.reset(headers)
+            {
                 self.pace.told(place, Told { limit, remaining, reset, ends_in });
             }
         }

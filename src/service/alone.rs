@@ -1,4 +1,4 @@
-//! A directory asks to be left alone, and all replicas do.
+//! A directory asks to be left alone; all replicas do.
 
 use std::time::Duration as StdDuration;
 

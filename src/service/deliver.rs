@@ -8,6 +8,7 @@
 //! taken away before what is to be given, and as soon as there is room the next are claimed. Replicas share the work by claims.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration as StdDuration;
 
@@ -107,6 +108,13 @@ struct Line<'a> {
     alone: Mutex<Option<DateTime<Utc>>>,
 }
 
+/// What came to an end in a line.
+enum Done {
+    Claimed(Result<Vec<TargetRow>, ServiceError>),
+    Visited(Uuid, Result<(), ServiceError>),
+    Held,
+}
+
 impl<'a> Line<'a> {
     fn new(ctx: &'a Ctx, directory: &'a str) -> Self {
         Self { ctx, directory, token: new_id(), alone: Mutex::default() }
@@ -124,52 +132,54 @@ impl<'a> Line<'a> {
     }
 
     async fn work(&self, mut bell: Option<&mut Bell>) -> Result<usize, ServiceError> {
-        let mut at_work = FuturesUnordered::new();
+        // Whatever takes a connection is in here: nothing is left standing in a transaction while something else waits for one.
+        let mut at_work: FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send + '_>>> = FuturesUnordered::new();
         // Whether each is to be given.
         let mut claimed: HashMap<Uuid, bool> = HashMap::new();
-        let (mut look, mut done, mut first, mut held) = (true, 0, None, Instant::now());
+        let (mut look, mut claims, mut done, mut first, mut held) = (true, false, 0, None, Instant::now());
         let mut tick = tokio::time::interval_at(held + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let stops = first.is_some() || bell.as_ref().is_some_and(|bell| *bell.stop.borrow());
-            if look && !stops {
-                match self.claim(claimed.len(), claimed.values().filter(|give| **give).count()).await {
-                    Ok(rows) => {
-                        look = false;
-                        for row in rows {
-                            claimed.insert(row.id, row.wanted);
-                            at_work.push(self.visit(row));
-                        }
-                    }
-                    Err(error) => {
-                        first = Some(error);
-                        continue;
-                    }
-                }
+            if look && !claims && !stops {
+                (look, claims) = (false, true);
+                let (all, given) = (claimed.len(), claimed.values().filter(|give| **give).count());
+                at_work.push(Box::pin(async move { Done::Claimed(self.claim(all, given).await) }));
             }
             if at_work.is_empty() && (stops || bell.is_none()) {
                 return first.map_or(Ok(done), Err);
             }
             tokio::select! {
-                Some((row, outcome)) = at_work.next(), if !at_work.is_empty() => {
-                    claimed.remove(&row.id);
-                    done += 1;
-                    // One claim for several: it costs about as much as for one.
-                    look |= claimed.len() * 2 <= self.room();
-                    if let Err(error) = outcome {
-                        tracing::error!(target_id = %row.id, %error, "a membership could not be worked on; it is tried again");
-                        self.give_back(&row).await;
-                        if bell.is_none() {
+                Some(what) = at_work.next(), if !at_work.is_empty() => match what {
+                    Done::Claimed(rows) => {
+                        claims = false;
+                        match rows {
+                            Ok(rows) => for row in rows {
+                                claimed.insert(row.id, row.wanted);
+                                at_work.push(Box::pin(self.visit(row)));
+                            },
+                            Err(error) => drop(first.get_or_insert(error)),
+                        }
+                    }
+                    Done::Visited(id, outcome) => {
+                        claimed.remove(&id);
+                        done += 1;
+                        // One claim for several: it costs about as much as for one.
+                        look |= claimed.len() * 2 <= self.room();
+                        if let Err(error) = outcome
+                            && bell.is_none()
+                        {
                             first.get_or_insert(error);
                         }
                     }
-                }
+                    Done::Held => {}
+                },
                 () = ring(bell.as_deref_mut()), if !stops => look = true,
                 _ = tick.tick() => {
                     look = true;
-                    if held.elapsed() >= HOLD {
+                    if held.elapsed() >= HOLD && !claimed.is_empty() {
                         held = Instant::now();
-                        self.hold(claimed.keys().copied().collect()).await;
+                        at_work.push(Box::pin(self.hold(claimed.keys().copied().collect())));
                     }
                 }
             }
@@ -206,24 +216,24 @@ impl<'a> Line<'a> {
     }
 
     /// Holds claims, so that no other worker takes over what takes long.
-    async fn hold(&self, ids: Vec<Uuid>) {
+    async fn hold(&self, ids: Vec<Uuid>) -> Done {
         if let Err(error) = target::hold(&self.ctx.db, &ids, self.token, self.ctx.clock.now() + CLAIM).await {
             tracing::warn!(%error, "claims could not be held; another worker may take them over");
         }
+        Done::Held
     }
 
-    /// Gives back what could not be worked on. Where that fails too, the claim lapses.
-    async fn give_back(&self, row: &TargetRow) {
-        let wait = backoff(u32::try_from(row.fails).unwrap_or(1).max(1), !row.wanted, rand::random());
-        if let Err(error) = target::release(&self.ctx.db, TargetId(row.id), self.token, self.ctx.clock.now() + wait).await {
-            tracing::warn!(%error, "a claim could not be given back; it lapses in a minute");
-        }
-    }
-
-    async fn visit(&self, row: TargetRow) -> (TargetRow, Result<(), ServiceError>) {
+    async fn visit(&self, row: TargetRow) -> Done {
         // Whoever loses access does not wait for those who get some.
         let outcome = if row.wanted { patiently(visit(self, &row)).await } else { visit(self, &row).await };
-        (row, outcome)
+        if let Err(error) = &outcome {
+            tracing::error!(target_id = %row.id, %error, "a membership could not be worked on; it is tried again");
+            let wait = backoff(u32::try_from(row.fails).unwrap_or(1).max(1), !row.wanted, rand::random());
+            if let Err(error) = target::release(&self.ctx.db, TargetId(row.id), self.token, self.ctx.clock.now() + wait).await {
+                tracing::warn!(%error, "a claim could not be given back; it lapses in a minute");
+            }
+        }
+        Done::Visited(row.id, outcome)
     }
 }
 

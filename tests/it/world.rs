@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::faulty::Faulty;
+use crate::gate::Gate;
 use chrono::{DateTime, Duration, Utc};
 use countersign::clock::Clock;
 use countersign::demo;
@@ -71,6 +72,8 @@ pub enum Reach<'a> {
     Demo,
     /// The demo directory, through a proxy that misbehaves.
     Through(&'a Faulty),
+    /// The demo directory, through a gate that counts and limits.
+    Gate(&'a Gate),
     /// Another SCIM service at this address.
     At(String),
     /// Another directory, of whatever kind.
@@ -144,6 +147,10 @@ impl World {
             Reach::Through(faulty) => {
                 faulty.before(&demo_base);
                 faulty.base.clone()
+            }
+            Reach::Gate(gate) => {
+                gate.before(&demo_base);
+                gate.base.clone()
             }
             Reach::At(base) => base,
         };
