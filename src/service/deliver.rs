@@ -305,7 +305,9 @@ async fn visit(line: &Line<'_>, row: &TargetRow) -> Result<(), ServiceError> {
     }
     let mut call = match call(line, row, wants).await {
         Ok(call) => call,
-        Err(until) => return put_back(ctx, id, token, row, Why::Alone(until)).await,
+        Err(NotTold::Alone(until)) => return put_back(ctx, id, token, row, Why::Alone(until)).await,
+        Err(NotTold::Lost) => return Ok(()),
+        Err(NotTold::Failed(error)) => return Err(error),
     };
     call.pre_existing &= !adopted;
     write_down(ctx, id, token, row.r#gen, wants, &call).await
@@ -362,18 +364,28 @@ async fn stop_what_lost_its_reason(ctx: &Ctx, row: &TargetRow, fresh: &[GrantRow
     Ok(ended)
 }
 
+/// Why a directory was not told to change anything.
+enum NotTold {
+    /// It has meanwhile asked to be left alone until then.
+    Alone(DateTime<Utc>),
+    /// Another worker took over.
+    Lost,
+    /// The database fails.
+    Failed(ServiceError),
+}
+
 /// Looks, changes at most once, and reads back. No transaction is open.
 ///
 /// # Errors
-/// When nothing was changed because the directory has meanwhile asked to be left alone: until then.
-async fn call(line: &Line<'_>, row: &TargetRow, wants: bool) -> Result<Call, DateTime<Utc>> {
+/// When nothing was changed, and what is owed stays owed as it was.
+async fn call(line: &Line<'_>, row: &TargetRow, wants: bool) -> Result<Call, NotTold> {
     let ctx = line.ctx;
     let mut call = Call { pre_existing: row.pre_existing, ..Call::default() };
     let Ok(directory) = fetch::directory(ctx, &row.directory) else {
         call.error = Some(format!("the directory {} is not configured any more", row.directory));
         return Ok(call);
     };
-    let left_alone = || line.alone_until().map_or(Ok(()), Err);
+    let left_alone = || line.alone_until().map_or(Ok(()), |until| Err(NotTold::Alone(until)));
     let busy = |call: &mut Call, wait: StdDuration| {
         line.leave_alone(alone::after(wait, ctx.clock.now()));
         call.pause = Some(wait);
@@ -398,6 +410,13 @@ async fn call(line: &Line<'_>, row: &TargetRow, wants: bool) -> Result<Call, Dat
     call.change = Some(change);
     if change != Change::Nothing {
         left_alone()?;
+    }
+    if change == Change::Add && row.member.is_none() {
+        // Before it is told to: whoever goes on after us, dead or unanswered, would take our membership for one that was there before.
+        let noted = target::not_there(&ctx.db, TargetId(row.id), line.token, ctx.clock.now()).await;
+        if !noted.map_err(|error| NotTold::Failed(error.into()))? {
+            return Err(NotTold::Lost);
+        }
     }
     let started = ctx.clock.now();
     let result = match change {

@@ -140,6 +140,20 @@ pub async fn lock_claimed(tx: &mut Tx, id: TargetId, token: Uuid) -> Result<Opti
         .await?)
 }
 
+/// Notes that the first look at a claimed membership did not find it. False when the lease was lost to somebody else meanwhile.
+///
+/// # Errors
+/// When the database fails.
+pub async fn not_there(db: &Db, id: TargetId, token: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let done = sqlx::query("update target set member = false, member_seen_at = $3 where id = $1 and lease_token = $2")
+        .bind(id.0)
+        .bind(token)
+        .bind(now)
+        .execute(&db.pool)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// What a visit found and when the next one is due.
 #[derive(Clone, Debug)]
 pub struct Visit<'a> {

@@ -29,8 +29,10 @@ pub enum Limit {
 pub struct Manners {
     /// What may be called.
     pub limit: Option<Limit>,
-    /// How long each call takes.
+    /// How long each call takes before anything is done.
     pub delay: Duration,
+    /// How long each change takes after it is done.
+    pub lingers: Duration,
     /// Nothing is ever answered.
     pub hangs: bool,
     /// Everything is answered with 500.
@@ -240,9 +242,9 @@ async fn pass(State((inner, door)): State<(Arc<Inner>, usize)>, request: Request
     let body = to_bytes(body, 1 << 20).await.unwrap().to_vec();
     let path = parts.uri.path_and_query().unwrap().to_string();
     let change = change(&parts.method, parts.uri.path(), &body);
-    let ((fate, told), delay) = {
+    let ((fate, told), delay, lingers) = {
         let mut manners = inner.manners.lock().unwrap();
-        (manners.fate(change.is_some()), manners.delay)
+        (manners.fate(change.is_some()), manners.delay, if change.is_some() { manners.lingers } else { Duration::ZERO })
     };
     inner.calls.lock().unwrap().push(Call { at: Instant::now(), door, change: change.clone() });
     if !delay.is_zero() {
@@ -282,7 +284,11 @@ async fn pass(State((inner, door)): State<(Arc<Inner>, usize)>, request: Request
             _ = through.await;
             (StatusCode::INTERNAL_SERVER_ERROR, "<html>oops</html>").into_response()
         }
-        None => say(through.await.unwrap(), told),
+        None => {
+            let answer = through.await.unwrap();
+            tokio::time::sleep(lingers).await;
+            say(answer, told)
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use countersign::directory::port::Directory;
 use countersign::directory::scim::Scim;
 use countersign::domain::id::GrantId;
 use countersign::service::ctx::{Ctx, Directories};
+use countersign::service::deliver::deliver;
 use countersign::service::end::end;
 use countersign::service::look::directory::directory;
 use countersign::worker::run::run;
@@ -276,4 +277,25 @@ async fn what_was_granted_in_a_directory_that_is_not_configured_any_more_is_told
     world.advance(chrono::Duration::minutes(6)).await;
     world.turn().await;
     assert_eq!(world.grant(asked.id).await.1, "active", "it is put back into the settings");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_dies_before_it_hears_of_its_own_change_leaves_no_membership_that_was_there_before() {
+    let (world, gate) = gated(1).await;
+    let ctx = replica(&world, &gate.base, None);
+    gate.manners(|manners| manners.lingers = Duration::from_secs(30));
+    let asked = world.ask("worker.0", "warehouse", "analyst", HOUR).await.unwrap();
+    let dying = ctx.clone();
+    let work = tokio::spawn(async move { deliver(&dying, "main").await });
+    eventually("it is a member", || async { world.is_member("worker.0", "warehouse-analysts").await.then_some(()) }).await;
+    work.abort();
+    assert!(work.await.unwrap_err().is_cancelled());
+    // Another worker takes over, and finds the membership there.
+    world.advance(chrono::Duration::seconds(61)).await;
+    world.turn().await;
+    assert_eq!(world.grant(asked.id).await.1, "active");
+    world.advance(chrono::Duration::seconds(HOUR)).await;
+    world.turn().await;
+    assert_eq!(world.grant(asked.id).await.1, "ended");
+    assert!(!world.is_member("worker.0", "warehouse-analysts").await, "it was ours, and nobody else's");
 }
