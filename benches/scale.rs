@@ -128,7 +128,7 @@ async fn measure(changes: usize, per_minute: u32) -> Outcome<()> {
         recent: Default::default(),
         hooks: Default::default(),
     };
-    let root = PgPoolOptions::new().max_connections(2).connect_with(owner.options([("search_path", "countersign")])).await?;
+    let root = PgPoolOptions::new().max_connections(2).connect_with(owner.clone().options([("search_path", "countersign")])).await?;
 
     // What is owed: a fifth is to be taken away, the rest to be given.
     let began = Instant::now();

@@ -84,6 +84,20 @@ struct Turns {
     places: HashMap<String, (u64, i64)>,
 }
 
+impl Turns {
+    /// Under which limit a call is now. After a window is over, and for a kind of call that is new, this is not known until the next
+    /// answer: until then it counts under the limit of which least is left, among those like its own, or among all where it can wait.
+    fn key(&self, place: &str, patient: bool, now: Instant) -> Option<(u64, i64)> {
+        let known = self.places.get(place);
+        let live = |key: &(u64, i64)| self.windows.get(key).is_some_and(|window| window.until > now);
+        if let Some(key) = known.filter(|key| live(key)) {
+            return Some(*key);
+        }
+        let alike = self.windows.iter().filter(|(key, window)| window.until > now && known.map_or(patient, |known| known.0 == key.0));
+        alike.min_by_key(|(_, window)| window.left).map(|(key, _)| *key)
+    }
+}
+
 struct Window {
     limit: u64,
     /// Calls left, those that wait for their turn taken off.
@@ -161,8 +175,8 @@ impl Pace {
             return Err(TooLong::Queue);
         }
         let mut leaves = paced.map_or(now, |(turn, _)| turn.max(now));
-        let window = turns.places.get(place).and_then(|key| turns.windows.get_mut(key)).filter(|window| window.until > now);
-        if let Some(window) = window {
+        let key = turns.key(place, patient, now);
+        if let Some(window) = key.and_then(|key| turns.windows.get_mut(&key)) {
             let (turn, next) = window.turn(now, patient, among);
             if turn.saturating_duration_since(now) > patience {
                 return Err(if patient { TooLong::Kept } else { TooLong::Spent(turn - now) });
@@ -294,6 +308,18 @@ mod tests {
         assert!(!turns.is_empty() && turns.len() <= 2 && turns[0] < Duration::from_millis(200), "{turns:?}");
         pace.told("a", told(100, 1));
         assert!(matches!(pace.turn("a", LONG), Err(TooLong::Spent(wait)) if wait > Duration::from_secs(58)), "and never the very last");
+    }
+
+    #[tokio::test]
+    async fn in_a_new_window_all_kinds_of_calls_count_from_the_first_answer_on() {
+        let pace = Pace::new(None);
+        pace.told("a", Told { ends_in: Duration::from_millis(1), ..told(100, 50) });
+        pace.told("b", Told { ends_in: Duration::from_millis(1), ..told(100, 50) });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        pace.told("a", Told { reset: 8, ..told(100, 1) });
+        assert!(matches!(pace.turn("b", LONG), Err(TooLong::Spent(_))), "they were under one limit before");
+        assert!(pace.turn("new", LONG).is_ok(), "what cannot wait does not wait for what is not known");
+        assert!(patiently(async { pace.turn("new", LONG) }).await.is_err());
     }
 
     #[test]
