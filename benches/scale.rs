@@ -193,7 +193,8 @@ fn report(gate: &Gate, changes: usize, per_minute: u32, (removed, took): (f64, f
     let ideal = calls.len() as f64 * 60.0 / f64::from(per_minute);
     let made: Vec<_> = calls.iter().filter_map(|call| Some((call.door, call.change.clone()?.0))).collect();
     let before_first_add = made.iter().position(|(_, adds)| *adds).unwrap_or(made.len());
-    let shares: Vec<String> = (0..REPLICAS).map(|door| format!("{:.2}", made.iter().filter(|(through, _)| *through == door).count() as f64 / made.len() as f64)).collect();
+    let shares: Vec<String> =
+        (0..REPLICAS).map(|door| format!("{:.2}", made.iter().filter(|(through, _)| *through == door).count() as f64 / made.len() as f64)).collect();
     let report = format!(
         "\n## A backlog of {changes} changes\n\n- {} calls at {per_minute} a minute: {took:.0} s, {:.2} of the {ideal:.0} s that the limit allows.\n- Calls that broke the limit: {}.\n\
          - The last of {} removals was verified after {removed:.0} s; {before_first_add} were made before the first addition.\n- Share of each replica: {}. Changes made twice at once: {}; more than once: {}.\n",

@@ -61,9 +61,7 @@ async fn ask(ctx: &Ctx, key: &str, reference: &str) -> Result<Option<PersonFacts
     match directory(ctx, key)?.person(reference).await {
         Ok(facts) => Ok(facts),
         Err(error) => Err(match alone::heed(ctx, key, &error).await {
-            ServiceError::Unavailable(why) => {
-                ServiceError::Unavailable(format!("{why} Nothing was decided; what you entered is kept. Try again in a moment."))
-            }
+            ServiceError::Unavailable(why) => ServiceError::Unavailable(format!("{why} Nothing was decided; what you entered is kept. Try again in a moment.")),
             other => other,
         }),
     }

@@ -11,7 +11,8 @@ use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::service::{
-    alone, confirm, deliver, emergency_review, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, sweep, sync, sync_changes,
+    alone, confirm, deliver, emergency_review, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, sweep, sync,
+    sync_changes,
 };
 
 /// Does everything that is due: what is due soon, what reads the directories, and what is due once a day. Returns how much was done; nothing is left that was due

@@ -321,7 +321,8 @@ async fn through(inner: &Inner, method: &Method, path: &str, headers: HeaderMap,
     // The directory behind it goes when its test is over.
     let Ok(answer) = answer else { return StatusCode::BAD_GATEWAY.into_response() };
     let mut response = Response::builder().status(answer.status());
-    for (name, value) in answer.headers().iter().filter(|(name, _)| !matches!(**name, header::TRANSFER_ENCODING | header::CONNECTION | header::CONTENT_LENGTH)) {
+    for (name, value) in answer.headers().iter().filter(|(name, _)| !matches!(**name, header::TRANSFER_ENCODING | header::CONNECTION | header::CONTENT_LENGTH))
+    {
         response = response.header(name, value);
     }
     match answer.bytes().await {

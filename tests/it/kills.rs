@@ -162,15 +162,25 @@ async fn two_replicas_killed_at_any_moment_lose_nothing_and_double_nothing() {
     // What was approved was given once and ended once, whoever died meanwhile.
     let unfinished: i64 = world.one("select count(*) from access_grant where status <> 'ended'").await;
     assert_eq!(unfinished, 0, "seed {seed}");
-    let lost: i64 = world.one("select count(*) from request r where r.status = 'approved' and not exists (select 1 from access_grant g where g.request_id = r.id)").await;
+    let lost: i64 =
+        world.one("select count(*) from request r where r.status = 'approved' and not exists (select 1 from access_grant g where g.request_id = r.id)").await;
     assert_eq!(lost, 0, "seed {seed}");
-    let doubled: Vec<(String, Option<Uuid>, i64)> = sqlx::query_as(
-        "select kind, coalesce(grant_id, request_id), count(*) from audit_event where kind = any($1) group by 1, 2 having count(*) > 1",
-    )
-    .bind(["request.approved", "request.auto_approved", "grant.created", "grant.provisioning_started", "grant.provisioned", "grant.activated", "grant.expired", "grant.returned", "grant.ended"])
-    .fetch_all(&world.root)
-    .await
-    .unwrap();
+    let doubled: Vec<(String, Option<Uuid>, i64)> =
+        sqlx::query_as("select kind, coalesce(grant_id, request_id), count(*) from audit_event where kind = any($1) group by 1, 2 having count(*) > 1")
+            .bind([
+                "request.approved",
+                "request.auto_approved",
+                "grant.created",
+                "grant.provisioning_started",
+                "grant.provisioned",
+                "grant.activated",
+                "grant.expired",
+                "grant.returned",
+                "grant.ended",
+            ])
+            .fetch_all(&world.root)
+            .await
+            .unwrap();
     assert_eq!(doubled, [], "seed {seed}");
     let untold: i64 = world
         .one(

@@ -155,7 +155,8 @@ async fn when_a_directory_asks_one_replica_to_wait_all_leave_it_alone() {
     eventually("it asked", || async { (gate.refused() == 1).then_some(()) }).await;
     let asked = Instant::now();
     // A visit that is at hand ends; then nobody calls until the four seconds are over.
-    let told = eventually("all are told", || async { directory(&world.ctx, &world.by("sofia.marin").await, "main", None, None).await.unwrap().waits_until }).await;
+    let told =
+        eventually("all are told", || async { directory(&world.ctx, &world.by("sofia.marin").await, "main", None, None).await.unwrap().waits_until }).await;
     assert!(told > world.now());
     eventually("it goes on", || async { (gate.calls().last().unwrap().at > asked + Duration::from_millis(3_800)).then_some(()) }).await;
     let (from, to) = (asked + Duration::from_millis(1_200), asked + Duration::from_millis(3_600));
@@ -268,7 +269,7 @@ async fn a_directory_that_hangs_fails_or_is_behind_delays_no_other() {
 async fn what_was_granted_in_a_directory_that_is_not_configured_any_more_is_told_and_keeps_nobody_waiting() {
     let mut world = World::new().await;
     let asked = world.ask("bo.lind", "warehouse", "analyst", HOUR).await.unwrap();
-    let main = std::mem::replace(&mut world.ctx.directories, Arc::default());
+    let main = std::mem::take(&mut world.ctx.directories);
     world.turn().await;
     let error: String = world.one("select last_error from countersign.access_grant").await;
     assert!(error.contains("directory main is not configured any more"), "{error}");
