@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign::clock::Clock;
@@ -127,7 +127,6 @@ async fn run() -> Outcome<()> {
         wake: Arc::new(Notify::new()),
         retention: Default::default(),
         witnesses: Default::default(),
-        paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
         sealer: None,
         recent: Default::default(),

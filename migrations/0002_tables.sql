@@ -727,7 +727,7 @@ create table countersign.target (
   last_error       text,
   unique (directory, person_reference, group_reference)
 );
-create index target_due on countersign.target (wanted, next_at) where next_at is not null;
+create index target_due on countersign.target (directory, wanted, next_at) where next_at is not null;
 create index target_by_group on countersign.target (directory, group_reference);
 create index target_by_person on countersign.target (person_id);
 
@@ -897,6 +897,12 @@ create table countersign.directory_pause (
 );
 create unique index directory_pause_now on countersign.directory_pause (directory) where resumed_at is null;
 
+-- Directories that asked to be left alone, for every replica to see.
+create table countersign.directory_wait (
+  directory text primary key check (directory <> ''),
+  until     timestamptz not null
+);
+
 -- The password of the application's role, made once; only the owner reads it.
 create table countersign.app_login (
   password text not null check (password ~ '^[0-9a-f]{64}$')
@@ -959,7 +965,7 @@ create table countersign.person_recheck (
   last_error  text check (last_error <> ''),
   primary key (directory, reference)
 );
-create index person_recheck_due on countersign.person_recheck (next_at) where not held;
+create index person_recheck_due on countersign.person_recheck (directory, next_at) where not held;
 
 -- Who left, each time they did.
 create table countersign.leaver (

@@ -775,7 +775,7 @@ end $$;
 
 -- The application: reads, adds, and changes exactly the columns that its work changes.
 grant select on all tables in schema countersign to countersign_app;
-grant insert, update on countersign.application, countersign.role, countersign.timetable, countersign.worker to countersign_app;
+grant insert, update on countersign.application, countersign.role, countersign.timetable, countersign.worker, countersign.directory_wait to countersign_app;
 -- Drift, groups, tries and pauses.
 grant insert on countersign.drift, countersign.managed_group, countersign.pre_existing_member, countersign.drift_exception, countersign.provisioning_attempt, countersign.directory_pause to countersign_app;
 grant update (person_id, through, through_name, action, request_id, adoption_over_at, removal_asked_at, removal_asked_by, note, resolved_at, resolved_by, resolution, event_first, event_last) on countersign.drift to countersign_app;

@@ -30,7 +30,8 @@
 //!   that does. [`domain::grant::Lease`]: when access begins and ends.
 //! - [`service::ask::ask`] → [`service::answer::answer`] → [`service::deliver::deliver`] → [`service::lapse::lapse`]: the life of one
 //!   access. `tests/it/life.rs` walks it.
-//! - [`service::deliver`]: how a membership is made true in a directory that fails, lies and answers late.
+//! - [`service::deliver`]: how a membership is made true in a directory that fails, lies and answers late; each directory in a line of its
+//!   own. [`directory::pace`]: when a call may leave.
 //! - [`service::sync`] → [`service::learn`] → [`service::recheck`] → [`service::leave`], [`service::movers`]: how it is found out that
 //!   somebody left or moved, and what follows. Listings, changes and calls of a directory are hints; only what it says of one person counts.
 //! - [`service::bundle`]: everything about a period as of one moment, in one zip that [`evidence::bundle::check`] holds against the log's key.

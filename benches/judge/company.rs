@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use countersign::clock::Clock;
 use countersign::demo::company::Company;
@@ -94,7 +94,6 @@ pub async fn founded() -> Outcome<(Ctx, serve::Running, Names)> {
         wake: Arc::new(Notify::new()),
         retention: Default::default(),
         witnesses: Default::default(),
-        paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
         sealer: None,
         recent: Default::default(),

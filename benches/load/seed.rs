@@ -1,7 +1,7 @@
 //! A company of 1,000 people with two years behind it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use countersign::clock::Clock;
@@ -66,7 +66,6 @@ pub async fn services(database: &str, scim_base: &str, clock: &Clock, connection
         wake: Arc::new(Notify::new()),
         retention: Default::default(),
         witnesses: Default::default(),
-        paused: Arc::new(Mutex::new(BTreeMap::new())),
         changing: Default::default(),
         sealer: None,
         recent: Default::default(),

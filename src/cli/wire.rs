@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use countersign::clock::Clock;
 use countersign::config::directories::{Directory, Service};
@@ -98,7 +98,6 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
         retention: retention(settings),
         recent: Recent::default(),
         hooks: Arc::new(hooks(settings)),
-        paused: Arc::new(Mutex::new(BTreeMap::new())),
     };
     heartbeat::follow_clock(&ctx).await?;
     Ok(ctx)

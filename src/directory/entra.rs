@@ -19,6 +19,7 @@ use crate::directory::facts::{GroupFacts, GroupListed, Page, PersonFacts, ReadEr
 use crate::directory::http::{self, Answer, Call, Headroom, Http, is_loopback};
 use crate::directory::memberships::Memberships;
 use crate::directory::outcome::unasked;
+use crate::directory::pace::Pace;
 use crate::domain::person::GroupRef;
 
 /// Most rows Graph gives at once.
@@ -313,6 +314,11 @@ impl Entra {
         }
         let Rows { rows, .. } = rows(&checked(answer, READ_GROUPS)?)?;
         Ok(rows.iter().filter_map(Value::as_str).any(|id| id.eq_ignore_ascii_case(group)))
+    }
+
+    /// The turns in which it is called.
+    pub fn pace(&self) -> Option<&Pace> {
+        Some(self.0.http.pace())
     }
 
     /// See [`Directory::headroom`](crate::directory::port::Directory::headroom). Graph only tells when 80 % is used, as a share and not as calls.

@@ -20,6 +20,7 @@ use crate::directory::google_record::{self as record, Member};
 use crate::directory::google_settings::{SCOPES, Settings};
 use crate::directory::http::{self, Answer, Call, Failure, Headroom, Http, encoded};
 use crate::directory::outcome::unasked;
+use crate::directory::pace::Pace;
 use crate::domain::person::GroupRef;
 
 /// The scope that reads people.
@@ -318,6 +319,11 @@ impl Google {
     /// which only call us from outside and run out, and of members nothing tells but the audit log, hours late.
     pub async fn changes(&self, _since: Option<&str>) -> Result<Option<Changes>, ReadError> {
         Ok(None)
+    }
+
+    /// The turns in which it is called.
+    pub fn pace(&self) -> Option<&Pace> {
+        Some(self.0.http.pace())
     }
 
     /// See [`Directory::headroom`](crate::directory::port::Directory::headroom). Google never says.

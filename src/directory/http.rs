@@ -14,9 +14,9 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::directory::pace::{self, Pace, Told, TooLong};
 use crate::directory::token::{Credentials, TokenSource};
 use crate::domain::secret::Secret;
 
@@ -38,7 +38,7 @@ pub struct Settings {
     pub timeout: Duration,
     /// Most calls at the same time.
     pub concurrency: usize,
-    /// Most calls a minute, evenly apart, for a service that does not say its limit; `None`: no such limit.
+    /// Most calls a minute, evenly apart and of all replicas together, for a service that does not say its limit; `None`: no such limit.
     pub per_minute: Option<u32>,
     /// Largest answer, in bytes.
     pub max_answer: usize,
@@ -93,6 +93,11 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
+    /// What a service would say that has said that it has nothing left for so long.
+    fn nothing_left(wait: Duration) -> Self {
+        Self { status: 429, retry_after: Some(wait), etag: None, next: None, remaining: Some(0), body: Vec::new(), date: None }
+    }
+
     /// The wait a "too busy" answer asks for; a few seconds where it does not say.
     pub fn wait(&self) -> Duration {
         self.retry_after.unwrap_or(UNSTATED_WAIT)
@@ -135,33 +140,7 @@ pub struct Headroom {
     pub at: DateTime<Utc>,
 }
 
-/// Turns at even distances. Cloning shares them.
-#[derive(Clone)]
-struct Pace {
-    apart: Duration,
-    next: Arc<Mutex<Option<Instant>>>,
-}
-
-impl Pace {
-    fn new(per_minute: u32) -> Self {
-        Self { apart: Duration::from_secs(60) / per_minute.max(1), next: Arc::default() }
-    }
-
-    /// When the next call may leave; none when that is further off than `patience`, and no turn is taken then. A second's worth of
-    /// turns that nobody took may be taken at once.
-    fn turn(&self, patience: Duration) -> Option<Instant> {
-        let now = Instant::now();
-        let mut next = self.next.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let turn = next.unwrap_or(now).max(now.checked_sub(Duration::from_secs(1)).unwrap_or(now));
-        if turn.saturating_duration_since(now) > patience {
-            return None;
-        }
-        *next = Some(turn + self.apart);
-        Some(turn.max(now))
-    }
-}
-
-/// The client. Cloning shares connections, tokens and the limit on calls at once.
+/// The client. Cloning shares connections, tokens, and the limits on calls at once and in a row.
 #[derive(Clone)]
 pub struct Http {
     client: reqwest::Client,
@@ -170,7 +149,7 @@ pub struct Http {
     media: &'static str,
     authorization: TokenSource,
     slots: Arc<Semaphore>,
-    pace: Option<Pace>,
+    pace: Pace,
     timeout: Duration,
     max_answer: usize,
     headroom: Arc<Mutex<Option<Headroom>>>,
@@ -229,7 +208,7 @@ impl Http {
             media: settings.media,
             authorization,
             slots: Arc::new(Semaphore::new(settings.concurrency.max(1))),
-            pace: settings.per_minute.map(Pace::new),
+            pace: Pace::new(settings.per_minute),
             timeout: settings.timeout,
             max_answer: settings.max_answer,
             headroom: Arc::new(Mutex::new(None)),
@@ -240,6 +219,11 @@ impl Http {
     /// What the service last said of its limit; none where it says nothing.
     pub fn headroom(&self) -> Option<Headroom> {
         *self.headroom.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The turns in which it is called.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// One call to `path_and_query`, which starts with `/` and is percent-encoded already (see [`encoded`]).
@@ -255,23 +239,29 @@ impl Http {
     /// not carried out.
     ///
     /// # Errors
-    /// As [`Http::send`]; [`Failure::NotSent`] also when no token can be had, and for an address of another origin, which would be
-    /// shown the token.
+    /// As [`Http::send`]; [`Failure::NotSent`] also when no token can be had or too many wait for their turn, and for an address of
+    /// another origin, which would be shown the token. When the service has said that nothing is left for longer than a call may wait,
+    /// it is not asked, and the answer is what it would say: 429.
     pub async fn call(&self, call: Call<'_>) -> Result<Answer, Failure> {
         let address = if call.to.starts_with('/') { format!("{}{}", self.base, call.to) } else { self.same_origin(call.to)? };
+        let place = pace::place(call.method.as_str(), &address);
+        // Before the slot: who waits for a turn keeps nobody from calling.
+        match self.pace.turn(&place, pace::patience(self.timeout)) {
+            Ok(turn) => tokio::time::sleep_until(turn).await,
+            Err(TooLong::Queue) => return Err(Failure::NotSent("as many calls a minute as it is allowed are waiting".into())),
+            Err(TooLong::Spent(wait)) if wait <= LONGEST_WAIT => return Ok(Answer::nothing_left(wait)),
+            Err(TooLong::Spent(_)) => return Err(Failure::NotSent("it has no calls left for more than an hour".into())),
+            Err(TooLong::Kept) => return Err(Failure::NotSent("the calls that it has left are kept for what cannot wait".into())),
+        }
         let slot = tokio::time::timeout(self.timeout, self.slots.acquire());
         let Ok(Ok(_slot)) = slot.await else {
             return Err(Failure::NotSent("too many calls are waiting for it".into()));
         };
-        if let Some(pace) = &self.pace {
-            let wait = pace.turn(self.timeout).ok_or_else(|| Failure::NotSent("as many calls a minute as it is allowed are waiting".into()))?;
-            tokio::time::sleep_until(wait).await;
-        }
         let authorization = self.authorization.now().await.map_err(Failure::NotSent)?;
-        let answer = self.exchange(call, &address, authorization.clone()).await?;
+        let answer = self.exchange(call, (&address, &place), authorization.clone()).await?;
         if answer.status == 401 && self.authorization.forget(&authorization).await {
             let authorization = self.authorization.now().await.map_err(Failure::NotSent)?;
-            return self.exchange(call, &address, authorization).await;
+            return self.exchange(call, (&address, &place), authorization).await;
         }
         Ok(answer)
     }
@@ -283,7 +273,7 @@ impl Http {
         }
     }
 
-    async fn exchange(&self, call: Call<'_>, address: &str, authorization: Option<HeaderValue>) -> Result<Answer, Failure> {
+    async fn exchange(&self, call: Call<'_>, (address, place): (&str, &str), authorization: Option<HeaderValue>) -> Result<Answer, Failure> {
         let accept = if self.media == "application/json" { self.media.to_owned() } else { format!("{}, application/json", self.media) };
         let mut request = self.client.request(call.method.clone(), address).timeout(self.timeout).header(header::ACCEPT, accept);
         if let Some(authorization) = authorization {
@@ -310,6 +300,12 @@ impl Http {
         };
         if let (Some(limit), Some(remaining)) = (limit, answer.remaining) {
             *self.headroom.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Headroom { limit, remaining, at: self.clock.now() });
+            // A refusal is heeded by whoever called; it says by itself how long.
+            if answer.status != 429
+                && let Some((reset, ends_in)) = self.reset(headers)
+            {
+                self.pace.told(place, Told { limit, remaining, reset, ends_in });
+            }
         }
         while let Some(chunk) = response.chunk().await.map_err(|e| self.failure(&e))? {
             if answer.body.len() + chunk.len() > self.max_answer {
@@ -347,12 +343,20 @@ impl Http {
             return Some((until - now()).to_std().unwrap_or(Duration::ZERO).min(LONGEST_WAIT));
         }
         let either = |a: &str, b: &str| text(a).or_else(|| text(b)).and_then(|v| v.parse::<i64>().ok());
-        let reset = either("x-rate-limit-reset", "x-ratelimit-reset")?;
         let (limit, left) = (either("x-rate-limit-limit", "x-ratelimit-limit"), either("x-rate-limit-remaining", "x-ratelimit-remaining"));
+        let (_, wait) = self.reset(headers)?;
         if limit == Some(0) || left != Some(0) {
             return None;
         }
-        Some((DateTime::from_timestamp(reset, 0)?.fixed_offset() - now()).to_std().unwrap_or(Duration::ZERO).min(LONGEST_WAIT))
+        Some(wait.min(LONGEST_WAIT))
+    }
+
+    /// When a limit is reset, as it says, and how long that is from now by its own clock.
+    fn reset(&self, headers: &HeaderMap) -> Option<(i64, Duration)> {
+        let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
+        let reset = text("x-rate-limit-reset").or_else(|| text("x-ratelimit-reset"))?.parse::<i64>().ok()?;
+        let now = text("date").and_then(|v| DateTime::parse_from_rfc2822(v).ok()).unwrap_or_else(|| self.clock.now().fixed_offset());
+        Some((reset, (DateTime::from_timestamp(reset, 0)?.fixed_offset() - now).to_std().unwrap_or(Duration::ZERO)))
     }
 }
 
@@ -478,17 +482,6 @@ mod tests {
     #[test]
     fn encoding_keeps_a_value_in_its_place() {
         assert_eq!(encoded("a/../b?x=1&y #\"é"), "a%2F..%2Fb%3Fx%3D1%26y%20%23%22%C3%A9");
-    }
-
-    #[test]
-    fn calls_are_kept_apart_and_none_waits_longer_than_a_call_may_take() {
-        let pace = Pace::new(60);
-        let began = Instant::now();
-        let turns: Vec<Instant> = std::iter::from_fn(|| pace.turn(Duration::from_secs(10))).take(100).collect();
-        assert!((10..=13).contains(&turns.len()), "{}", turns.len());
-        assert!(turns.windows(2).all(|two| two[1] >= two[0]));
-        assert!(turns.last().is_some_and(|last| *last - began >= Duration::from_secs(9)));
-        assert!(pace.clone().turn(Duration::from_secs(10)).is_none(), "clones share the turns");
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use crate::directory::facts::{PersonFacts, ReadError};
 use crate::directory::http::{self, Answer, Call, Headroom, Http, encoded};
 use crate::directory::keycloak_answer::{is_own_404, no_id, read, rows, unreached};
 use crate::directory::keycloak_record::{self as record, Place, usable};
+use crate::directory::pace::Pace;
 use crate::directory::token::{Client, Credentials, Grant};
 
 /// What reading people takes.
@@ -125,6 +126,11 @@ impl Keycloak {
 
     pub(super) async fn ask(&self, path: &str) -> Result<Answer, ReadError> {
         self.send(Method::GET, path).await.map_err(unreached)
+    }
+
+    /// The turns in which it is called.
+    pub fn pace(&self) -> Option<&Pace> {
+        Some(self.0.http.pace())
     }
 
     /// See [`Directory::headroom`](crate::directory::port::Directory::headroom). Keycloak has no limit of its own.

@@ -27,6 +27,7 @@ use crate::directory::ldap_pool::{Lease, Pool, unread};
 use crate::directory::ldap_record::{self as record, untold};
 use crate::directory::ldap_schema::{Dialect, GroupKind, Schema};
 use crate::directory::ldap_shelf::Listing;
+use crate::directory::pace::Pace;
 use crate::domain::person::GroupRef;
 use crate::domain::secret::Secret;
 
@@ -332,6 +333,11 @@ impl Ldap {
             0 | 1 => Ok(hits.pop()),
             _ => Err(ReadError::Several { attribute: "group name".into(), value: name.to_owned() }),
         }
+    }
+
+    /// LDAP has no turns: a limit on calls at once does.
+    pub fn pace(&self) -> Option<&Pace> {
+        None
     }
 
     /// See [`Directory::headroom`](crate::directory::port::Directory::headroom). LDAP knows no such limit.

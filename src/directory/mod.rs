@@ -55,6 +55,7 @@ pub mod okta_probe;
 pub mod okta_record;
 pub mod okta_since;
 pub mod outcome;
+pub mod pace;
 pub mod plain_hook;
 pub mod port;
 pub mod scim;

@@ -18,6 +18,7 @@ use crate::directory::http::{self, Answer, Call, Headroom, Http, encoded};
 use crate::directory::okta_answer::{checked, is_missing, no_id, quoted, rows};
 use crate::directory::okta_record::{self as record, Mapping, Rules};
 use crate::directory::outcome::unasked;
+use crate::directory::pace::Pace;
 use crate::directory::scim_record;
 use crate::directory::token::{Client, Credentials, Grant, SigningKey};
 use crate::domain::person::GroupRef;
@@ -283,6 +284,11 @@ impl Okta {
         let (user, groups) = tokio::join!(self.user(person), self.groups_of(person));
         let (Some(_), Some(groups)) = (user?, groups?) else { return Ok(false) };
         Ok(groups.iter().any(|found| found.reference == group))
+    }
+
+    /// The turns in which it is called.
+    pub fn pace(&self) -> Option<&Pace> {
+        Some(self.0.http.pace())
     }
 
     /// See [`Directory::headroom`](crate::directory::port::Directory::headroom).

@@ -4,6 +4,7 @@
 //! [`Directory::is_member`] after it; a listing that fails midway says nothing about who left.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -15,6 +16,7 @@ use crate::directory::http::Headroom;
 use crate::directory::keycloak::Keycloak;
 use crate::directory::ldap::Ldap;
 use crate::directory::okta::Okta;
+use crate::directory::pace::Pace;
 use crate::directory::scim::Scim;
 use crate::domain::person::GroupRef;
 
@@ -215,5 +217,26 @@ impl Directory {
     /// What the service last said of its rate limit, where it does.
     pub fn headroom(&self) -> Option<Headroom> {
         each!(self, it => it.headroom())
+    }
+
+    fn pace(&self) -> Option<&Pace> {
+        each!(self, it => it.pace())
+    }
+
+    /// So many replicas share its limits from now on.
+    pub fn share(&self, among: u32) {
+        if let Some(pace) = self.pace() {
+            pace.share(among);
+        }
+    }
+
+    /// How many pieces of work may be begun together, at most `most`, so that their calls get their turns soon.
+    pub fn at_once(&self, most: usize) -> usize {
+        self.pace().map_or(most, |pace| pace.at_once(most))
+    }
+
+    /// For how long nothing that can wait is to be begun: what the service has left is for what cannot.
+    pub fn holds(&self) -> Option<Duration> {
+        self.pace()?.holds()
     }
 }

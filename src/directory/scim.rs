@@ -19,6 +19,7 @@ use crate::directory::cursor::Cursor;
 use crate::directory::facts::{Changes, GroupFacts, GroupListed, Page, PersonFacts, ReadError};
 use crate::directory::http::{Answer, Headroom, Http, Settings, encoded};
 use crate::directory::outcome::unasked;
+use crate::directory::pace::Pace;
 use crate::directory::scim_answer::{checked, json, no_id, quoted, rows, usable};
 use crate::directory::scim_map::{self, Paths};
 use crate::directory::scim_record as record;
@@ -461,6 +462,11 @@ impl Scim {
     /// searched for, but tells of nobody who is gone and in most services of no membership.
     pub async fn changes(&self, _since: Option<&str>) -> Result<Option<Changes>, ReadError> {
         Ok(None)
+    }
+
+    /// The turns in which it is called.
+    pub fn pace(&self) -> Option<&Pace> {
+        Some(self.0.http.pace())
     }
 
     /// See [`Directory::headroom`](crate::directory::port::Directory::headroom).

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -188,29 +188,6 @@ pub struct Ctx {
     pub recent: Recent,
     /// How directories tell us of changes, by key.
     pub hooks: Arc<BTreeMap<String, Hook>>,
-    /// Directories that asked to be left alone, and until when.
-    pub paused: Arc<Mutex<BTreeMap<String, DateTime<Utc>>>>,
-}
-
-impl Ctx {
-    /// Directories that are paused at `now`.
-    pub fn paused_at(&self, now: DateTime<Utc>) -> Vec<String> {
-        let paused = self.paused.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        paused.iter().filter(|(_, until)| **until > now).map(|(key, _)| key.clone()).collect()
-    }
-
-    /// Until when `directory` asked to be left alone, if that lies after `now`.
-    pub fn left_alone_until(&self, directory: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let paused = self.paused.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        paused.get(directory).copied().filter(|until| *until > now)
-    }
-
-    /// Leaves `directory` alone until `until`.
-    pub fn pause(&self, directory: &str, until: DateTime<Utc>) {
-        let mut paused = self.paused.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let entry = paused.entry(directory.to_owned()).or_insert(until);
-        *entry = until.max(*entry);
-    }
 }
 
 /// Who acts, through which door, with which rights. Made afresh for each request; never kept.

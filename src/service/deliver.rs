@@ -3,14 +3,25 @@
 //! Per membership: claim it, look at what is wanted and what is there, make one change, read back, write down what the directory
 //! said. The call is made with no transaction open; what is wanted is computed right before it and again after it. Only "what should
 //! be, what is" heals: there are no jobs to lose.
+//!
+//! Each directory has a line of its own, so that none waits for another. In it some memberships are worked on at once, what is to be
+//! taken away before what is to be given, and as soon as there is room the next are claimed. Replicas share the work by claims.
 
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Mutex;
 use std::time::Duration as StdDuration;
 
 use chrono::{DateTime, Duration, Utc};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
 use crate::clock::new_id;
-use crate::directory::facts::WriteResult;
+use crate::directory::facts::{ReadError, WriteResult};
+use crate::directory::pace::patiently;
 use crate::domain::decide::{Ask, Outcome, Rules, Standing, decide};
 use crate::domain::event::{Event, Fact, Subject};
 use crate::domain::grant::{EndReason, GrantStatus, wanted};
@@ -20,45 +31,216 @@ use crate::domain::span::Seconds;
 use crate::store::attempt::{self, Attempt};
 use crate::store::grant::{self, GrantRow};
 use crate::store::target::{self, TargetRow, Visit};
-use crate::store::{catalog, db::Tx, event, person};
+use crate::store::{catalog, db::Tx, directory_wait, event, person};
 
 use super::commit::{self, about_grant, by_system};
 use super::ctx::Ctx;
 use super::drift::adopt;
 use super::error::ServiceError;
-use super::{fetch, pause};
+use super::{alone, fetch, pause};
 
-/// How many memberships are worked on at once.
-pub const AT_ONCE: i64 = 16;
-/// How long a claim holds before another worker may take it over.
+/// How many memberships of a directory are given at once; for those to be taken away there is a third more room.
+const AT_ONCE: usize = 12;
+/// How long a claim holds before another worker may take it over; it is held for longer while somebody works on it.
 const CLAIM: Duration = Duration::seconds(60);
+/// How often claims are held.
+const HOLD: StdDuration = StdDuration::from_secs(15);
+/// How often it is looked for what has become due, when nothing else says so.
+const TICK: StdDuration = StdDuration::from_millis(500);
 
-/// Claims what is due and works it off, once. Returns how many memberships were visited.
+/// Works off what `directory` is owed until nothing more is due. Returns how many memberships were visited.
 ///
 /// # Errors
-/// When the database fails; a directory that fails is written down on the membership, and the next one is visited.
-pub async fn deliver(ctx: &Ctx) -> Result<usize, ServiceError> {
-    let token = new_id();
-    let now = ctx.clock.now();
-    let claimed = target::claim(&ctx.db, &ctx.paused_at(now), AT_ONCE, token, now, now + CLAIM).await?;
-    let paused: Vec<String> = if claimed.is_empty() { vec![] } else { pause::now(ctx).await?.into_iter().map(|held| held.directory).collect() };
-    let visits = claimed.iter().map(|row| visit(ctx, row, token, paused.contains(&row.directory)));
-    let outcomes = futures_util::future::join_all(visits).await;
-    let mut first_error = None;
-    let mut unfinished = Vec::new();
-    for (row, outcome) in claimed.iter().zip(outcomes) {
-        if let Err(error) = outcome {
-            tracing::error!(target_id = %row.id, %error, "a membership could not be worked on; it is tried again");
-            first_error.get_or_insert(error);
-            unfinished.push(row.id);
+/// The first failure of the database, after everything else was tried. A directory that fails is written down on the membership, and
+/// the next one is visited.
+pub async fn deliver(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
+    Line::new(ctx, directory).work(None).await
+}
+
+/// What tells a line that something may be due, and that it is to stop.
+#[derive(Clone, Debug)]
+pub struct Bell {
+    /// Changes whenever something may have become due.
+    pub rung: watch::Receiver<u64>,
+    /// Turns true when nothing more is to be begun.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl Bell {
+    /// Waits until it rings or it is time to stop.
+    pub async fn rings(&mut self) {
+        tokio::select! {
+            Ok(()) = self.rung.changed() => {}
+            Ok(()) = self.stop.changed() => {}
+            else => std::future::pending().await,
         }
     }
-    if !unfinished.is_empty() {
-        target::release(&ctx.db, &unfinished, token).await?;
+}
+
+/// Works off what `directory` is owed, and what it is owed from then on, until it is to stop; then finishes what is at hand.
+///
+/// # Errors
+/// When the database fails, after finishing what is at hand.
+pub async fn go_on(ctx: &Ctx, directory: &str, bell: &mut Bell) -> Result<(), ServiceError> {
+    Line::new(ctx, directory).work(Some(bell)).await.map(|_| ())
+}
+
+/// Does what can be done about memberships in directories that are not configured any more: their leases say so, and end in time.
+/// Returns how many were visited.
+///
+/// # Errors
+/// As [`deliver`].
+pub async fn strays(ctx: &Ctx) -> Result<usize, ServiceError> {
+    let known: Vec<&str> = ctx.directories.keys().map(String::as_str).collect();
+    let mut done = 0;
+    for directory in target::strays(&ctx.db, &known, ctx.clock.now()).await? {
+        done += deliver(ctx, &directory).await?;
     }
-    match first_error {
-        Some(error) if claimed.len() == 1 => Err(error),
-        _ => Ok(claimed.len()),
+    Ok(done)
+}
+
+/// The memberships of one directory, in the order in which they are worked on.
+struct Line<'a> {
+    ctx: &'a Ctx,
+    directory: &'a str,
+    token: Uuid,
+    /// The directory asked to be left alone until then.
+    alone: Mutex<Option<DateTime<Utc>>>,
+}
+
+/// What came to an end in a line.
+enum Done {
+    Claimed(Result<Vec<TargetRow>, ServiceError>),
+    Visited(Uuid, Result<(), ServiceError>),
+    Held,
+}
+
+impl<'a> Line<'a> {
+    fn new(ctx: &'a Ctx, directory: &'a str) -> Self {
+        Self { ctx, directory, token: new_id(), alone: Mutex::default() }
+    }
+
+    fn leave_alone(&self, until: DateTime<Utc>) {
+        let mut alone = self.alone.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *alone = (*alone).max(Some(until));
+    }
+
+    /// Until when the directory is left alone, if it is.
+    fn alone_until(&self) -> Option<DateTime<Utc>> {
+        let alone = self.alone.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        alone.filter(|until| *until > self.ctx.clock.now())
+    }
+
+    async fn work(&self, mut bell: Option<&mut Bell>) -> Result<usize, ServiceError> {
+        // Whatever takes a connection is in here: nothing is left standing in a transaction while something else waits for one.
+        let mut at_work: FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send + '_>>> = FuturesUnordered::new();
+        // Whether each is to be given.
+        let mut claimed: HashMap<Uuid, bool> = HashMap::new();
+        let (mut look, mut claims, mut done, mut first, mut held) = (true, false, 0, None, Instant::now());
+        let mut tick = tokio::time::interval_at(held + TICK, TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let stops = first.is_some() || bell.as_ref().is_some_and(|bell| *bell.stop.borrow());
+            if look && !claims && !stops {
+                (look, claims) = (false, true);
+                let (all, given) = (claimed.len(), claimed.values().filter(|give| **give).count());
+                at_work.push(Box::pin(async move { Done::Claimed(self.claim(all, given).await) }));
+            }
+            if at_work.is_empty() && (stops || bell.is_none()) {
+                return first.map_or(Ok(done), Err);
+            }
+            tokio::select! {
+                Some(what) = at_work.next(), if !at_work.is_empty() => match what {
+                    Done::Claimed(rows) => {
+                        claims = false;
+                        match rows {
+                            Ok(rows) => for row in rows {
+                                claimed.insert(row.id, row.wanted);
+                                at_work.push(Box::pin(self.visit(row)));
+                            },
+                            Err(error) => drop(first.get_or_insert(error)),
+                        }
+                    }
+                    Done::Visited(id, outcome) => {
+                        claimed.remove(&id);
+                        done += 1;
+                        // One claim for several: it costs about as much as for one.
+                        look |= claimed.len() * 2 <= self.room();
+                        if let Err(error) = outcome
+                            && bell.is_none()
+                        {
+                            first.get_or_insert(error);
+                        }
+                    }
+                    Done::Held => {}
+                },
+                () = ring(bell.as_deref_mut()), if !stops => look = true,
+                _ = tick.tick() => {
+                    look = true;
+                    if held.elapsed() >= HOLD && !claimed.is_empty() {
+                        held = Instant::now();
+                        at_work.push(Box::pin(self.hold(claimed.keys().copied().collect())));
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many are given at once.
+    fn room(&self) -> usize {
+        self.ctx.directories.get(self.directory).map_or(AT_ONCE, |directory| directory.at_once(AT_ONCE))
+    }
+
+    /// Claims what is due as far as there is room beside `all` that are worked on, of which `given` are to be given.
+    async fn claim(&self, all: usize, given: usize) -> Result<Vec<TargetRow>, ServiceError> {
+        let (ctx, now, room) = (self.ctx, self.ctx.clock.now(), self.room());
+        let of = async |wanted: bool, limit: usize| {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            target::claim(&ctx.db, self.directory, wanted, limit, self.token, now, now + CLAIM).await
+        };
+        // However many wait to be given access, there is room for taking some away.
+        let free = (room + (room / 3).max(1)).saturating_sub(all);
+        let mut rows = if free > 0 { of(false, free).await? } else { vec![] };
+        let free = room.saturating_sub(given + rows.len()).min(free - rows.len());
+        // What a service has left may be for removals only.
+        if free > 0 && ctx.directories.get(self.directory).and_then(|directory| directory.holds()).is_none() {
+            rows.extend(of(true, free).await?);
+        }
+        if rows.is_empty()
+            && all > 0
+            && let Some(until) = alone::until(ctx, self.directory).await?
+        {
+            self.leave_alone(until); // So said another replica.
+        }
+        Ok(rows)
+    }
+
+    /// Holds claims, so that no other worker takes over what takes long.
+    async fn hold(&self, ids: Vec<Uuid>) -> Done {
+        if let Err(error) = target::hold(&self.ctx.db, &ids, self.token, self.ctx.clock.now() + CLAIM).await {
+            tracing::warn!(%error, "claims could not be held; another worker may take them over");
+        }
+        Done::Held
+    }
+
+    async fn visit(&self, row: TargetRow) -> Done {
+        // Whoever loses access does not wait for those who get some.
+        let outcome = if row.wanted { patiently(visit(self, &row)).await } else { visit(self, &row).await };
+        if let Err(error) = &outcome {
+            tracing::error!(target_id = %row.id, %error, "a membership could not be worked on; it is tried again");
+            let wait = backoff(u32::try_from(row.fails).unwrap_or(1).max(1), !row.wanted, rand::random());
+            if let Err(error) = target::release(&self.ctx.db, TargetId(row.id), self.token, self.ctx.clock.now() + wait).await {
+                tracing::warn!(%error, "a claim could not be given back; it lapses in a minute");
+            }
+        }
+        Done::Visited(row.id, outcome)
+    }
+}
+
+async fn ring(bell: Option<&mut Bell>) {
+    match bell {
+        Some(bell) => bell.rings().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -83,8 +265,13 @@ struct Call {
     word: &'static str,
 }
 
-async fn visit(ctx: &Ctx, row: &TargetRow, token: Uuid, is_paused: bool) -> Result<(), ServiceError> {
-    let id = TargetId(row.id);
+async fn visit(line: &Line<'_>, row: &TargetRow) -> Result<(), ServiceError> {
+    let (ctx, token, id) = (line.ctx, line.token, TargetId(row.id));
+    if let Some(until) = line.alone_until() {
+        return put_back(ctx, id, token, row, Why::Alone(until)).await;
+    }
+    // What is to be given is not even claimed where a directory is paused; whether this is to be given is known only below.
+    let is_paused = !row.wanted && pause::of(ctx, &row.directory).await?.is_some();
     // What should be: leases, and whether those that have not begun may still begin.
     let mut tx = ctx.db.begin().await?;
     let now = ctx.clock.now();
@@ -92,7 +279,7 @@ async fn visit(ctx: &Ctx, row: &TargetRow, token: Uuid, is_paused: bool) -> Resu
     let wants = wanted(&leases.iter().map(GrantRow::lease).collect::<Vec<_>>(), now);
     if wants && is_paused {
         drop(tx);
-        return hold(ctx, id, token, row).await;
+        return put_back(ctx, id, token, row, Why::Paused).await;
     }
     let fresh: Vec<GrantRow> =
         leases.iter().filter(|g| matches!(g.status.as_str(), "provisioning" | "verifying") && g.verified_at.is_none()).cloned().collect();
@@ -116,11 +303,13 @@ async fn visit(ctx: &Ctx, row: &TargetRow, token: Uuid, is_paused: bool) -> Resu
             Err(other) => return Err(other),
         }
     }
-    let mut call = call(ctx, row, wants).await;
+    let mut call = match call(line, row, wants).await {
+        Ok(call) => call,
+        Err(NotTold::Alone(until)) => return put_back(ctx, id, token, row, Why::Alone(until)).await,
+        Err(NotTold::Lost) => return Ok(()),
+        Err(NotTold::Failed(error)) => return Err(error),
+    };
     call.pre_existing &= !adopted;
-    if let Some(pause) = call.pause {
-        ctx.pause(&row.directory, ctx.clock.now() + Duration::from_std(pause).unwrap_or(Duration::minutes(1)));
-    }
     write_down(ctx, id, token, row.r#gen, wants, &call).await
 }
 
@@ -175,22 +364,42 @@ async fn stop_what_lost_its_reason(ctx: &Ctx, row: &TargetRow, fresh: &[GrantRow
     Ok(ended)
 }
 
+/// Why a directory was not told to change anything.
+enum NotTold {
+    /// It has meanwhile asked to be left alone until then.
+    Alone(DateTime<Utc>),
+    /// Another worker took over.
+    Lost,
+    /// The database fails.
+    Failed(ServiceError),
+}
+
 /// Looks, changes at most once, and reads back. No transaction is open.
-async fn call(ctx: &Ctx, row: &TargetRow, wants: bool) -> Call {
+///
+/// # Errors
+/// When nothing was changed, and what is owed stays owed as it was.
+async fn call(line: &Line<'_>, row: &TargetRow, wants: bool) -> Result<Call, NotTold> {
+    let ctx = line.ctx;
     let mut call = Call { pre_existing: row.pre_existing, ..Call::default() };
     let Ok(directory) = fetch::directory(ctx, &row.directory) else {
         call.error = Some(format!("the directory {} is not configured any more", row.directory));
-        return call;
+        return Ok(call);
     };
+    let left_alone = || line.alone_until().map_or(Ok(()), |until| Err(NotTold::Alone(until)));
+    let busy = |call: &mut Call, wait: StdDuration| {
+        line.leave_alone(alone::after(wait, ctx.clock.now()));
+        call.pause = Some(wait);
+    };
+    left_alone()?;
     let (group, reference) = (row.group_reference.as_str(), row.person_reference.as_str());
     let before = match directory.is_member(group, reference).await {
         Ok(member) => member,
         Err(error) => {
-            if let crate::directory::facts::ReadError::RateLimited { retry_after } = error {
-                call.pause = Some(retry_after);
+            if let ReadError::RateLimited { retry_after } = error {
+                busy(&mut call, retry_after);
             }
             call.error = Some(error.to_string());
-            return call;
+            return Ok(call);
         }
     };
     if row.member.is_none() && before && wants {
@@ -199,9 +408,19 @@ async fn call(ctx: &Ctx, row: &TargetRow, wants: bool) -> Call {
     call.member = Some(before);
     let change = plan(wants, before, call.pre_existing);
     call.change = Some(change);
+    if change != Change::Nothing {
+        left_alone()?;
+    }
+    if change == Change::Add && row.member.is_none() {
+        // Before it is told to: whoever goes on after us, dead or unanswered, would take our membership for one that was there before.
+        let noted = target::not_there(&ctx.db, TargetId(row.id), line.token, ctx.clock.now()).await;
+        if !noted.map_err(|error| NotTold::Failed(error.into()))? {
+            return Err(NotTold::Lost);
+        }
+    }
     let started = ctx.clock.now();
     let result = match change {
-        Change::Nothing => return call,
+        Change::Nothing => return Ok(call),
         Change::Add => directory.add(group, reference).await,
         Change::Remove => directory.remove(group, reference).await,
     };
@@ -211,9 +430,9 @@ async fn call(ctx: &Ctx, row: &TargetRow, wants: bool) -> Call {
     match &result {
         WriteResult::Changed | WriteResult::AlreadyInState | WriteResult::Pending => {}
         WriteResult::RateLimited { retry_after } => {
-            call.pause = Some(*retry_after);
+            busy(&mut call, *retry_after);
             call.error = Some(result.to_string());
-            return call;
+            return Ok(call);
         }
         WriteResult::NotFoundUser | WriteResult::NotFoundGroup => {
             call.hopeless = true;
@@ -236,6 +455,9 @@ async fn call(ctx: &Ctx, row: &TargetRow, wants: bool) -> Call {
             }
         }
         Err(error) => {
+            if let ReadError::RateLimited { retry_after } = error {
+                busy(&mut call, retry_after);
+            }
             call.member = None;
             // Without a look at it nothing is over.
             call.hopeless = false;
@@ -243,7 +465,7 @@ async fn call(ctx: &Ctx, row: &TargetRow, wants: bool) -> Call {
         }
     }
     call.told = Some((started, ctx.clock.now()));
-    call
+    Ok(call)
 }
 
 /// The word of an answer, in `provisioning.csv`.
@@ -320,7 +542,7 @@ async fn write_down(ctx: &Ctx, id: TargetId, token: Uuid, seen_gen: i64, wanted_
     // Whatever ended is looked at once more: a call that was given up on may still come through.
     let verify_at = (done && !wants && (row.done_gen < seen_gen || call.result.is_some())).then_some(now + ctx.provisioning.verify_again);
     let retry = (!done).then(|| match call.pause {
-        Some(pause) => now + Duration::from_std(pause).unwrap_or(Duration::minutes(1)),
+        Some(pause) => alone::after(pause, now),
         None if wants != wanted_before => now,
         None => now + backoff(fails.max(1) as u32, !wants, rand::random()),
     });
@@ -336,6 +558,9 @@ async fn write_down(ctx: &Ctx, id: TargetId, token: Uuid, seen_gen: i64, wanted_
         now,
     };
     target::visited(&mut tx, id, &visit).await?;
+    if let Some(pause) = call.pause {
+        directory_wait::leave_alone(&mut tx, &row.directory, alone::after(pause, now)).await?;
+    }
     commit::commit(tx).await
 }
 
@@ -418,20 +643,32 @@ async fn settle(
     Ok(())
 }
 
-/// Gives the claim back: the directory is paused, and nothing new is given there. It is owed as before.
-async fn hold(ctx: &Ctx, id: TargetId, token: Uuid, row: &TargetRow) -> Result<(), ServiceError> {
+/// Why nothing was done about a membership.
+#[derive(Clone, Copy)]
+enum Why {
+    /// The directory is paused, and nothing new is given there.
+    Paused,
+    /// The directory is left alone until then.
+    Alone(DateTime<Utc>),
+}
+
+/// Gives the claim back. It is owed as before.
+async fn put_back(ctx: &Ctx, id: TargetId, token: Uuid, row: &TargetRow, why: Why) -> Result<(), ServiceError> {
     let mut tx = ctx.db.begin().await?;
     if let Some(locked) = target::lock_claimed(&mut tx, id, token).await? {
         let now = ctx.clock.now();
         let visit = Visit {
             done_gen: None,
-            // Said so that it is not claimed again before the directory goes on; but not over a removal that came meanwhile.
-            wanted: locked.r#gen == row.r#gen || locked.wanted,
+            // Of a paused directory said so that it is not claimed again before it goes on; but not over a removal that came meanwhile.
+            wanted: locked.wanted || matches!(why, Why::Paused) && locked.r#gen == row.r#gen,
             member: None,
             pre_existing: row.pre_existing,
             fails: row.fails.saturating_sub(1),
             error: row.last_error.as_deref(),
-            next_at: Some(now),
+            next_at: Some(match why {
+                Why::Paused => now,
+                Why::Alone(until) => until,
+            }),
             verify_at: row.verify_at,
             now,
         };

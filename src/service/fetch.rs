@@ -9,6 +9,7 @@ use crate::domain::person::{Above, PersonSnapshot};
 use crate::store::person::PersonRow;
 use crate::store::recheck;
 
+use super::alone;
 use super::commit;
 use super::ctx::Ctx;
 use super::error::ServiceError;
@@ -32,10 +33,7 @@ pub fn directory<'a>(ctx: &'a Ctx, key: &str) -> Result<&'a Directory, ServiceEr
 /// # Errors
 /// [`ServiceError::Unavailable`] when the directory does not answer: never decide on what was seen before.
 pub async fn person(ctx: &Ctx, row: &PersonRow) -> Result<PersonSnapshot, ServiceError> {
-    let facts = directory(ctx, &row.directory)?
-        .person(&row.reference)
-        .await
-        .map_err(|error| ServiceError::Unavailable(format!("{error} Nothing was decided; what you entered is kept. Try again in a moment.")))?;
+    let facts = ask(ctx, &row.directory, &row.reference).await?;
     let now = ctx.clock.now();
     match facts {
         Some(facts) => {
@@ -55,6 +53,17 @@ pub async fn person(ctx: &Ctx, row: &PersonRow) -> Result<PersonSnapshot, Servic
             }
             Ok(nobody(row, now))
         }
+    }
+}
+
+/// What a directory says of a person. One that is busy is left alone by everybody.
+async fn ask(ctx: &Ctx, key: &str, reference: &str) -> Result<Option<PersonFacts>, ServiceError> {
+    match directory(ctx, key)?.person(reference).await {
+        Ok(facts) => Ok(facts),
+        Err(error) => Err(match alone::heed(ctx, key, &error).await {
+            ServiceError::Unavailable(why) => ServiceError::Unavailable(format!("{why} Nothing was decided; what you entered is kept. Try again in a moment.")),
+            other => other,
+        }),
     }
 }
 
@@ -85,18 +94,13 @@ const LONGEST_LINE: usize = 20;
 /// # Errors
 /// [`ServiceError::Unavailable`] when the directory does not answer.
 pub async fn line(ctx: &Ctx, person: &PersonSnapshot) -> Result<Vec<Above>, ServiceError> {
-    let directory = directory(ctx, &person.directory)?;
     let mut line: Vec<Above> = Vec::new();
     let mut next = person.manager.clone();
     while let Some(reference) = next.filter(|reference| !reference.is_empty()) {
         if line.len() >= LONGEST_LINE || reference == person.reference || line.iter().any(|above| above.reference == reference) {
             break;
         }
-        let facts = directory
-            .person(&reference)
-            .await
-            .map_err(|error| ServiceError::Unavailable(format!("{error} Nothing was decided; what you entered is kept. Try again in a moment.")))?;
-        let Some(facts) = facts else { break };
+        let Some(facts) = ask(ctx, &person.directory, &reference).await? else { break };
         next = facts.manager;
         line.push(Above { reference: facts.reference, user_name: facts.user_name });
     }

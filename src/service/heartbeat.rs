@@ -13,7 +13,14 @@ use super::error::ServiceError;
 /// A clock that is off by more than this is an event.
 const CLOCK_OFF: Duration = Duration::seconds(5);
 
-/// Says that worker `id` is alive, follows the database's clock, and removes what has expired.
+/// How long a worker that says nothing still counts where several share the limits of a directory.
+const SHARES: Duration = Duration::seconds(15);
+
+/// For how long a worker is new; a little less than the time between two beats.
+const SETTLES: Duration = Duration::milliseconds(4_500);
+
+/// Says that worker `id` is alive, follows the database's clock, shares the limits of the directories among all who are, and removes
+/// what has expired.
 ///
 /// # Errors
 /// When the database fails.
@@ -22,6 +29,10 @@ pub async fn beat(ctx: &Ctx, id: Uuid, started_at: DateTime<Utc>) -> Result<(), 
     let now = ctx.clock.now();
     timetable::beat(&ctx.db, id, started_at, now).await?;
     timetable::stopped(&ctx.db, None, now - Duration::hours(1)).await?;
+    let live = u32::try_from(timetable::live(&ctx.db, now - SHARES).await?).unwrap_or(u32::MAX);
+    // The others hear of a new one when they beat next; until then it keeps to what they leave free.
+    let among = if live > 1 && now - started_at < SETTLES { live.saturating_mul(10) } else { live };
+    ctx.directories.values().for_each(|directory| directory.share(among));
     timetable::tidy(&ctx.db, now).await?;
     Ok(())
 }

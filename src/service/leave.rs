@@ -35,6 +35,37 @@ struct Ended {
     delegates: Vec<Uuid>,
 }
 
+/// How one was found.
+enum Found {
+    /// Somebody else has it, or it is done.
+    NotDue,
+    /// They are active again, and keep what they have.
+    Back,
+    /// Everything of theirs has ended.
+    Away(Ended),
+}
+
+/// Ends everything of everybody who left and with whom nobody has begun; asks no directory. Returns how many they were.
+///
+/// # Errors
+/// The first failure of the database, after everybody else was seen to.
+pub async fn begin(ctx: &Ctx) -> Result<usize, ServiceError> {
+    let (mut done, mut first) = (0, None);
+    loop {
+        let mut batch = 0;
+        for (id, person) in leaver::fresh(&ctx.db, ctx.clock.now(), BATCH).await? {
+            match end(ctx, id, PersonId(person)).await {
+                Ok(found) => batch += usize::from(!matches!(found, Found::NotDue)),
+                Err(error) => drop(first.get_or_insert(error)),
+            }
+        }
+        done += batch;
+        if batch == 0 || first.is_some() {
+            return first.map_or(Ok(done), Err);
+        }
+    }
+}
+
 /// Goes on with everybody who left and with whom we are not done. Returns how many were seen to.
 ///
 /// # Errors
@@ -56,31 +87,43 @@ pub async fn due(ctx: &Ctx) -> Result<usize, ServiceError> {
     }
 }
 
-/// Goes on with one. Who is active again keeps what they have.
+/// Goes on with one.
 async fn settle(ctx: &Ctx, id: Uuid, person: PersonId) -> Result<bool, ServiceError> {
+    match end(ctx, id, person).await? {
+        Found::NotDue => return Ok(false),
+        Found::Back => {}
+        Found::Away(ended) => {
+            if move_seats(ctx, person, &ended.delegates).await? {
+                let mut tx = ctx.db.begin().await?;
+                leaver::settled(&mut tx, id, ctx.clock.now()).await?;
+                commit::commit(tx).await?;
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Ends everything of one.
+async fn end(ctx: &Ctx, id: Uuid, person: PersonId) -> Result<Found, ServiceError> {
     let mut tx = ctx.db.begin().await?;
     // The person before what is known of them, as whoever keeps what the directory says locks them.
     let status = leaver::lock_person(&mut tx, person).await?.unwrap_or_default();
     let now = ctx.clock.now();
-    let Some(fails) = leaver::lock_due(&mut tx, id, now).await? else { return Ok(false) };
+    let Some(times) = leaver::lock_due(&mut tx, id, now).await? else { return Ok(Found::NotDue) };
     if status == "active" {
         leaver::settled(&mut tx, id, now).await?;
         commit::commit(tx).await?;
-        return Ok(true);
+        return Ok(Found::Back);
     }
     let ended = end_all(&mut tx, person, &status, now).await?;
-    let wait = Duration::seconds(5 << fails.clamp(0, 6));
+    // Their seats are moved at once, and again at ever longer distances while that fails.
+    let wait = if times == 0 { Duration::zero() } else { Duration::seconds(5 << (times - 1).clamp(0, 6)) };
     leaver::went_on(&mut tx, id, i32::try_from(ended.requests).unwrap_or(i32::MAX), now + wait).await?;
     commit::commit(tx).await?;
     if !ended.targets.is_empty() {
         ctx.wake.notify_one();
     }
-    if move_seats(ctx, person, &ended.delegates).await? {
-        let mut tx = ctx.db.begin().await?;
-        leaver::settled(&mut tx, id, ctx.clock.now()).await?;
-        commit::commit(tx).await?;
-    }
-    Ok(true)
+    Ok(Found::Away(ended))
 }
 
 /// Asks others wherever `person` was asked, or somebody who stood in by a delegation that has ended. Whether nobody is left who has to be.

@@ -1,5 +1,6 @@
 //! One verb per file: load, decide, commit.
 pub mod again;
+pub mod alone;
 pub mod answer;
 pub mod answer_many;
 pub mod api_token;

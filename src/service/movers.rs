@@ -137,13 +137,13 @@ async fn tell(tx: &mut Tx, row: &GrantRow, people: &[PersonId], sentence: &str, 
     Ok(notice::tell(tx, people, "eligibility", Some(row.request_id.into()), sentence, now).await?)
 }
 
-/// Ends the leases whose grace is over, after asking the directory once more. Returns how many holders were seen to.
+/// Ends the leases of people of `directory` whose grace is over, after asking it once more. Returns how many holders were seen to.
 ///
 /// # Errors
 /// When the database fails; a holder of whom the directory says nothing now is looked at again.
-pub async fn due(ctx: &Ctx) -> Result<usize, ServiceError> {
+pub async fn due(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
     let mut done = 0;
-    for id in mover::due(&ctx.db, ctx.clock.now(), BATCH).await? {
+    for id in mover::due(&ctx.db, directory, ctx.clock.now(), BATCH).await? {
         let person = PersonId(id);
         let Some(row) = person::by_id(&ctx.db, person).await? else { continue };
         let outcome = match fetch::person(ctx, &row).await {

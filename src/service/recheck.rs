@@ -18,7 +18,7 @@ use super::commit::{self, by_system};
 use super::ctx::Ctx;
 use super::error::ServiceError;
 use super::learn::{self, Source};
-use super::{fetch, movers, pause};
+use super::{alone, fetch, movers};
 
 /// How many are asked about at once.
 const AT_ONCE: i64 = 8;
@@ -36,29 +36,27 @@ pub fn believable(known: i64) -> i64 {
     (known / 20).clamp(20, 200)
 }
 
-/// Asks about everybody who is due. Returns about how many. A directory that does not answer is asked again later.
+/// Asks `directory` about everybody who is due. Returns about how many. A directory that does not answer is asked again later.
 ///
 /// # Errors
 /// The first failure of the database, after everybody else was asked about.
-pub async fn due(ctx: &Ctx) -> Result<usize, ServiceError> {
-    rounds(ctx, ROUNDS.0).await
+pub async fn due(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
+    rounds(ctx, directory, ROUNDS.0).await
 }
 
-/// Asks about a few of those who are due: for whoever has other work that cannot wait.
+/// Asks `directory` about a few of those who are due: for whoever has other work that cannot wait.
 ///
 /// # Errors
 /// As [`due`].
-pub async fn some(ctx: &Ctx) -> Result<usize, ServiceError> {
-    rounds(ctx, ROUNDS.1).await
+pub async fn some(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
+    rounds(ctx, directory, ROUNDS.1).await
 }
 
-async fn rounds(ctx: &Ctx, most: usize) -> Result<usize, ServiceError> {
+async fn rounds(ctx: &Ctx, directory: &str, most: usize) -> Result<usize, ServiceError> {
     let (mut done, mut first) = (0, None);
-    let held = pause::held(ctx).await?;
     for _ in 0..most {
         let (token, now) = (new_id(), ctx.clock.now());
-        let alone = [ctx.paused_at(now), held.clone()].concat();
-        let claimed = recheck::claim(&ctx.db, &alone, AT_ONCE, token, now, now + CLAIM).await?;
+        let claimed = recheck::claim(&ctx.db, directory, AT_ONCE, token, now, now + CLAIM).await?;
         if claimed.is_empty() {
             break;
         }
@@ -96,12 +94,7 @@ async fn look(ctx: &Ctx, row: &RecheckRow) -> Result<Option<String>, ServiceErro
         Ok(facts) => facts,
         // A hint may hold anything; what cannot be asked names nobody.
         Err(ReadError::Refused(_)) => return Ok(None),
-        Err(error) => {
-            if let ReadError::RateLimited { retry_after } = error {
-                ctx.pause(directory, ctx.clock.now() + Duration::from_std(retry_after).unwrap_or(Duration::minutes(1)));
-            }
-            return Err(ServiceError::Unavailable(error.to_string()));
-        }
+        Err(error) => return Err(alone::heed(ctx, directory, &error).await),
     };
     let now = ctx.clock.now();
     let known = person::by_references(&ctx.db, directory, std::slice::from_ref(&row.reference)).await?.pop();

@@ -13,7 +13,7 @@ use super::ctx::Ctx;
 use super::drift::compare::{Seen, Through, compare};
 use super::drift::settle::settle;
 use super::error::ServiceError;
-use super::fetch;
+use super::{alone, fetch};
 
 /// How deep groups within groups are followed.
 const DEEPEST: usize = 10;
@@ -54,7 +54,10 @@ pub async fn sweep(ctx: &Ctx, directory: &str) -> Result<Swept, ServiceError> {
 }
 
 async fn one(ctx: &Ctx, run: (&str, Uuid), group: &str, swept: &mut Swept) -> Result<(), ServiceError> {
-    let seen = read(fetch::directory(ctx, run.0)?, group).await.map_err(|error| ServiceError::Unavailable(error.to_string()))?;
+    let seen = match read(fetch::directory(ctx, run.0)?, group).await {
+        Ok(seen) => seen,
+        Err(error) => return Err(alone::heed(ctx, run.0, &error).await),
+    };
     compare(ctx, run, group, seen, swept).await
 }
 

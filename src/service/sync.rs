@@ -17,7 +17,7 @@ use super::ctx::{By, Ctx};
 use super::error::ServiceError;
 use super::learn::{self, Source};
 use super::recheck::believable;
-use super::{fetch, heartbeat, leave, recheck};
+use super::{alone, fetch, heartbeat, leave, recheck};
 
 /// What a sync found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub async fn under(ctx: &Ctx, directory: &str, hold: Option<(&str, Uuid)>) -> Re
     };
     let concluded = conclude(ctx, directory, (started, known), read, &mut counts, token.as_deref()).await;
     // Whom it named is asked about now, whatever became of the listing otherwise.
-    recheck::due(ctx).await?;
+    recheck::due(ctx, directory).await?;
     leave::due(ctx).await?;
     leave::leftovers(ctx).await?;
     concluded?;
@@ -88,7 +88,10 @@ async fn still_ours(ctx: &Ctx, hold: Option<(&str, Uuid)>) -> Result<(), Service
 async fn people(ctx: &Ctx, port: &Directory, directory: &str, hold: Option<(&str, Uuid)>, counts: &mut Counts) -> Result<(), ServiceError> {
     let mut cursor = None;
     loop {
-        let page = port.people(cursor).await.map_err(|error| ServiceError::Unavailable(error.to_string()))?;
+        let page = match port.people(cursor).await {
+            Ok(page) => page,
+            Err(error) => return Err(alone::heed(ctx, directory, &error).await),
+        };
         still_ours(ctx, hold).await?;
         let mut tx = ctx.db.begin().await?;
         let learned = learn::learn(&mut tx, ctx, directory, &page.items, Source::Listing, ctx.clock.now()).await?;
@@ -123,7 +126,10 @@ async fn groups(
 ) -> Result<(), ServiceError> {
     let mut cursor = None;
     loop {
-        let page = port.groups(cursor).await.map_err(|error| ServiceError::Unavailable(error.to_string()))?;
+        let page = match port.groups(cursor).await {
+            Ok(page) => page,
+            Err(error) => return Err(alone::heed(ctx, directory, &error).await),
+        };
         still_ours(ctx, hold).await?;
         let seen: Vec<GroupSeen> = page
             .items

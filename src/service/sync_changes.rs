@@ -5,7 +5,7 @@ use crate::store::{directory_sync, recheck as queue};
 
 use super::ctx::Ctx;
 use super::error::ServiceError;
-use super::{commit, fetch, heartbeat, leave, recheck};
+use super::{alone, commit, fetch, heartbeat, leave, recheck};
 
 /// How many lists of changes are fetched in a row, so that a directory that always has more does not keep us.
 const ROUNDS: usize = 200;
@@ -39,7 +39,7 @@ pub async fn follow(ctx: &Ctx, directory: &str) -> Result<Option<Followed>, Serv
                 heartbeat::run_now(ctx, &format!("sync:{directory}")).await?;
                 return Ok(None);
             }
-            Err(error) => return Err(ServiceError::Unavailable(error.to_string())),
+            Err(error) => return Err(alone::heed(ctx, directory, &error).await),
         };
         let mut tx = ctx.db.begin().await?;
         let now = ctx.clock.now();
@@ -57,7 +57,7 @@ pub async fn follow(ctx: &Ctx, directory: &str) -> Result<Option<Followed>, Serv
     if followed.groups > 0 {
         heartbeat::run_now(ctx, &format!("sweep:{directory}")).await?;
     }
-    recheck::due(ctx).await?;
+    recheck::due(ctx, directory).await?;
     leave::due(ctx).await?;
     Ok(Some(followed))
 }

@@ -67,7 +67,19 @@ pub async fn due(db: &Db, now: DateTime<Utc>, limit: i64) -> Result<Vec<(Uuid, U
         .await?)
 }
 
-/// Locks one that is still due at `now`: how often going on has failed. None when somebody else has it, or it is done.
+/// Of those who are due, whom nobody has begun with: id and person.
+///
+/// # Errors
+/// When the database fails.
+pub async fn fresh(db: &Db, now: DateTime<Utc>, limit: i64) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+    Ok(sqlx::query_as("select id, person_id from leaver where settled_at is null and next_at <= $1 and fails = 0 order by next_at, id limit $2")
+        .bind(now)
+        .bind(limit)
+        .fetch_all(&db.pool)
+        .await?)
+}
+
+/// Locks one that is still due at `now`: how often somebody went on with it. None when somebody else has it, or it is done.
 ///
 /// # Errors
 /// When the database fails.

@@ -7,6 +7,7 @@ pub mod db;
 pub mod delegation;
 pub mod directory_group;
 pub mod directory_sync;
+pub mod directory_wait;
 pub mod doctor;
 pub mod drift;
 pub mod emergency;

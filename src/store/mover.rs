@@ -161,16 +161,18 @@ pub async fn open(tx: &mut Tx, grant: GrantId) -> Result<Option<LossRow>, StoreE
         .await?)
 }
 
-/// Holders of grants whose grace is over at `now`, or is to be looked at again; each once.
+/// Holders of grants, of `directory`, whose grace is over at `now` or is to be looked at again; each once.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn due(db: &Db, now: DateTime<Utc>, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+pub async fn due(db: &Db, directory: &str, now: DateTime<Utc>, limit: i64) -> Result<Vec<Uuid>, StoreError> {
     Ok(sqlx::query_scalar(
-        "select g.beneficiary_id from eligibility_loss l join access_grant g on g.id = l.grant_id where l.next_at <= $1 group by 1 order by min(l.next_at), 1 limit $2",
+        "select g.beneficiary_id from eligibility_loss l join access_grant g on g.id = l.grant_id join person p on p.id = g.beneficiary_id
+         where l.next_at <= $1 and p.directory = $3 group by 1 order by min(l.next_at), 1 limit $2",
     )
     .bind(now)
     .bind(limit)
+    .bind(directory)
     .fetch_all(&db.pool)
     .await?)
 }

@@ -116,21 +116,23 @@ pub async fn waiting(tx: &mut Tx, directory: &str, most: i64) -> Result<i64, Sto
         .await?)
 }
 
-/// Claims up to `limit` that are due, of directories that are not `paused`, the longest waiting first, until `until`. An attempt is
-/// counted before it is made.
+/// Claims up to `limit` of `directory` that are due, the longest waiting first, until `until`; none while it is held back whole or asked
+/// to be left alone. An attempt is counted before it is made.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn claim(db: &Db, paused: &[String], limit: i64, token: Uuid, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<RecheckRow>, StoreError> {
+pub async fn claim(db: &Db, directory: &str, limit: i64, token: Uuid, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<RecheckRow>, StoreError> {
     Ok(sqlx::query_as(
         "with due as (
-           select directory, reference from person_recheck where not held and next_at <= $1 and (lease_until is null or lease_until <= $1) and not directory = any($2)
+           select directory, reference from person_recheck where directory = $2 and not held and next_at <= $1 and (lease_until is null or lease_until <= $1)
+             and not exists (select 1 from directory_pause p where p.directory = $2 and p.resumed_at is null and p.everything)
+             and not exists (select 1 from directory_wait w where w.directory = $2 and w.until > $1)
            order by next_at, reference limit $3 for update skip locked)
          update person_recheck r set lease_until = $4, lease_token = $5, fails = fails + 1 from due where (r.directory, r.reference) = (due.directory, due.reference)
          returning r.directory, r.reference, r.cause, r.gen, r.fails",
     )
     .bind(now)
-    .bind(paused)
+    .bind(directory)
     .bind(limit)
     .bind(until)
     .bind(token)

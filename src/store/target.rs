@@ -72,28 +72,60 @@ pub async fn raise(tx: &mut Tx, targets: &[Uuid], now: DateTime<Utc>) -> Result<
     Ok(())
 }
 
-/// Claims up to `limit` memberships that are due and not leased: revocations first, then the longest waiting. `paused` are
-/// directories that asked to be left alone; where somebody paused one nothing new is given, or nothing at all is done. Each is leased until `until` under `token`; an attempt is counted before the call, so
-/// that work which kills the process still backs off.
+/// Claims up to `limit` memberships of `directory` that are due and not leased, the longest waiting first: those `wanted` when they
+/// were last raised, or those not wanted. None of a directory that asked to be left alone; where somebody paused it nothing new is
+/// given, or nothing at all is done. Each is leased until `until` under `token`; an attempt is counted before the call, so that work
+/// which kills the process still backs off.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn claim(db: &Db, paused: &[String], limit: i64, token: Uuid, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<TargetRow>, StoreError> {
+pub async fn claim(
+    db: &Db,
+    directory: &str,
+    wanted: bool,
+    limit: i64,
+    token: Uuid,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<TargetRow>, StoreError> {
     Ok(sqlx::query_as(columns!(
         "with due as (
-           select id from target where next_at <= $1 and (lease_until is null or lease_until <= $1) and not directory = any($2)
-             and not exists (select 1 from directory_pause p where p.directory = target.directory and p.resumed_at is null and (p.everything or target.wanted))
-           order by wanted, next_at limit $3 for update skip locked)
-         update target t set lease_until = $4, lease_token = $5, fails = fails + 1 from due where t.id = due.id returning",
+           select id from target where directory = $1 and wanted = $2 and next_at <= $3 and (lease_until is null or lease_until <= $3)
+             and not exists (select 1 from directory_pause p where p.directory = $1 and p.resumed_at is null and (p.everything or $2))
+             and not exists (select 1 from directory_wait w where w.directory = $1 and w.until > $3)
+           order by next_at limit $4 for update skip locked)
+         update target t set lease_until = $5, lease_token = $6, fails = fails + 1 from due where t.id = due.id returning",
         ""
     ))
+    .bind(directory)
+    .bind(wanted)
     .bind(now)
-    .bind(paused)
     .bind(limit)
     .bind(until)
     .bind(token)
     .fetch_all(&db.pool)
     .await?)
+}
+
+/// Holds the leases of `token` on those of `ids` that it still has until `until`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold(db: &Db, ids: &[Uuid], token: Uuid, until: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query("update target set lease_until = $3 where id = any($1) and lease_token = $2").bind(ids).bind(token).bind(until).execute(&db.pool).await?;
+    Ok(())
+}
+
+/// Directories besides `known` in which memberships are due.
+///
+/// # Errors
+/// When the database fails.
+pub async fn strays(db: &Db, known: &[&str], now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar("select distinct directory from target where next_at <= $2 and not directory = any($1) order by 1")
+        .bind(known)
+        .bind(now)
+        .fetch_all(&db.pool)
+        .await?)
 }
 
 /// Locks a claimed membership; none when the lease was lost to somebody else meanwhile.
@@ -106,6 +138,20 @@ pub async fn lock_claimed(tx: &mut Tx, id: TargetId, token: Uuid) -> Result<Opti
         .bind(token)
         .fetch_optional(&mut **tx)
         .await?)
+}
+
+/// Notes that the first look at a claimed membership did not find it. False when the lease was lost to somebody else meanwhile.
+///
+/// # Errors
+/// When the database fails.
+pub async fn not_there(db: &Db, id: TargetId, token: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let done = sqlx::query("update target set member = false, member_seen_at = $3 where id = $1 and lease_token = $2")
+        .bind(id.0)
+        .bind(token)
+        .bind(now)
+        .execute(&db.pool)
+        .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// What a visit found and when the next one is due.
@@ -157,25 +203,18 @@ pub async fn visited(tx: &mut Tx, id: TargetId, visit: &Visit<'_>) -> Result<(),
     Ok(())
 }
 
-/// Gives back, without a result, the leases of `token` on those of `ids` that it still holds.
+/// Gives back, without a result, the lease of `token` on a membership if it still has it, to come again at `next_at`.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn release(db: &Db, ids: &[Uuid], token: Uuid) -> Result<(), StoreError> {
-    sqlx::query("update target set lease_until = null, lease_token = null where id = any($1) and lease_token = $2")
-        .bind(ids)
+pub async fn release(db: &Db, id: TargetId, token: Uuid, next_at: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query("update target set lease_until = null, lease_token = null, next_at = $3 where id = $1 and lease_token = $2")
+        .bind(id.0)
         .bind(token)
+        .bind(next_at)
         .execute(&db.pool)
         .await?;
     Ok(())
-}
-
-/// The earliest time at which a membership is due, if any.
-///
-/// # Errors
-/// When the database fails.
-pub async fn next_due(db: &Db) -> Result<Option<DateTime<Utc>>, StoreError> {
-    Ok(sqlx::query_scalar("select min(next_at) from target where next_at is not null").fetch_one(&db.pool).await?)
 }
 
 /// The groups that Countersign gives, with how many people hold each through a live lease.

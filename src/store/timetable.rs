@@ -107,6 +107,14 @@ pub async fn stopped(db: &Db, id: Option<Uuid>, silent_since: DateTime<Utc>) -> 
     Ok(())
 }
 
+/// How many workers were heard of since `since`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn live(db: &Db, since: DateTime<Utc>) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("select count(*) from worker where beat_at >= $1").bind(since).fetch_one(&db.pool).await?)
+}
+
 /// When a worker was last heard of.
 ///
 /// # Errors

@@ -1,17 +1,18 @@
 //! One turn of the worker: whatever is due now.
 //!
-//! Tests call [`turn`] and move the clock; the server calls [`soon`], [`read`] and [`daily`] from [`super::run`]. Everything periodic is due by a row of the
-//! database, never by how long this process has been up.
+//! Tests call [`turn`] and move the clock; the server calls the parts of it from [`super::run`], so that none waits for another. Everything
+//! periodic is due by a row of the database, never by how long this process has been up.
 
 use chrono::Duration;
+use futures_util::future::join_all;
 
 use crate::clock::new_id;
 use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::service::{
-    confirm, deliver, emergency_review, erase, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, subscribe, sweep, sync,
-    sync_changes, witness,
+    alone, confirm, deliver, emergency_review, erase, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, subscribe,
+    sweep, sync, sync_changes, witness,
 };
 
 /// How often it is seen to that directories call us.
@@ -28,13 +29,17 @@ pub async fn turn(ctx: &Ctx) -> Result<usize, ServiceError> {
     let after = soon(ctx).await;
     let weighed = weigh::due(ctx).await;
     let daily = daily(ctx).await;
+    let mut listed = 0;
+    for directory in ctx.directories.keys() {
+        listed += groups(ctx, directory).await?;
+    }
     let sealed = seal::seal(ctx).await;
     let witnessed = witness::due(ctx).await;
-    Ok(before? + read? + after? + weighed? + daily? + sealed? + witnessed?)
+    Ok(before? + read? + after? + weighed? + daily? + listed + sealed? + witnessed?)
 }
 
-/// Looks that are due once a day, by the timetable: dead ends in the rules, grants that separation rules keep apart, what was kept
-/// long enough, and which groups the directories have.
+/// Looks that are due once a day, by the timetable: dead ends in the rules, grants that separation rules keep apart, and what was kept
+/// long enough.
 ///
 /// # Errors
 /// The first failure, after everything else was tried.
@@ -42,11 +47,7 @@ pub async fn daily(ctx: &Ctx) -> Result<usize, ServiceError> {
     let health = look(ctx, Look::Health).await;
     let separation = look(ctx, Look::Separation).await;
     let retention = look(ctx, Look::Retention).await;
-    let mut done = 0;
-    for key in ctx.directories.keys() {
-        done += groups(ctx, key).await?;
-    }
-    Ok(done + separation? + health? + retention?)
+    Ok(separation? + health? + retention?)
 }
 
 /// What is looked for once a day.
@@ -82,15 +83,24 @@ async fn look(ctx: &Ctx, what: Look) -> Result<usize, ServiceError> {
     outcome.map(|_| 1)
 }
 
-/// Lists the groups of a directory, for choosing from. One that does not answer is asked again, and delays nothing.
-async fn groups(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
-    let (name, token) = (format!("groups:{directory}"), new_id());
-    if pause::of(ctx, directory).await?.is_some_and(|pause| pause.everything) || !heartbeat::claim(ctx, &name, token, Duration::hours(1)).await? {
-        return Ok(0);
+/// The first failure of several things, each of which is tried.
+#[derive(Default)]
+struct All {
+    done: usize,
+    first: Option<ServiceError>,
+}
+
+impl All {
+    fn and(&mut self, outcome: Result<usize, ServiceError>) {
+        match outcome {
+            Ok(done) => self.done += done,
+            Err(error) => drop(self.first.get_or_insert(error)),
+        }
     }
-    let outcome = import::list::list_groups(ctx, directory).await.map(|groups| format!("{groups} groups"));
-    heartbeat::done(ctx, &name, token, Duration::days(1), outcome.as_ref().map(String::as_str).map_err(ToString::to_string)).await?;
-    Ok(1)
+
+    fn outcome(self) -> Result<usize, ServiceError> {
+        self.first.map_or(Ok(self.done), Err)
+    }
 }
 
 /// Does what cannot wait: what time alone does, who left or moved, and what is owed to the directories. Returns how much was done.
@@ -98,26 +108,55 @@ async fn groups(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
 /// # Errors
 /// The first failure, after everything else was tried.
 pub async fn soon(ctx: &Ctx) -> Result<usize, ServiceError> {
-    let mut first: Option<ServiceError> = None;
-    let mut keep = |outcome: Result<usize, ServiceError>| match outcome {
-        Ok(done) => done,
-        Err(error) => {
-            first.get_or_insert(error);
-            0
-        }
-    };
-    let mut done = keep(lapse::lapse(ctx).await);
-    done += keep(confirm::lapse(ctx).await);
-    done += keep(emergency_review::overdue(ctx).await);
-    done += keep(carry_out::due(ctx).await);
-    done += keep(recheck::some(ctx).await);
-    done += keep(leave::due(ctx).await);
-    done += keep(movers::due(ctx).await);
-    done += keep(drain(ctx).await);
-    match first {
-        Some(error) => Err(error),
-        None => Ok(done),
+    let mut all = All::default();
+    all.and(on_time(ctx).await);
+    for outcome in join_all(ctx.directories.keys().map(|directory| recheck::some(ctx, directory))).await {
+        all.and(outcome);
     }
+    all.and(tend(ctx).await);
+    for outcome in join_all(ctx.directories.keys().map(|directory| movers::due(ctx, directory))).await {
+        all.and(outcome);
+    }
+    all.and(drain(ctx).await);
+    all.outcome()
+}
+
+/// Does what time alone does and ends what people had who left: asks no directory, and so waits for none. Returns how much was done.
+///
+/// # Errors
+/// The first failure, after everything else was tried.
+pub async fn on_time(ctx: &Ctx) -> Result<usize, ServiceError> {
+    let mut all = All::default();
+    all.and(lapse::leases(ctx).await);
+    all.and(leave::begin(ctx).await);
+    all.and(confirm::lapse(ctx).await);
+    all.outcome()
+}
+
+/// Does what may have to ask who is to be asked next: steps, reviews, changes of the rules, seats of people who left, and memberships in
+/// directories that there are no more. Returns how much was done.
+///
+/// # Errors
+/// The first failure, after everything else was tried.
+pub async fn tend(ctx: &Ctx) -> Result<usize, ServiceError> {
+    let mut all = All::default();
+    all.and(lapse::steps(ctx).await);
+    all.and(emergency_review::overdue(ctx).await);
+    all.and(carry_out::due(ctx).await);
+    all.and(leave::due(ctx).await);
+    all.and(deliver::strays(ctx).await);
+    all.outcome()
+}
+
+/// Asks `directory` about a few people who may have left, and about holders whose grace is over. Returns how much was done.
+///
+/// # Errors
+/// The first failure, after everything else was tried.
+pub async fn ask(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
+    let mut all = All::default();
+    all.and(recheck::some(ctx, directory).await);
+    all.and(movers::due(ctx, directory).await);
+    all.outcome()
 }
 
 /// Reads and compares the directories, each by its timetable and none waiting for another. Returns how much was done.
@@ -125,39 +164,57 @@ pub async fn soon(ctx: &Ctx) -> Result<usize, ServiceError> {
 /// # Errors
 /// The first failure, after everything else was tried.
 pub async fn read(ctx: &Ctx) -> Result<usize, ServiceError> {
-    let one = async |key: &String| {
-        let (mut done, mut first) = (0, None);
-        let calls = ctx.hooks.get(key).is_some_and(|hook| hook.address.is_some());
-        let what = ["sync", "changes", "sweep", "subscription"];
-        for what in what.into_iter().filter(|what| calls || *what != "subscription") {
-            match timetable(ctx, what, key).await {
-                Ok(did) => done += did,
-                Err(error) => drop(first.get_or_insert(error)),
-            }
-        }
-        first.map_or(Ok(done), Err)
-    };
-    let asked = recheck::due(ctx).await;
-    // Whether one is paused is not known when this fails: then all are left alone.
-    let held = pause::held(ctx).await?;
-    let read: Result<usize, ServiceError> =
-        futures_util::future::join_all(ctx.directories.keys().filter(|key| !held.contains(key)).map(one)).await.into_iter().sum();
-    Ok(asked? + read?)
+    let mut all = All::default();
+    for outcome in join_all(ctx.directories.keys().map(|directory| read_one(ctx, directory))).await {
+        all.and(outcome);
+    }
+    all.outcome()
 }
 
-/// Works off what is owed to the directories until nothing more is due.
+/// Reads and compares `directory` by its timetable, letting everything go first that cannot wait. Returns how much was done.
+///
+/// # Errors
+/// The first failure, after everything else was tried.
+pub async fn read_one(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
+    let mut all = All::default();
+    all.and(recheck::due(ctx, directory).await);
+    // Whether it is paused is not known when this fails: then it is left alone.
+    let held = pause::of(ctx, directory).await?.is_some_and(|pause| pause.everything);
+    let calls = ctx.hooks.get(directory).is_some_and(|hook| hook.address.is_some());
+    for what in ["sync", "changes", "sweep", "subscription"].into_iter().filter(|what| calls || *what != "subscription") {
+        if !held && alone::until(ctx, directory).await?.is_none() {
+            all.and(alone::patiently(timetable(ctx, what, directory)).await);
+        }
+    }
+    all.outcome()
+}
+
+/// Lists the groups of a directory once a day, for choosing from. One that does not answer is asked again, and delays nothing.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn drain(ctx: &Ctx) -> Result<usize, ServiceError> {
-    let mut all = 0;
-    loop {
-        let done = deliver::deliver(ctx).await?;
-        all += done;
-        if done == 0 {
-            return Ok(all);
-        }
+pub async fn groups(ctx: &Ctx, directory: &str) -> Result<usize, ServiceError> {
+    let (name, token) = (format!("groups:{directory}"), new_id());
+    let held = pause::of(ctx, directory).await?.is_some_and(|pause| pause.everything) || alone::until(ctx, directory).await?.is_some();
+    if held || !heartbeat::claim(ctx, &name, token, Duration::hours(1)).await? {
+        return Ok(0);
     }
+    let outcome = alone::patiently(import::list::list_groups(ctx, directory)).await.map(|groups| format!("{groups} groups"));
+    heartbeat::done(ctx, &name, token, Duration::days(1), outcome.as_ref().map(String::as_str).map_err(ToString::to_string)).await?;
+    Ok(1)
+}
+
+/// Works off what is owed to the directories until nothing more is due, each beside the others.
+///
+/// # Errors
+/// The first failure of the database, after everything else was tried.
+pub async fn drain(ctx: &Ctx) -> Result<usize, ServiceError> {
+    let mut all = All::default();
+    all.and(deliver::strays(ctx).await);
+    for outcome in join_all(ctx.directories.keys().map(|directory| deliver::deliver(ctx, directory))).await {
+        all.and(outcome);
+    }
+    all.outcome()
 }
 
 async fn timetable(ctx: &Ctx, what: &str, directory: &str) -> Result<usize, ServiceError> {

@@ -142,6 +142,28 @@ impl Server {
         (self.child, self.took) = launch(&self.arguments, &self.environment, &self.said);
     }
 
+    /// Starts it again and waits for nothing.
+    pub fn spawn(&mut self) {
+        self.child = begin(&self.arguments, &self.environment, &self.said).0;
+    }
+
+    /// Waits until it listens.
+    pub async fn listens(&self) {
+        let address = self.url.trim_start_matches("http://").to_owned();
+        eventually("it listens", || async { tokio::net::TcpStream::connect(&address).await.ok() }).await;
+    }
+
+    /// A replica: the same program with the same settings, key and database at a port of its own.
+    pub fn replica(&self) -> Self {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let mut environment = self.environment.clone();
+        environment.push(("COUNTERSIGN_LISTEN".into(), listen.clone()));
+        let said = Arc::new(Mutex::new(String::new()));
+        let (child, took) = launch(&self.arguments, &environment, &said);
+        let (arguments, data) = (self.arguments.clone(), self.data.clone());
+        Self { child, arguments, environment, said, url: format!("http://{listen}"), data, took, at_end: None }
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         self.said.lock().unwrap().clone()
@@ -185,9 +207,19 @@ impl Drop for Server {
     }
 }
 
-/// Starts the program and reads what it says until it listens; goes on reading on a thread of its own.
+/// Starts the program and waits until it listens.
 fn launch(arguments: &[String], environment: &[(String, String)], said: &Arc<Mutex<String>>) -> (Process, Duration) {
     let began = Instant::now();
+    let (child, told) = begin(arguments, environment, said);
+    if told.recv_timeout(PATIENCE).is_err() {
+        drop(child);
+        panic!("it does not start: {}", said.lock().unwrap());
+    }
+    (child, began.elapsed())
+}
+
+/// Starts the program and reads what it says on threads of their own; they tell when it listens.
+fn begin(arguments: &[String], environment: &[(String, String)], said: &Arc<Mutex<String>>) -> (Process, mpsc::Receiver<()>) {
     let mut child = program().args(arguments).envs(environment.iter().cloned()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (tell, told) = mpsc::channel();
     let outputs: [Box<dyn std::io::Read + Send>; 2] = [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
@@ -204,12 +236,7 @@ fn launch(arguments: &[String], environment: &[(String, String)], said: &Arc<Mut
             }
         });
     }
-    drop(tell);
-    if told.recv_timeout(PATIENCE).is_err() {
-        drop(Process(child));
-        panic!("it does not start: {}", said.lock().unwrap());
-    }
-    (Process(child), began.elapsed())
+    (Process(child), told)
 }
 
 /// The real program over a world's database, before the world's directory, which outlives it.

@@ -159,7 +159,7 @@ async fn who_is_missing_from_the_list_but_there_when_asked_for_has_not_left() {
     assert_eq!((world.statuses().await, world.one::<i64>("select count(*) from countersign.person_recheck").await), ((450, 0, 0), 5));
     faulty.tells(|otherwise| otherwise.fails_alone = false);
     world.advance(Duration::minutes(1)).await;
-    recheck::due(&world.ctx).await.unwrap();
+    recheck::due(&world.ctx, "main").await.unwrap();
     assert_eq!(world.one::<i64>("select count(*) from countersign.person_recheck").await, 0);
     assert_eq!(world.statuses().await, (450, 0, 0));
 }
@@ -175,7 +175,7 @@ async fn too_many_who_are_gone_one_by_one_are_not_believed_either() {
     let now = world.now();
     countersign::store::recheck::ask(&mut tx, "main", &all, "hook", false, now, now).await.unwrap();
     countersign::service::commit::commit(tx).await.unwrap();
-    recheck::due(&world.ctx).await.unwrap();
+    recheck::due(&world.ctx, "main").await.unwrap();
     leave::due(&world.ctx).await.unwrap();
     let (active, _, gone) = world.statuses().await;
     assert!(active + gone == 450 && (22..=30).contains(&gone), "{gone} gone: about as many as may be at once, and no more");

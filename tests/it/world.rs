@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use crate::faulty::Faulty;
+use crate::gate::Gate;
 use chrono::{DateTime, Duration, Utc};
 use countersign::clock::Clock;
 use countersign::demo;
@@ -71,6 +72,8 @@ pub enum Reach<'a> {
     Demo,
     /// The demo directory, through a proxy that misbehaves.
     Through(&'a Faulty),
+    /// The demo directory, through a gate that counts and limits.
+    Gate(&'a Gate),
     /// Another SCIM service at this address.
     At(String),
     /// Another directory, of whatever kind.
@@ -145,6 +148,10 @@ impl World {
                 faulty.before(&demo_base);
                 faulty.base.clone()
             }
+            Reach::Gate(gate) => {
+                gate.before(&demo_base);
+                gate.base.clone()
+            }
             Reach::At(base) => base,
         };
         let scim = Scim::new(&http::Settings::new(&base, SCIM_TOKEN), clock.clone()).unwrap();
@@ -164,7 +171,6 @@ impl World {
             witnesses: Default::default(),
             recent: Default::default(),
             hooks: Default::default(),
-            paused: Arc::new(Mutex::new(BTreeMap::new())),
         };
         let straight = |base: &str| Directory::Scim(Scim::new(&http::Settings::new(base, SCIM_TOKEN), ctx.clock.clone()).unwrap());
         let end = AtEnd {
@@ -172,7 +178,6 @@ impl World {
                 directories: Arc::new(
                     BTreeMap::from([("main".to_owned(), other.unwrap_or_else(|| straight(if is_demo { &demo_base } else { &base })))]).into(),
                 ),
-                paused: Arc::default(),
                 ..ctx.clone()
             },
             root: root.clone(),

@@ -17,6 +17,7 @@ use crate::store::look_log::{self, Lanes, LogRow, Narrow, Turn};
 // For the floor above, which does not know the store.
 pub use crate::store::look_attempt::AttemptListed;
 
+use super::super::alone;
 use super::shared::{Cursor, Listing};
 
 /// How many rows a list has.
@@ -243,7 +244,7 @@ pub async fn directory(ctx: &Ctx, by: &By, key: &str, after: Option<&Cursor>, be
     let own = readings.rows.into_iter().filter(|row| row.data.get("directory").and_then(|value| value.as_str()) == Some(key));
     Ok(Health {
         headroom: port.headroom().map(|Headroom { limit, remaining, at }| (limit, remaining, at)),
-        waits_until: ctx.left_alone_until(key, now),
+        waits_until: alone::until(ctx, key).await?,
         troubles,
         attempts: Listing::cut(attempts, PAGE, |attempt| attempt.id),
         readings: Listing { rows: own.map(reading).collect(), next: readings.older.map(|id| Cursor(id.to_string())) },
