@@ -2,7 +2,7 @@
 //!
 //! `script/bench scale [CHANGES] [PER_MINUTE]` runs it. `BENCH_DATABASE_URL` is a superuser of a Postgres that may be filled; the report
 //! goes to standard output and to `scale.md` in `BENCH_FOLDER`. A fifth of the changes are removals. Two replicas drain the backlog, each
-//! through a door of its own to a gate that refuses whatever is above the limit in any second.
+//! through a door of its own to a gate that refuses whatever is above the limit in any ten seconds.
 
 #![allow(clippy::print_stdout, reason = "the report goes to standard output")]
 
@@ -154,7 +154,7 @@ async fn measure(changes: usize, per_minute: u32) -> Outcome<()> {
     let gate = Gate::start().await;
     gate.before(&running.scim_base());
     let doors = [gate.clone(), gate.beside().await];
-    gate.manners(|manners| manners.limit = Some(Limit::Silent((per_minute / 60) as usize, Duration::from_secs(1))));
+    gate.manners(|manners| manners.limit = Some(Limit::Silent((per_minute / 6) as usize, Duration::from_secs(10))));
     let (stop, stopped) = watch::channel(false);
     let began = Instant::now();
     let mut replicas = Vec::new();
