@@ -197,7 +197,7 @@ async fn too_many_who_are_switched_off_one_by_one_are_not_believed_either() {
         assert!(!countersign::service::fetch::person(&world.ctx, &row).await.unwrap().active, "what is decided now knows it");
     }
     assert_eq!(world.statuses().await, (450, 0, 0));
-    recheck::due(&world.ctx).await.unwrap();
+    recheck::due(&world.ctx, "main").await.unwrap();
     leave::due(&world.ctx).await.unwrap();
     let (active, disabled, _) = world.statuses().await;
     assert!(active + disabled == 450 && (22..=30).contains(&disabled), "{disabled} left: about as many as may be at once, and no more");
