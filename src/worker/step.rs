@@ -11,8 +11,8 @@ use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::service::{
-    alone, confirm, deliver, emergency_review, erase, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, subscribe,
-    sweep, sync, sync_changes, witness,
+    alone, confirm, deliver, emergency_review, erase, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, subscribe, sweep,
+    sync, sync_changes, witness,
 };
 
 /// How often it is seen to that directories call us.

@@ -37,12 +37,20 @@ struct Driver {
 }
 
 impl Driver {
+    /// It chooses a port that is free for IPv4, and ends when somebody else has the same one for IPv6: then it chooses anew.
     fn start() -> Self {
-        let command = Command::new("chromedriver").arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child = command.expect("chromedriver is missing: run script/bootstrap --test");
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = said.find_map(|line| line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok());
-        Self { child, port: port.expect("chromedriver says where it listens"), session: String::new() }
+        for _ in 0..5 {
+            let command = Command::new("chromedriver").arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+            let mut child = command.expect("chromedriver is missing: run script/bootstrap --test");
+            let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+            let port = said.find_map(|line| line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok());
+            if let Some(port) = port {
+                return Self { child, port, session: String::new() };
+            }
+            _ = child.kill();
+            _ = child.wait();
+        }
+        panic!("chromedriver does not say where it listens");
     }
 }
 

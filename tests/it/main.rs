@@ -53,6 +53,7 @@ mod journeys;
 mod journeys_queue;
 mod judging;
 mod judging_health;
+mod kept_pages;
 mod keycloak;
 mod keycloak_odd;
 mod keycloak_path;

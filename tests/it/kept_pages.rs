@@ -1,0 +1,88 @@
+//! Verify, the proof of an event, and My data.
+
+use axum::http::StatusCode;
+use countersign::domain::event::{Actor, Channel};
+use countersign::service::{event_list, seal};
+use countersign::web::state::App;
+
+use crate::desk::Desk;
+use crate::door;
+use crate::sealed::Sealed;
+
+fn app(sealed: &Sealed) -> App {
+    App { ctx: sealed.ctx.clone(), ..door::app(&sealed.world, sealed.world.demo.issuer()) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looked_is_told_to_whom_it_was_about_and_everything_is_theirs_to_take() {
+    let sealed = Sealed::new().await;
+    let app = app(&sealed);
+    let asked = sealed.world.ask("bo.lind", "orders-db", "reader", 3_600).await.unwrap();
+    let (mut bo, mut wei, mut liam) = (Desk::at(&app, "bo.lind").await, Desk::at(&app, "wei.zhang").await, Desk::at(&app, "liam.byrne").await);
+    let mine = bo.get("/me").await.fine();
+    assert!(mine.main().contains("bo.lind") && mine.main().contains("Nobody but you"), "{}", mine.main());
+    bo.get(&format!("/requests/{}", asked.id)).await.fine();
+    for _ in 0..2 {
+        wei.get(&format!("/requests/{}", asked.id)).await.fine();
+        wei.get("/log?q=bo.lind").await.fine();
+    }
+    wei.get("/log/export/grants.csv?q=bo.lind").await.fine();
+    let mine = bo.get("/me").await.fine();
+    let looked = mine.all("main table tbody tr").into_iter().filter(|row| row.contains("Wei Zhang")).collect::<Vec<_>>();
+    assert_eq!(looked.len(), 3, "each once an hour: {looked:?}");
+    assert!(["a request", "the log", "grants.csv"].iter().all(|what| looked.iter().any(|row| row.ends_with(what))), "{looked:?}");
+    assert!(liam.get("/me").await.fine().main().contains("Nobody but you"));
+
+    let taken = bo.get("/me/data.jsonl").await.fine();
+    assert!(taken.headers["content-disposition"].to_str().unwrap().contains("data.jsonl"));
+    let rows: Vec<serde_json::Value> = taken.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |what: &str| rows.iter().filter(|row| row["what"] == what).count() as i64;
+    for (what, sql) in [
+        ("person", "select 1::bigint"),
+        ("request", "select count(*) from request r join person p on p.id in (r.requester_id, r.beneficiary_id) where p.user_name = 'bo.lind'"),
+        ("session", "select count(*) from session s join person p on p.id = s.person_id where p.user_name = 'bo.lind'"),
+        ("event", "select count(*) from audit_event e join person p on p.user_name = 'bo.lind' where p.id in (e.person_id, e.actor_id)"),
+    ] {
+        assert_eq!(of(what), sealed.world.one::<i64>(sql).await, "{what}");
+    }
+    assert!(!taken.text.contains("token_hash") && !taken.text.contains("id_token") && !taken.text.contains("Liam Byrne"));
+    assert!(rows.iter().any(|row| row["row"]["kind"] == "evidence.exported"), "that it was taken is in it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auditor_sees_each_proof_and_checks_files_where_changes_are_found() {
+    let sealed = Sealed::new().await;
+    let app = app(&sealed);
+    sealed.live().await;
+    seal::seal(&sealed.ctx).await.unwrap();
+    let kept = seal::sign(&sealed.ctx, true).await.unwrap().unwrap();
+    let (mut wei, mut bo) = (Desk::at(&app, "wei.zhang").await, Desk::at(&app, "bo.lind").await);
+    let id: i64 = sealed.world.one("select id from audit_event where kind = 'request.submitted'").await;
+    let event = wei.get(&format!("/log/{id}")).await.fine();
+    assert!(event.main().contains("asked for Orders DB") && event.count(".path li") > 0 && event.main().contains("Leaf"), "{}", event.main());
+    assert!(bo.get(&format!("/log/{id}")).await.fine().main().contains("Leaf"), "their own");
+    assert_eq!(bo.get("/log/1").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(bo.get("/verify").await.status, StatusCode::NOT_FOUND);
+    let shown = wei.get("/verify").await.fine();
+    assert!(shown.main().contains("access.example.com/log+"));
+    assert_eq!(wei.get("/verify/checkpoint").await.fine().text, kept);
+
+    let list = event_list::prepare(&sealed.ctx, None, None, Actor::System, Channel::Cli).await.unwrap();
+    let text = event_list::lines(&sealed.ctx, &list, 0).await.unwrap().unwrap().0;
+    let proof = serde_json::to_string(&list.proof).unwrap();
+    let fields = |events: &str| {
+        [("events".to_owned(), events.to_owned()), ("proof".into(), proof.clone()), ("checkpoint".into(), list.note.clone()), ("kept".into(), kept.clone())]
+    };
+    let mut check = async |events: &str| {
+        let fields = fields(events);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        wei.post("/verify", &fields).await.fine().main()
+    };
+    let good = check(&text).await;
+    assert!(good.contains("Verified.") && good.contains("go on from the checkpoint"), "{good}");
+    let forged = check(&text.replacen("Bo Lind", "Bo Lund", 1)).await;
+    assert!(forged.contains("Not verified.") && forged.contains("(changed)"), "{forged}");
+    let cut = check(text.split_once('\n').unwrap().1).await;
+    assert!(cut.contains("(dropped)"), "{cut}");
+    assert!(check("").await.contains("Choose events.jsonl"));
+}
