@@ -371,6 +371,9 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     wei.click("Download what is shown").await;
     wei.shows("details.downloads[open] a").await;
     look(&wei, "", "log-downloads").await;
+    for (path, name) in [("/log/1", "event"), ("/evidence", "evidence"), ("/verify", "verify"), ("/me", "my-data")] {
+        look(&wei, path, name).await;
+    }
 
     let sofia = demo.browser("Sofía Marín").await;
     for (path, name) in [
