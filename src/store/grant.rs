@@ -332,14 +332,15 @@ pub async fn end(tx: &mut Tx, id: GrantId, reason: EndReason, by: Option<PersonI
     .rows_affected())
 }
 
-/// Sets the status of a lease that is being delivered, and counts an attempt.
+/// Sets the status of a lease that is being delivered, and counts an attempt. A replica whose clock is behind dates nothing before the
+/// approval that it delivers, here and below.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delivering(tx: &mut Tx, id: GrantId, status: GrantStatus, attempt: bool, error: Option<&str>, now: DateTime<Utc>) -> Result<(), StoreError> {
     one(sqlx::query(
-        "update access_grant set status = $2, attempts = attempts + $3::int, last_error = $4, provisioning_started_at = coalesce(provisioning_started_at, $5),
-               granted_at = case when $2 = 'verifying' then coalesce(granted_at, $5) else granted_at end where id = $1",
+        "update access_grant set status = $2, attempts = attempts + $3::int, last_error = $4, provisioning_started_at = coalesce(provisioning_started_at, greatest($5, approved_at)),
+               granted_at = case when $2 = 'verifying' then coalesce(granted_at, greatest($5, approved_at)) else granted_at end where id = $1",
     )
     .bind(id.0)
     .bind(status.word())
@@ -365,8 +366,9 @@ pub async fn activate(
 ) -> Result<(), StoreError> {
     one(
         sqlx::query(
-            "update access_grant set status = 'active', starts_at = $2, ends_at = $3, verified_at = coalesce(verified_at, $4), granted_at = coalesce(granted_at, $4),
-               provisioning_started_at = coalesce(provisioning_started_at, $4), attempts = attempts + $5::int, last_error = null where id = $1",
+            "update access_grant set status = 'active', starts_at = $2, ends_at = $3, verified_at = coalesce(verified_at, greatest($4, approved_at)),
+               granted_at = coalesce(granted_at, greatest($4, approved_at)),
+               provisioning_started_at = coalesce(provisioning_started_at, greatest($4, approved_at)), attempts = attempts + $5::int, last_error = null where id = $1",
         )
         .bind(id.0)
         .bind(starts_at)
@@ -384,7 +386,7 @@ pub async fn activate(
 /// # Errors
 /// When the database fails.
 pub async fn ended(tx: &mut Tx, id: GrantId, now: DateTime<Utc>) -> Result<(), StoreError> {
-    one(sqlx::query("update access_grant set status = 'ended', end_verified_at = $2, last_error = null where id = $1")
+    one(sqlx::query("update access_grant set status = 'ended', end_verified_at = greatest($2, ended_at), last_error = null where id = $1")
         .bind(id.0)
         .bind(now)
         .execute(&mut **tx)
