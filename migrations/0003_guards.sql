@@ -563,9 +563,9 @@ begin
     when 'target' then array['last_error']
     when 'request_slot' then array['source_label']
     when 'approval_procedure_source' then array['source_name']
-    when 'access_profile_condition' then array['values']
-    when 'approval_procedure_condition' then array['values']
-    when 'access_policy_condition' then array['values'] end;
+    when 'access_profile_condition' then array['values', 'called']
+    when 'approval_procedure_condition' then array['values', 'called']
+    when 'access_policy_condition' then array['values', 'called'] end;
   return texts is not null and was - texts = becomes - texts and erases();
 end $$;
 
@@ -688,9 +688,9 @@ begin
   update request_slot set source_label = without_names(source_label, named) where source_label ~* named;
   -- Rules of the past name them the same as what was decided by them, so that both still fit together.
   update approval_procedure_source set source_name = without_names(source_name, named) where source_name ~* named;
-  update access_profile_condition set "values" = without_names("values", named) where array_to_string("values", ' ') ~* named;
-  update approval_procedure_condition set "values" = without_names("values", named) where array_to_string("values", ' ') ~* named;
-  update access_policy_condition set "values" = without_names("values", named) where array_to_string("values", ' ') ~* named;
+  update access_profile_condition set "values" = without_names("values", named), called = without_names(called, named) where array_to_string("values" || called, ' ') ~* named;
+  update approval_procedure_condition set "values" = without_names("values", named), called = without_names(called, named) where array_to_string("values" || called, ' ') ~* named;
+  update access_policy_condition set "values" = without_names("values", named), called = without_names(called, named) where array_to_string("values" || called, ' ') ~* named;
   -- What people were told of a request quotes what was written in it.
   update notice n set sentence = case when n.sentence ~* named and n.request_id is null and n.person_id <> who then without_names(n.sentence, named) else '(erased)' end
     where n.person_id = who or n.sentence ~* named or n.request_id in (
@@ -922,7 +922,7 @@ grant update (last_error) on countersign.target, countersign.person_recheck to c
 grant update (last_error, detail) on countersign.timetable to countersign_guard;
 grant update (source_label) on countersign.request_slot to countersign_guard;
 grant update (source_name) on countersign.approval_procedure_source to countersign_guard;
-grant update ("values") on countersign.access_profile_condition, countersign.approval_procedure_condition, countersign.access_policy_condition to countersign_guard;
+grant update ("values", called) on countersign.access_profile_condition, countersign.approval_procedure_condition, countersign.access_policy_condition to countersign_guard;
 grant update (name) on countersign.api_token to countersign_guard;
 grant delete on countersign.session, countersign.identity, countersign.idempotency_key, countersign.notice to countersign_guard;
 

@@ -16,7 +16,7 @@ use sqlx::Executor;
 use uuid::Uuid;
 
 use crate::sealed::{Sealed, check, program, written};
-use crate::world::World;
+use crate::world::{World, catalog};
 
 const HOUR: i64 = 3_600;
 const OPERATOR: (Actor, Channel) = (Actor::System, Channel::Cli);
@@ -49,6 +49,11 @@ async fn telling(world: &World, words: &[&str]) -> Vec<String> {
 /// Bo has asked, written, been asked and answered, signed in, made a token; others have written of Bo. What Bo has is over, all but the token.
 async fn past(world: &World) -> (Uuid, Uuid) {
     let (bo, mara) = (world.by("bo.lind").await, world.by("mara.voss").await);
+    // A rule of the past names Bo.
+    let naming = catalog().replacen("for = [\"department is Support\"]", "for = [\"reports to bo.lind\", \"department is Support\"]", 1);
+    assert_ne!(naming, catalog());
+    world.apply(&naming).await;
+    world.apply(&catalog()).await;
     let denied = wish(world, "orders-db", "writer").await;
     question::ask(&world.ctx, &mara, denied.id, "Which rows, Bo Lind?", None).await.unwrap();
     question::answer(&world.ctx, &bo, denied.id, "Those of the case of the Zanzibar ledger.").await.unwrap();
