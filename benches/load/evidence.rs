@@ -39,7 +39,7 @@ pub fn verify(path: &str) -> Outcome<()> {
     let public: PublicKey = key()?.public();
     let began = Instant::now();
     let source = Source::open(Path::new(path)).map_err(|fault| fault.to_string())?;
-    let checked = check(&source, &[public], None, |_, _| {}).map_err(|fault| fault.to_string())?;
+    let checked = check(&source, &[public.into()], None, |_, _| {}).map_err(|fault| fault.to_string())?;
     let (took, events) = (began.elapsed().as_secs_f64(), checked.events.map_or(0, |events| events.events));
     let rows: u64 = checked.files.iter().map(|(_, rows)| rows).sum();
     let each = took * 1_000_000.0 / events.max(1) as f64;

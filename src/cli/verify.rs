@@ -1,14 +1,13 @@
 //! `countersign verify`: checks evidence offline.
 
-use std::io::{BufReader, IsTerminal};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use countersign::evidence::bundle::{self, Checked, EVENTS, Fault, Source};
-use countersign::evidence::note::{Checkpoint, PublicKey};
-use countersign::evidence::rotation::{Rotation, follow};
-use countersign::evidence::verify::{Finding, Proof, Verified, events};
+use countersign::evidence::bundle::{self, Checked, Fault, Shown, Source};
+use countersign::evidence::note::PublicKey;
+use countersign::evidence::rotation::{Rotation, Trusted, follow};
 
 use super::failure::Failure;
 
@@ -27,13 +26,6 @@ pub struct Verify {
     /// with the same option.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-}
-
-/// What was checked, and what that showed.
-enum Shown {
-    Bundle(Checked),
-    Table(Checked),
-    List(Verified),
 }
 
 impl Verify {
@@ -60,7 +52,7 @@ impl Verify {
         })
     }
 
-    fn check(&self, progress: &mut impl FnMut(&str, u64)) -> Result<Result<(Vec<PublicKey>, Shown), Fault>, Failure> {
+    fn check(&self, progress: &mut impl FnMut(&str, u64)) -> Result<Result<(Vec<Trusted>, Shown), Fault>, Failure> {
         // A table or the event list stands for the folder it is in, and is the only one to be looked at.
         let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let only = !self.path.is_dir() && (name.ends_with(".csv") || name.ends_with(".jsonl"));
@@ -105,20 +97,12 @@ impl Verify {
             }
             None => None,
         };
-        let shown = if only && name != EVENTS {
-            bundle::check_file(&source, &name, &keys, progress).map(Shown::Table)
-        } else {
-            match source.has_manifest() {
-                Ok(true) if !only => bundle::check(&source, &keys, kept.as_ref(), progress).map(Shown::Bundle),
-                Ok(in_bundle) => list(&source, in_bundle, &keys, kept.as_ref(), progress).map(Shown::List),
-                Err(fault) => Err(fault),
-            }
-        };
+        let shown = bundle::look(&source, only.then_some(&name), &keys, kept.as_ref(), progress);
         Ok(shown.map(|shown| (keys, shown)).map_err(hinted))
     }
 
-    fn tell(&self, keys: &[PublicKey], shown: &Shown) {
-        let [given, .., key] = keys else { return self.tell_of(&keys[0], shown) };
+    fn tell(&self, keys: &[Trusted], shown: &Shown) {
+        let [Trusted { key: given, .. }, .., Trusted { key, .. }] = keys else { return self.tell_of(&keys[0].key, shown) };
         self.tell_of(key, shown);
         println!("Your key {given} was changed meanwhile: the log shows that it named {key}. Keep that one from now on.");
     }
@@ -181,22 +165,4 @@ fn hinted(mut fault: Fault) -> Fault {
         fault.finding.sentence.push_str(&hint);
     }
     fault
-}
-
-/// Checks the event list alone.
-fn list(source: &Source, in_bundle: bool, keys: &[PublicKey], kept: Option<&Checkpoint>, progress: &mut impl FnMut(&str, u64)) -> Result<Verified, Fault> {
-    let fault = |file: &str, finding: Finding| Fault { file: file.to_owned(), finding };
-    let unreadable =
-        |file: &str, error: &dyn std::fmt::Display| fault(file, Finding { kind: "unreadable", line: None, sentence: format!("It cannot be read: {error}.") });
-    let proof: Proof = serde_json::from_str(&source.text("proof.json")?).map_err(|error| unreadable("proof.json", &error))?;
-    let signed = bundle::checkpoint(&source.text("checkpoint")?, keys, "checkpoint")?;
-    let lines = source.file(EVENTS)?.ok_or_else(|| unreadable(EVENTS, &"it is not there"))?;
-    let all =
-        events(BufReader::with_capacity(1 << 20, lines), &proof, signed, kept, |lines| progress(EVENTS, lines)).map_err(|finding| fault(EVENTS, finding))?;
-    if all.withheld > 0 && !in_bundle {
-        // Only a bundle is ever narrowed, and then its manifest says so.
-        let sentence = format!("Of {} events there are only hashes.", all.withheld);
-        return Err(fault(EVENTS, Finding { kind: "dropped", line: None, sentence }));
-    }
-    Ok(all)
 }

@@ -767,6 +767,8 @@ pub enum Fact {
         to: String,
         /// Why.
         reason: String,
+        /// The note by which both keys say so.
+        proof: String,
     },
     /// Somebody who may read everything read something; at most one of these an hour for each page and person.
     #[serde(rename = "evidence.read")]

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::canonical::hex;
 use super::manifest::{self, FileEntry, Manifest};
 use super::note::{self, Checkpoint, PublicKey};
+use super::rotation::Trusted;
 use super::rows::{Compared, Form};
 use super::verify::{self, Finding, Proof, Verified};
 use super::zip;
@@ -137,48 +138,56 @@ impl Source {
     }
 }
 
-/// What the last of `keys` that does not fail makes of something; else what was wrong with it for the last of all.
-fn by_any<T>(keys: &[PublicKey], file: &str, open: impl Fn(&PublicKey) -> Result<T, Fault>) -> Result<T, Fault> {
-    let mut wrong = fault(file, "wrong_key", "There is no key.");
-    for key in keys.iter().rev() {
-        match open(key) {
-            Ok(opened) => return Ok(opened),
-            // A false signature says more than none by this key.
-            Err(other) if other.finding.kind != "wrong_key" => return Err(other),
-            Err(other) => wrong = other,
+/// The manifest, if one of `keys` signed it while it was believed.
+///
+/// # Errors
+/// `wrong_key`, `changed`, `dropped` or `unreadable`.
+pub fn manifest(source: &Source, keys: &[Trusted]) -> Result<Manifest, Fault> {
+    let (text, note) = (source.text(manifest::NAME)?, source.text(manifest::NOTE)?);
+    let mut wrong = fault(manifest::NOTE, "wrong_key", "There is no key.");
+    for Trusted { key, until } in keys.iter().rev() {
+        let stated = match manifest::stated(&note, key) {
+            Ok(stated) => stated,
+            Err(error @ note::Error::NotSigned(_)) => {
+                wrong = fault(manifest::NOTE, "wrong_key", format!("The manifest cannot be believed: {error}."));
+                continue;
+            }
+            Err(error) => return Err(fault(manifest::NOTE, "changed", format!("The manifest cannot be believed: {error}."))),
+        };
+        if hex(&Sha256::digest(text.as_bytes())) != stated {
+            return Err(fault(manifest::NAME, "changed", "The manifest is not the one that was signed."));
         }
+        let read: Manifest = serde_json::from_str(&text).map_err(|error| fault(manifest::NAME, "unreadable", format!("It cannot be read: {error}.")))?;
+        if read.v != manifest::VERSION {
+            return Err(fault(manifest::NAME, "unreadable", format!("It is of version {}, which is not known here.", read.v)));
+        }
+        let size = read.checkpoint_size.parse::<u64>().map_err(|_| fault(manifest::NAME, "unreadable", "It names no checkpoint."))?;
+        return if until.is_none_or(|until| size <= until) { Ok(read) } else { Err(outlived(manifest::NOTE, key, size)) };
     }
     Err(wrong)
 }
 
-/// The manifest, if one of `keys` signed it.
-///
-/// # Errors
-/// `wrong_key`, `changed`, `dropped` or `unreadable`.
-pub fn manifest(source: &Source, keys: &[PublicKey]) -> Result<Manifest, Fault> {
-    let (text, note) = (source.text(manifest::NAME)?, source.text(manifest::NOTE)?);
-    let stated = by_any(keys, manifest::NOTE, |key| {
-        manifest::stated(&note, key).map_err(|error| {
-            let kind = if matches!(error, note::Error::NotSigned(_)) { "wrong_key" } else { "changed" };
-            fault(manifest::NOTE, kind, format!("The manifest cannot be believed: {error}."))
-        })
-    })?;
-    if hex(&Sha256::digest(text.as_bytes())) != stated {
-        return Err(fault(manifest::NAME, "changed", "The manifest is not the one that was signed."));
-    }
-    let manifest: Manifest = serde_json::from_str(&text).map_err(|error| fault(manifest::NAME, "unreadable", format!("It cannot be read: {error}.")))?;
-    if manifest.v != manifest::VERSION {
-        return Err(fault(manifest::NAME, "unreadable", format!("It is of version {}, which is not known here.", manifest.v)));
-    }
-    Ok(manifest)
+fn outlived(file: &str, key: &PublicKey, size: u64) -> Fault {
+    let sentence = format!("It is about {size} events, and the log named another key in the place of {key} before that many.");
+    fault(file, "wrong_key", sentence)
 }
 
-/// The checkpoint of a note that one of `keys` signed.
+/// The checkpoint of a note that one of `keys` signed, while it was believed.
 ///
 /// # Errors
 /// `wrong_key` or `wrong_checkpoint`.
-pub fn checkpoint(note: &str, keys: &[PublicKey], file: &str) -> Result<Checkpoint, Fault> {
-    by_any(keys, file, |key| verify::checkpoint(note, key).map_err(in_file(file)))
+pub fn checkpoint(note: &str, keys: &[Trusted], file: &str) -> Result<Checkpoint, Fault> {
+    let mut wrong = fault(file, "wrong_key", "There is no key.");
+    for Trusted { key, until } in keys.iter().rev() {
+        match verify::checkpoint(note, key) {
+            Ok(signed) if until.is_none_or(|until| signed.size <= until) => return Ok(signed),
+            Ok(signed) => return Err(outlived(file, key, signed.size)),
+            // A false signature says more than none by this key.
+            Err(finding) if finding.kind != "wrong_key" => return Err(in_file(file)(finding)),
+            Err(finding) => wrong = in_file(file)(finding),
+        }
+    }
+    Err(wrong)
 }
 
 /// Checks the whole bundle: that one of `keys` signed its manifest, that every file is what the manifest says and none is missing or more than it
@@ -186,7 +195,7 @@ pub fn checkpoint(note: &str, keys: &[PublicKey], file: &str) -> Result<Checkpoi
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn check(source: &Source, keys: &[PublicKey], kept: Option<&Checkpoint>, mut progress: impl FnMut(&str, u64)) -> Result<Checked, Fault> {
+pub fn check(source: &Source, keys: &[Trusted], kept: Option<&Checkpoint>, mut progress: impl FnMut(&str, u64)) -> Result<Checked, Fault> {
     let manifest = manifest(source, keys)?;
     let names = source.names()?;
     for name in &names {
@@ -201,6 +210,25 @@ pub fn check(source: &Source, keys: &[PublicKey], kept: Option<&Checkpoint>, mut
         return Err(fault(&missing.name, "dropped", "The file is missing."));
     }
     // The event list says best where it was changed, so it comes before its hash.
+    let events = in_bundle(source, &manifest, keys, kept, &mut progress)?;
+    let mut files = Vec::new();
+    for entry in &manifest.files {
+        if entry.name != EVENTS {
+            table(source, entry, &mut progress)?;
+        }
+        files.push((entry.name.clone(), entry.rows));
+    }
+    Ok(Checked { manifest, files, events: Some(events) })
+}
+
+/// The event list of a bundle, against its checkpoint and its manifest.
+fn in_bundle(
+    source: &Source,
+    manifest: &Manifest,
+    keys: &[Trusted],
+    kept: Option<&Checkpoint>,
+    progress: &mut impl FnMut(&str, u64),
+) -> Result<Verified, Fault> {
     let signed = checkpoint(&source.text("checkpoint")?, keys, "checkpoint")?;
     if (signed.size.to_string(), hex(&signed.root)) != (manifest.checkpoint_size.clone(), manifest.checkpoint_root.clone())
         || signed.origin != manifest.instance
@@ -213,22 +241,65 @@ pub fn check(source: &Source, keys: &[PublicKey], kept: Option<&Checkpoint>, mut
         let sentence = format!("It is about leaves {} to {}, and the manifest about {} to {}.", proof.first, proof.end, manifest.first, manifest.end);
         return Err(fault("proof.json", "wrong_period", sentence));
     }
-    let events = list(source, &manifest, &proof, signed, kept, &mut progress)?;
-    let mut files = Vec::new();
-    for entry in &manifest.files {
-        if entry.name != EVENTS {
-            table(source, entry, &mut progress)?;
-        }
-        files.push((entry.name.clone(), entry.rows));
+    let events = list(source, manifest, &proof, signed, kept, progress)?;
+    // Only a bundle about less than all is narrowed, and then its manifest says so.
+    if events.withheld > 0 && [&manifest.application, &manifest.role, &manifest.person].iter().all(|about| about.is_none()) {
+        return Err(in_file(EVENTS)(events.hidden()));
     }
-    Ok(Checked { manifest, files, events: Some(events) })
+    Ok(events)
+}
+
+/// Checks the event list of a bundle alone, with the manifest beside it.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check_events(source: &Source, keys: &[Trusted], kept: Option<&Checkpoint>, mut progress: impl FnMut(&str, u64)) -> Result<Verified, Fault> {
+    in_bundle(source, &manifest(source, keys)?, keys, kept, &mut progress)
+}
+
+/// What a check of whatever lies there says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A whole bundle.
+    Bundle(Checked),
+    /// A table of one.
+    Table(Checked),
+    /// An event list.
+    List(Verified),
+}
+
+/// Checks what there is: of a bundle the file `only`, or all of it; else an event list.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn look(source: &Source, only: Option<&str>, keys: &[Trusted], kept: Option<&Checkpoint>, progress: impl FnMut(&str, u64)) -> Result<Shown, Fault> {
+    match (only, source.has_manifest()?) {
+        (Some(table), _) if table != EVENTS => check_file(source, table, keys, progress).map(Shown::Table),
+        (None, true) => check(source, keys, kept, progress).map(Shown::Bundle),
+        (Some(_), true) => check_events(source, keys, kept, progress).map(Shown::List),
+        (_, false) => check_list(source, keys, kept, progress).map(Shown::List),
+    }
+}
+
+/// Checks an event list that is in no bundle: nothing of it may be withheld.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check_list(source: &Source, keys: &[Trusted], kept: Option<&Checkpoint>, mut progress: impl FnMut(&str, u64)) -> Result<Verified, Fault> {
+    let proof: Proof =
+        serde_json::from_str(&source.text("proof.json")?).map_err(|error| fault("proof.json", "unreadable", format!("It cannot be read: {error}.")))?;
+    let signed = checkpoint(&source.text("checkpoint")?, keys, "checkpoint")?;
+    let lines = source.file(EVENTS)?.ok_or_else(|| fault(EVENTS, "dropped", "The file is missing."))?;
+    let lines = BufReader::with_capacity(PIECE * 4, lines);
+    let events = verify::events(lines, &proof, signed, kept, |lines| progress(EVENTS, lines)).map_err(in_file(EVENTS))?;
+    if events.withheld > 0 { Err(in_file(EVENTS)(events.hidden())) } else { Ok(events) }
 }
 
 /// Checks one file of a bundle with the manifest beside it.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn check_file(source: &Source, name: &str, keys: &[PublicKey], mut progress: impl FnMut(&str, u64)) -> Result<Checked, Fault> {
+pub fn check_file(source: &Source, name: &str, keys: &[Trusted], mut progress: impl FnMut(&str, u64)) -> Result<Checked, Fault> {
     let manifest = manifest(source, keys)?;
     let entry = manifest.files.iter().find(|file| file.name == name).ok_or_else(|| fault(name, "inserted", "The manifest knows of no such file."))?;
     table(source, entry, &mut progress)?;

@@ -63,6 +63,13 @@ pub struct Verified {
     pub checkpoint: Checkpoint,
 }
 
+impl Verified {
+    /// What is wrong where nothing may be withheld.
+    pub fn hidden(&self) -> Finding {
+        finding("dropped", None, format!("Of {} events there are only hashes, and nothing that is signed says that this list is narrowed.", self.withheld))
+    }
+}
+
 /// The first thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

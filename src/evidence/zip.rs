@@ -83,6 +83,10 @@ impl Reader {
         let mut entries = archive.entries(&mut buffer);
         while let Some(entry) = entries.next_entry().map_err(broken)? {
             let name = std::str::from_utf8(entry.file_path().as_ref()).map_err(broken)?.to_owned();
+            // What the end of the file says of their number is only a claim.
+            if files.len() as u64 >= MOST {
+                return Err(broken("there are too many files in it"));
+            }
             if name.contains(['/', '\\']) {
                 return Err(broken(format!("{name} is in a folder, and a bundle has none")));
             }

@@ -5,11 +5,12 @@ use serde_json::{Map, Value, json};
 use tokio::time::Duration;
 
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
+use crate::evidence::bundle;
 use crate::evidence::canonical::hex;
 use crate::evidence::line::{self, Line};
 use crate::evidence::merkle::{Hash, Node, parts};
-use crate::evidence::note::{Checkpoint, PublicKey};
-use crate::evidence::rotation::Rotation;
+use crate::evidence::note::Checkpoint;
+use crate::evidence::rotation::{self, Rotation, Trusted, follow};
 use crate::evidence::verify::{BLOCK, Proof};
 use crate::store::db::Tx;
 use crate::store::error::StoreError;
@@ -85,11 +86,10 @@ pub async fn prepare(
     actor: Actor,
     channel: Channel,
 ) -> Result<List, ServiceError> {
-    let key = sealer(ctx)?.public();
+    sealer(ctx)?;
     if let Some(note) = kept {
         // Before anything is written: what is no checkpoint of this log is not taken for one.
-        let older = rotations(ctx, i64::MAX as u64).await?;
-        kept_size(older.iter().filter_map(Rotation::from).chain([key]), note)?;
+        kept_size(&keys(ctx, i64::MAX as u64).await?, note)?;
     }
     let filters = match period {
         Some((from, to)) => format!("from {} to {}", line_time(from), line_time(to)),
@@ -118,7 +118,7 @@ pub async fn prove(ctx: &Ctx, period: (Option<DateTime<Utc>>, Option<DateTime<Ut
     let (note, size) = signed(ctx, sealer, newest).await?;
     let rotations = rotations(ctx, size).await?;
     let kept = match kept {
-        Some(note) => Some(kept_size(rotations.iter().filter_map(Rotation::from).chain([sealer.public()]), note)?),
+        Some(note) => Some(kept_size(&trusted(sealer, &rotations)?, note)?),
         None => None,
     };
     let (first, end) = match period {
@@ -169,31 +169,49 @@ async fn signed(ctx: &Ctx, sealer: &Sealer, newest: i64) -> Result<(String, u64)
     Err(ServiceError::Unavailable("The newest events are being signed at this moment; try again.".into()))
 }
 
-/// Every change of the key that the first `size` leaves hold, with what proves it.
+/// Every change of the key up to the one that signs now, oldest first, as far as the first `size` leaves hold them, with what proves it. They are
+/// found from the newest key back, by what both keys signed: that the log says something of keys makes nobody's key ours.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn rotations(ctx: &Ctx, size: u64) -> Result<Vec<Rotation>, ServiceError> {
+    let mut key = sealer(ctx)?.public();
     let mut tx = ctx.db.begin().await?;
-    let mut rotations = Vec::new();
-    for (row, held_by, note) in seal::rotations(&mut tx, size as i64).await? {
-        let path = tree::inclusion(&mut tx, row.leaf_index as u64, held_by as u64).await?.iter().map(|hash| hex(hash)).collect();
-        rotations.push(Rotation { event: members(&row), path, note });
+    let (mut rotations, mut before) = (Vec::new(), size);
+    'back: loop {
+        for (data, leaf) in seal::rotations_to(&mut tx, &key.to_string()).await? {
+            let (Some((from, _)), Some(leaf)) = (rotation::link(&data), leaf.filter(|leaf| (*leaf as u64) < before)) else { continue };
+            let Some((row, held_by, note)) = seal::held(&mut tx, leaf).await? else { continue };
+            let path = tree::inclusion(&mut tx, leaf as u64, held_by as u64).await?.iter().map(|hash| hex(hash)).collect();
+            let found = Rotation { event: members(&row), path, note };
+            if rotation::proved(&from, &found).is_ok() {
+                rotations.push(found);
+                (key, before) = (from, leaf as u64);
+                continue 'back;
+            }
+        }
+        break;
     }
+    rotations.reverse();
     Ok(rotations)
 }
 
+/// The keys of this log, oldest first, each with how far it is believed, as far as the first `size` leaves show them.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] when there is no key; otherwise when the database fails.
+pub async fn keys(ctx: &Ctx, size: u64) -> Result<Vec<Trusted>, ServiceError> {
+    trusted(sealer(ctx)?, &rotations(ctx, size).await?)
+}
+
+fn trusted(sealer: &Sealer, rotations: &[Rotation]) -> Result<Vec<Trusted>, ServiceError> {
+    let first = rotations.first().and_then(Rotation::from).unwrap_or_else(|| sealer.public());
+    follow(first, rotations).map_err(|finding| ServiceError::Unavailable(finding.to_string()))
+}
+
 /// How many events a checkpoint that somebody kept is about, by whichever of `keys` signed it.
-fn kept_size(keys: impl Iterator<Item = PublicKey>, note: &str) -> Result<u64, ServiceError> {
-    let mut text = Err(ServiceError::Unavailable("That checkpoint cannot be believed: there is no key.".into()));
-    for key in keys {
-        text = key.open(note).map_err(|error| ServiceError::Unavailable(format!("That checkpoint cannot be believed: {error}.")));
-        if text.is_ok() {
-            break;
-        }
-    }
-    let text = text?;
-    let kept = Checkpoint::parse(text).map_err(|error| ServiceError::Unavailable(format!("That checkpoint cannot be read: {error}.")))?;
+fn kept_size(keys: &[Trusted], note: &str) -> Result<u64, ServiceError> {
+    let kept = bundle::checkpoint(note, keys, "your checkpoint").map_err(|fault| ServiceError::Unavailable(fault.finding.sentence))?;
     Ok(kept.size)
 }
 

@@ -20,7 +20,7 @@ use tokio::io::AsyncWriteExt;
 use crate::domain::event::{Actor, Channel, Event, Fact, Subject};
 use crate::evidence::merkle::{Edge, Hash, Node};
 use crate::evidence::note::{self, Checkpoint, PrivateKey, PublicKey};
-use crate::evidence::{leaf, line};
+use crate::evidence::{leaf, line, rotation};
 use crate::store::db::Tx;
 use crate::store::error::StoreError;
 use crate::store::{event, seal};
@@ -35,6 +35,8 @@ use super::tree;
 const BATCH: i64 = 5_000;
 /// Transactions of one turn at most; the next turn goes on.
 const BATCHES: usize = 40;
+/// Changes of the key that are followed at most.
+const MOST_KEYS: usize = 1_000;
 /// A tree that has grown is signed at most this often.
 const SIGN_EVERY: Duration = Duration::seconds(5);
 /// A tree that has not grown is signed this often.
@@ -171,27 +173,40 @@ impl Sealer {
     }
 
     async fn keep(&self, note: String) -> Result<(), ServiceError> {
-        let broken = |error: std::io::Error| StoreError::Broken(format!("the last checkpoint cannot be kept beside the key: {error}"));
-        let fresh = self.0.kept.with_extension("new");
-        tokio::fs::write(&fresh, &note).await.map_err(broken)?;
-        tokio::fs::rename(&fresh, &self.0.kept).await.map_err(broken)?;
+        replace(&self.0.kept, &note).await?;
         self.state().last = Some(note);
         Ok(())
     }
 }
 
-/// Puts `text` in the place of a file that only its owner reads; whoever reads it meanwhile reads the old one or the new one.
+/// Puts `text` in the place of a file that only its owner reads; whoever reads it meanwhile reads the old one or the new one, and so after a
+/// power cut.
 ///
 /// # Errors
 /// When it cannot be written.
 pub async fn replace(file: &Path, text: &str) -> Result<(), ServiceError> {
     let broken = |error: std::io::Error| StoreError::Broken(format!("{} cannot be written: {error}", file.display()));
-    let fresh = file.with_extension("fresh");
-    let mut options = tokio::fs::OpenOptions::new();
-    let mut open = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh).await.map_err(broken)?;
+    let mut fresh = file.as_os_str().to_owned();
+    fresh.push(".fresh");
+    let fresh = Path::new(&fresh);
+    // What an earlier try left there may be anybody's to read, or lead elsewhere.
+    match tokio::fs::remove_file(fresh).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(broken(error).into()),
+        _ => {}
+    }
+    let mut open = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(fresh).await.map_err(broken)?;
     open.write_all(text.as_bytes()).await.map_err(broken)?;
     open.sync_all().await.map_err(broken)?;
-    tokio::fs::rename(&fresh, file).await.map_err(broken)?;
+    drop(open);
+    put(fresh, file).await
+}
+
+/// Gives a file another name in its folder, for good.
+async fn put(from: &Path, to: &Path) -> Result<(), ServiceError> {
+    let broken = |error: std::io::Error| StoreError::Broken(format!("{} cannot be written: {error}", to.display()));
+    tokio::fs::rename(from, to).await.map_err(broken)?;
+    let folder = to.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    tokio::fs::File::open(folder).await.map_err(broken)?.sync_all().await.map_err(broken)?;
     Ok(())
 }
 
@@ -277,7 +292,7 @@ pub async fn sign(ctx: &Ctx, at_once: bool) -> Result<Option<String>, ServiceErr
         commit::commit(tx).await?;
         return Err(refused);
     }
-    if let Some(named) = seal::rotated(&mut tx).await?.filter(|named| *named != sealer.public().to_string()) {
+    if let Some(named) = successor(&mut tx, &sealer.public()).await? {
         commit::commit(tx).await?;
         return Err(ServiceError::Unavailable(format!(
             "The log names another key that signs from now on, {named}. Put it in the place of this one; if changing it broke off, `countersign key rotate` ends it."
@@ -299,7 +314,7 @@ pub async fn sign(ctx: &Ctx, at_once: bool) -> Result<Option<String>, ServiceErr
     let text = checkpoint.text();
     let note = format!("{}{}", key.sign(&text), previous.as_ref().map(|previous| previous.signature(&text)).unwrap_or_default());
     // Until a checkpoint holds what names the new key, whoever has only the old one could not go on from it.
-    let over = previous.is_some() && seal::rotation_within(&mut tx, &public.to_string(), edge.size as i64).await?;
+    let over = previous.is_some() && named_at(&mut tx, &public).await?.flatten().is_some_and(|leaf| (leaf as u64) < edge.size);
     let signed = seal::Signed { size: edge.size as i64, root: checkpoint.root.to_vec(), note: note.clone(), signed_at: now };
     seal::sign(&mut tx, &signed).await?;
     commit::commit(tx).await?;
@@ -322,7 +337,7 @@ pub async fn announce(ctx: &Ctx) -> Result<(), ServiceError> {
     }
     let mut tx = ctx.db.begin().await?;
     // One that another key named is in the log already.
-    if seal::rotated(&mut tx).await?.as_ref() == Some(&public.to_string()) {
+    if named_at(&mut tx, &public).await?.is_some() {
         return commit::commit(tx).await;
     }
     event::append(&mut tx, &[by_system(Subject::default(), Fact::KeyAdded { key: public.to_string() })]).await?;
@@ -403,17 +418,36 @@ pub async fn rotate(ctx: &Ctx, fresh: PrivateKey, reason: &str) -> Result<Public
         _ => Keys { key: fresh, previous: Some(now.key.clone()) },
     };
     replace(&next, &keys.secret()).await?;
-    let (from, to) = (now.key.public().to_string(), keys.key.public().to_string());
+    let (from, to) = (now.key.public(), keys.key.public());
     let mut tx = ctx.db.begin().await?;
-    if seal::rotated(&mut tx).await?.as_ref() != Some(&to) {
-        event::append(&mut tx, &[by_operator(Fact::KeyRotated { from, to, reason })]).await?;
+    if named_at(&mut tx, &to).await?.is_none() {
+        let proof = rotation::proof(&now.key, &keys.key);
+        event::append(&mut tx, &[by_operator(Fact::KeyRotated { from: from.to_string(), to: to.to_string(), reason, proof })]).await?;
     }
     commit::commit(tx).await?;
-    tokio::fs::rename(&next, &file).await.map_err(|error| StoreError::Broken(format!("{} cannot be written: {error}", file.display())))?;
+    put(&next, &file).await?;
     sealer.reload().await?;
     seal(ctx).await?;
     sign(ctx, true).await?;
     Ok(sealer.public())
+}
+
+/// The key that signs from here on by the log, in the place of `key`; none when that is still `key`.
+async fn successor(tx: &mut Tx, key: &PublicKey) -> Result<Option<PublicKey>, ServiceError> {
+    let mut last: Option<PublicKey> = None;
+    for _ in 0..MOST_KEYS {
+        let from = last.as_ref().unwrap_or(key).to_string();
+        let next = seal::rotations_from(tx, &from).await?.iter().find_map(rotation::link).map(|(_, to)| to);
+        let Some(next) = next.filter(|next| next != key) else { break };
+        last = Some(next);
+    }
+    Ok(last)
+}
+
+/// Whether a key named `key` as the next, and the leaf of the event that says so.
+async fn named_at(tx: &mut Tx, key: &PublicKey) -> Result<Option<Option<i64>>, ServiceError> {
+    let told = seal::rotations_to(tx, &key.to_string()).await?;
+    Ok(told.into_iter().find_map(|(data, leaf)| rotation::link(&data).map(|_| leaf)))
 }
 
 fn by_operator(fact: Fact) -> Event {

@@ -1,6 +1,7 @@
 //! Leaves, nodes and checkpoints of the sealed log.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -289,49 +290,39 @@ pub async fn range(db: &Db, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc
     Ok(found.0.zip(found.1))
 }
 
-/// The key that the log named last to sign from then on, as a note names it; none when there was only one.
+/// What every event that says it changed the key `from` for another holds, oldest first. Anybody who writes into the log can have said so.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn rotated(tx: &mut Tx) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar("select data ->> 'to' from audit_event where kind = 'log.key_rotated' order by id desc limit 1").fetch_optional(&mut **tx).await?)
+pub async fn rotations_from(tx: &mut Tx, from: &str) -> Result<Vec<Value>, StoreError> {
+    let rows = sqlx::query_scalar("select data from audit_event where kind = 'log.key_rotated' and data ->> 'from' = $1 order by id");
+    Ok(rows.bind(from).fetch_all(&mut **tx).await?)
 }
 
-/// Whether the first `size` leaves hold the event that names `key`.
+/// What every event that says it changed another key for `to` holds, oldest first, and its leaf if it has one.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn rotation_within(tx: &mut Tx, key: &str, size: i64) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar(
-        "select exists (select 1 from audit_event e join audit_leaf l on l.event_id = e.id where e.kind = 'log.key_rotated' and e.data ->> 'to' = $1 and l.leaf_index < $2)",
-    )
-    .bind(key)
-    .bind(size)
-    .fetch_one(&mut **tx)
-    .await?)
+pub async fn rotations_to(tx: &mut Tx, to: &str) -> Result<Vec<(Value, Option<i64>)>, StoreError> {
+    let rows = sqlx::query_as(
+        "select e.data, l.leaf_index from audit_event e left join audit_leaf l on l.event_id = e.id where e.kind = 'log.key_rotated' and e.data ->> 'to' = $1 order by e.id",
+    );
+    Ok(rows.bind(to).fetch_all(&mut **tx).await?)
 }
 
-/// Every sealed change of the key, oldest first, with the first checkpoint that holds it.
+/// The line of a leaf, and the first checkpoint that holds it, with its size.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn rotations(tx: &mut Tx, size: i64) -> Result<Vec<(LeafRow, i64, String)>, StoreError> {
-    let rows: Vec<LeafRow> = sqlx::query_as(events!(
-        "l.leaf_index, l.hash, ",
-        "from audit_event e join audit_leaf l on l.event_id = e.id where e.kind = 'log.key_rotated' and l.leaf_index < $1 order by l.leaf_index limit 1000"
-    ))
-    .bind(size)
-    .fetch_all(&mut **tx)
-    .await?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in rows {
-        let signed: Option<(i64, String)> = sqlx::query_as("select size, note from audit_checkpoint where size > $1 order by size, id limit 1")
-            .bind(row.leaf_index)
+pub async fn held(tx: &mut Tx, leaf: i64) -> Result<Option<(LeafRow, i64, String)>, StoreError> {
+    let row: Option<LeafRow> =
+        sqlx::query_as(events!("l.leaf_index, l.hash, ", "from audit_event e join audit_leaf l on l.event_id = e.id where l.leaf_index = $1"))
+            .bind(leaf)
             .fetch_optional(&mut **tx)
             .await?;
-        found.extend(signed.map(|(size, note)| (row, size, note)));
-    }
-    Ok(found)
+    let signed: Option<(i64, String)> =
+        sqlx::query_as("select size, note from audit_checkpoint where size > $1 order by size, id limit 1").bind(leaf).fetch_optional(&mut **tx).await?;
+    Ok(row.zip(signed).map(|(row, (size, note))| (row, size, note)))
 }
 
 /// Checkpoints, newest first, before the one with this id.

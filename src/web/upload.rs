@@ -1,11 +1,15 @@
 //! A form with a file in it.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
-use axum::http::header;
+use axum::extract::multipart::MultipartError;
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::web::error::Failure;
+
+/// The most fields of a form.
+const MOST: usize = 1_000;
 
 /// The fields of a form, sent as `application/x-www-form-urlencoded` or as `multipart/form-data` (RFC 7578), each UTF-8 text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,51 +27,46 @@ impl<S: Send + Sync> FromRequest<S> for Uploaded {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| Failure::of_status(rejection.into_response().status()).into_response())?;
-        let read = if kind.to_ascii_lowercase().starts_with("multipart/form-data") {
-            boundary(&kind).and_then(|boundary| multipart(&bytes, boundary))
-        } else if kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
-            serde_urlencoded(&bytes)
+        let kind = kind.to_ascii_lowercase();
+        let read = if kind.starts_with("multipart/form-data") {
+            match Multipart::from_request(request, state).await {
+                Ok(form) => texts(form).await.map_err(|status| Failure::of_status(status).into_response())?,
+                Err(_) => None,
+            }
         } else {
-            None
+            let bytes =
+                Bytes::from_request(request, state).await.map_err(|rejection| Failure::of_status(rejection.into_response().status()).into_response())?;
+            if kind.starts_with("application/x-www-form-urlencoded") { serde_urlencoded(&bytes) } else { None }
         };
         read.map(Self)
             .ok_or_else(|| Failure::bad_input("What the form sent cannot be read: it must be a form of ours, and every text in it UTF-8.").into_response())
     }
 }
 
-fn boundary(kind: &str) -> Option<&str> {
-    let rest = kind.split(';').map(str::trim).find_map(|part| part.strip_prefix("boundary="))?;
-    Some(rest.trim_matches('"')).filter(|boundary| (1..=70).contains(&boundary.len()))
-}
-
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
-}
-
-/// The parts between the boundaries (RFC 2046 §5.1); none when they are not well-formed or not text.
-fn multipart(bytes: &[u8], boundary: &str) -> Option<Vec<(String, String)>> {
-    let first = format!("--{boundary}");
-    let between = format!("\r\n--{boundary}");
-    let mut rest = bytes.strip_prefix(first.as_bytes())?;
+/// The fields; none when they are not well-formed or not text.
+///
+/// # Errors
+/// The status when it is too long.
+async fn texts(mut form: Multipart) -> Result<Option<Vec<(String, String)>>, StatusCode> {
     let mut fields = Vec::new();
     loop {
-        if rest.starts_with(b"--") {
-            return Some(fields);
-        }
-        rest = rest.strip_prefix(b"\r\n")?;
-        let head_ends = find(rest, b"\r\n\r\n")?;
-        let head = std::str::from_utf8(rest.get(..head_ends)?).ok()?;
-        let content = rest.get(head_ends + 4..)?;
-        let ends = find(content, between.as_bytes())?;
-        let disposition = head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"))?;
-        let name = disposition.split(';').map(str::trim).find_map(|part| part.strip_prefix("name=\""))?.split('"').next()?;
-        fields.push((name.to_owned(), String::from_utf8(content.get(..ends)?.to_vec()).ok()?));
-        rest = content.get(ends + between.len()..)?;
-        if fields.len() > 1_000 {
-            return None;
+        let field = match form.next_field().await {
+            Ok(Some(field)) if fields.len() < MOST => field,
+            Ok(None) => return Ok(Some(fields)),
+            Ok(_) => return Ok(None),
+            Err(error) => return ended(&error),
+        };
+        let Some(name) = field.name().map(str::to_owned) else { return Ok(None) };
+        match field.bytes().await.map(|bytes| String::from_utf8(bytes.to_vec())) {
+            Ok(Ok(text)) => fields.push((name, text)),
+            Ok(Err(_)) => return Ok(None),
+            Err(error) => return ended(&error),
         }
     }
+}
+
+fn ended<T>(error: &MultipartError) -> Result<Option<T>, StatusCode> {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE { Err(error.status()) } else { Ok(None) }
 }
 
 fn serde_urlencoded(bytes: &[u8]) -> Option<Vec<(String, String)>> {
@@ -101,20 +100,30 @@ fn decoded(bytes: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_form_with_a_file_is_read_field_by_field() {
+    async fn read(body: &[u8], kind: &str) -> Result<Vec<(String, String)>, StatusCode> {
+        let request = Request::builder().method("POST").header(header::CONTENT_TYPE, kind).body(axum::body::Body::from(body.to_vec())).unwrap();
+        Uploaded::from_request(request, &()).await.map(|read| read.0).map_err(|answer| answer.status())
+    }
+
+    #[tokio::test]
+    async fn a_form_with_a_file_is_read_field_by_field() {
+        let kind = "multipart/form-data; boundary=x";
         let body = "--x\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\na\r\nb\r\n--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"c.toml\"\r\nContent-Type: application/toml\r\n\r\nk = 1\n\r\n--x--\r\n";
         let wanted = vec![("text".to_owned(), "a\r\nb".to_owned()), ("file".to_owned(), "k = 1\n".to_owned())];
-        assert_eq!(multipart(body.as_bytes(), "x"), Some(wanted));
-        assert_eq!(boundary("multipart/form-data; boundary=\"x\""), Some("x"));
-        for broken in ["", "--x", "--x\r\n", "--x\r\nno\r\n\r\na", "--x\r\nContent-Disposition: form-data\r\n\r\na\r\n--x--", "--y--"] {
-            assert_eq!(multipart(broken.as_bytes(), "x"), None, "{broken:?}");
+        assert_eq!(read(body.as_bytes(), kind).await, Ok(wanted.clone()));
+        assert_eq!(read(body.as_bytes(), "multipart/form-data; boundary=\"x\"").await, Ok(wanted));
+        for broken in ["", "--x", "--x\r\n", "--x\r\nno\r\n\r\na", "--x\r\nContent-Disposition: form-data\r\n\r\na\r\n--x--"] {
+            assert!(read(broken.as_bytes(), kind).await.is_err(), "{broken:?}");
         }
+        assert!(read(body.as_bytes(), "multipart/form-data").await.is_err(), "without a boundary");
         let binary = b"--x\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n\xff\xfe\r\n--x--".to_vec();
-        assert_eq!(multipart(&binary, "x"), None);
+        assert!(read(&binary, kind).await.is_err());
+        let many = format!("{}--x--\r\n", "--x\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n1\r\n".repeat(MOST + 1));
+        assert!(read(many.as_bytes(), kind).await.is_err());
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Sealed {
         self.world.turn().await;
     }
 
-    async fn taken(&self, taking: &Taking, name: &str) -> PathBuf {
+    pub async fn taken(&self, taking: &Taking, name: &str) -> PathBuf {
         let (download, _) = bundle_by_operator(&self.ctx, taking).await.unwrap();
         let path = self.folder.path().join(name);
         assert!(download.name.starts_with("countersign") && download.name.ends_with(".zip"));
@@ -56,12 +56,13 @@ impl Sealed {
     }
 }
 
-fn everything() -> Taking {
+/// All that a bundle can hold.
+pub fn everything() -> Taking {
     taking(File::Requests)
 }
 
 fn checked(path: &Path) -> Result<Checked, Fault> {
-    check(&Source::open(path)?, &[whole_key()], None, |_, _| {})
+    check(&Source::open(path)?, &[whole_key().into()], None, |_, _| {})
 }
 
 /// The program of another hand.
@@ -235,7 +236,7 @@ async fn whatever_is_done_to_a_bundle_is_found_and_named() {
         assert!(!other(&folder).0, "{number}: {said}");
         if number < 9 {
             // A table alone is told of just as well.
-            assert_eq!(check_file(&Source::open(&folder).unwrap(), file, &[whole_key()], |_, _| {}), Err(fault));
+            assert_eq!(check_file(&Source::open(&folder).unwrap(), file, &[whole_key().into()], |_, _| {}), Err(fault));
             assert!(!ours(&[&folder.join(file)]).0);
         }
     }
@@ -281,6 +282,7 @@ async fn a_bundle_of_a_role_or_a_person_holds_only_what_is_about_it_and_is_verif
             std::fs::copy(folder.join(file), bare.join(file)).unwrap();
         }
         assert!(!other(&bare).0 && ours(&[&bare]).1.contains("there are only hashes"));
+        assert!(ours(&[&folder.join("events.jsonl")]).1.contains("the list is narrowed"));
         // Neither a hash nor the place of what is withheld can be changed.
         let line = text.lines().find(|line| line.contains("withheld")).unwrap();
         let hash = line.split("withheld\":[\"").nth(1).unwrap().split('"').next().unwrap();
@@ -291,6 +293,35 @@ async fn a_bundle_of_a_role_or_a_person_holds_only_what_is_about_it_and_is_verif
             assert!(!other(&folder).0);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_whole_bundle_no_event_can_be_hidden_behind_its_hash() {
+    let sealed = Sealed::new().await;
+    sealed.one_of_each().await;
+    let folder = sealed.unpacked(&sealed.taken(&everything(), "whole.zip").await, "whole");
+    assert!(ours(&[&folder.join("events.jsonl")]).0);
+    let text = std::fs::read_to_string(folder.join("events.jsonl")).unwrap();
+    let line = text.lines().nth(7).unwrap();
+    let event: serde_json::Value = serde_json::from_str(line).unwrap();
+    let hidden = serde_json::json!({"end": "8", "first": "7", "withheld": [event["leaf_hash"]]}).to_string();
+    std::fs::write(folder.join("events.jsonl"), text.replacen(line, &hidden, 1)).unwrap();
+    for path in [&folder, &folder.join("events.jsonl")] {
+        let (good, says) = ours(&[path]);
+        assert!(!good && says.contains("events.jsonl"), "{says}");
+    }
+    assert!(!other(&folder).0);
+    // Nor by a manifest that nobody signed, nor by one that says of itself that it is narrowed.
+    let manifest = std::fs::read_to_string(folder.join("manifest.json")).unwrap();
+    std::fs::write(folder.join("manifest.json"), manifest.replacen('{', "{\"role\":\"11111111-1111-4111-8111-111111111111\",", 1)).unwrap();
+    let (good, says) = ours(&[&folder.join("events.jsonl")]);
+    assert!(!good && says.contains("not the one that was signed"), "{says}");
+    std::fs::write(folder.join("manifest.json"), "{}").unwrap();
+    assert!(!ours(&[&folder.join("events.jsonl")]).0);
+    std::fs::remove_file(folder.join("manifest.note")).unwrap();
+    assert!(!ours(&[&folder.join("events.jsonl")]).0);
+    std::fs::remove_file(folder.join("manifest.json")).unwrap();
+    assert!(ours(&[&folder.join("events.jsonl")]).1.contains("there are only hashes"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

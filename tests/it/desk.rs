@@ -98,6 +98,23 @@ impl Desk {
         self.send(request).await
     }
 
+    /// Posts files as a form of ours would (RFC 7578): the field, the file's name and what is in it.
+    pub async fn upload(&mut self, path: &str, files: &[(&str, &str, &[u8])]) -> Page {
+        let mut body = Vec::new();
+        for (field, name, bytes) in files {
+            body.extend(format!("--x7x\r\ncontent-disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\r\n").bytes());
+            body.extend_from_slice(bytes);
+            body.extend(b"\r\n");
+        }
+        body.extend(b"--x7x--\r\n");
+        let request = Request::post(path)
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=x7x")
+            .body(Body::from(body))
+            .unwrap();
+        self.send(request).await
+    }
+
     /// Fills a form of `page` and sends it: what the page put into it goes along, `typed` replaces or adds. Follows to the page after.
     pub async fn submit(&mut self, page: &Page, form: &str, typed: &[(&str, &str)]) -> Page {
         let (action, fields) = page.form(form, typed);

@@ -2,12 +2,14 @@
 
 use axum::http::StatusCode;
 use countersign::domain::event::{Actor, Channel};
+use countersign::evidence::note::PrivateKey;
 use countersign::service::{event_list, seal};
 use countersign::web::state::App;
 
+use crate::bundle::everything;
 use crate::desk::Desk;
 use crate::door;
-use crate::sealed::Sealed;
+use crate::sealed::{Sealed, whole_key};
 
 fn app(sealed: &Sealed) -> App {
     App { ctx: sealed.ctx.clone(), ..door::app(&sealed.world, sealed.world.demo.issuer()) }
@@ -70,19 +72,57 @@ async fn an_auditor_sees_each_proof_and_checks_files_where_changes_are_found() {
     let list = event_list::prepare(&sealed.ctx, None, None, Actor::System, Channel::Cli).await.unwrap();
     let text = event_list::lines(&sealed.ctx, &list, 0).await.unwrap().unwrap().0;
     let proof = serde_json::to_string(&list.proof).unwrap();
-    let fields = |events: &str| {
-        [("events".to_owned(), events.to_owned()), ("proof".into(), proof.clone()), ("checkpoint".into(), list.note.clone()), ("kept".into(), kept.clone())]
+    let mut check = async |files: &[(&str, &str)]| {
+        let files: Vec<_> = files.iter().map(|(name, text)| (if *name == "kept" { "kept" } else { "files" }, *name, text.as_bytes())).collect();
+        wei.upload("/verify", &files).await.fine().main()
     };
-    let mut check = async |events: &str| {
-        let fields = fields(events);
-        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        wei.post("/verify", &fields).await.fine().main()
-    };
-    let good = check(&text).await;
+    let of = |events: &str| [("events.jsonl", events.to_owned()), ("proof.json", proof.clone()), ("checkpoint", list.note.clone()), ("kept", kept.clone())];
+    fn told<'a>(files: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+        files.iter().map(|(name, text)| (*name, text.as_str())).collect()
+    }
+    let good = check(&told(&of(&text))).await;
     assert!(good.contains("Verified.") && good.contains("go on from the checkpoint"), "{good}");
-    let forged = check(&text.replacen("Bo Lind", "Bo Lund", 1)).await;
+    let forged = check(&told(&of(&text.replacen("Bo Lind", "Bo Lund", 1)))).await;
     assert!(forged.contains("Not verified.") && forged.contains("(changed)"), "{forged}");
-    let cut = check(text.split_once('\n').unwrap().1).await;
+    let cut = check(&told(&of(text.split_once('\n').unwrap().1))).await;
     assert!(cut.contains("(dropped)"), "{cut}");
-    assert!(check("").await.contains("Choose events.jsonl"));
+    // An event behind its hash.
+    let line = text.lines().nth(2).unwrap();
+    let hash = &serde_json::from_str::<serde_json::Value>(line).unwrap()["leaf_hash"];
+    let hidden = text.replacen(line, &serde_json::json!({"end": "3", "first": "2", "withheld": [hash]}).to_string(), 1);
+    let hidden = check(&told(&of(&hidden))).await;
+    assert!(hidden.contains("Not verified.") && hidden.contains("there are only hashes"), "{hidden}");
+    // What the files say of keys is not asked: with everything of their own, they are a stranger's.
+    let stranger = PrivateKey::new("access.example.com/log", [9; 32]).unwrap();
+    let claim = stranger.sign(sealed.ctx.sealer.as_ref().unwrap().public().open(&list.note).unwrap());
+    let theirs = serde_json::json!([{"event": {"kind": "log.key_rotated", "data": {"from": whole_key().to_string(), "to": stranger.public().to_string()}}, "path": [], "note": claim}]);
+    let key = stranger.public().to_string();
+    let foreign =
+        check(&[("events.jsonl", &text), ("proof.json", &proof), ("checkpoint", &claim), ("key", &key), ("rotations.json", &theirs.to_string())]).await;
+    assert!(foreign.contains("(wrong_key)"), "{foreign}");
+    assert!(check(&[("events.jsonl", "")]).await.contains("Not verified."));
+    assert!(check(&[("", "")]).await.contains("Choose a bundle"));
+    assert!(check(&[("a.zip", "PK"), ("b.zip", "PK")]).await.contains("Choose a bundle"));
+    assert!(check(&[("a.zip", "PK\u{3}\u{4} no")]).await.contains("Not verified."));
+    sealed.world.advance(chrono::Duration::minutes(5)).await;
+    for (name, times) in [("../key", 1), ("x.html", 1), (".csv", 1), ("grants.csv", 2)] {
+        let files = vec![("files", name, b"x".as_slice()); times];
+        assert_eq!(wei.upload("/verify", &files).await.status, StatusCode::BAD_REQUEST, "{name}");
+    }
+    assert_eq!(wei.post("/verify", &[("files", "x")]).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_is_checked_on_the_page_as_it_was_taken() {
+    let sealed = Sealed::new().await;
+    let app = app(&sealed);
+    sealed.live().await;
+    let mut wei = Desk::at(&app, "wei.zhang").await;
+    let mut bytes = std::fs::read(sealed.taken(&everything(), "bundle.zip").await).unwrap();
+    let good = wei.upload("/verify", &[("files", "evidence (1).zip", &bytes)]).await.fine().main();
+    assert!(good.contains("Verified.") && good.contains("files,") && good.contains("events from leaf"), "{good}");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let bad = wei.upload("/verify", &[("files", "bundle.zip", &bytes)]).await.fine().main();
+    assert!(bad.contains("Not verified."), "{bad}");
 }

@@ -5,9 +5,11 @@ use std::process::Command;
 
 use countersign::domain::event::{Actor, Channel};
 use countersign::evidence::note::{PrivateKey, PublicKey};
+use countersign::evidence::rotation;
 use countersign::service::ctx::Ctx;
 use countersign::service::error::ServiceError;
 use countersign::service::event_list;
+use countersign::service::look::verify as look;
 use countersign::service::seal::{self, Keys, Sealer};
 
 use crate::sealed::{Sealed, written};
@@ -37,6 +39,13 @@ async fn listed(ctx: &Ctx, out: &Path) -> String {
     written(out, &list, &text);
     std::fs::write(out.join("rotations.json"), serde_json::to_string(&list.rotations).unwrap()).unwrap();
     list.note
+}
+
+/// Has the log say that the key of one seed follows that of another.
+async fn say(pool: &sqlx::PgPool, from: u8, to: u8, proof: &str) {
+    let data = serde_json::json!({ "from": key(from).public().to_string(), "to": key(to).public().to_string(), "reason": "yearly", "proof": proof });
+    let sql = "insert into audit_event (kind, actor_kind, channel, data) values ('log.key_rotated', 'system', 'cli', $1)";
+    sqlx::query(sql).bind(data).execute(pool).await.unwrap();
 }
 
 fn verify(arguments: &[&Path]) -> (bool, String) {
@@ -94,12 +103,7 @@ async fn a_change_of_the_key_that_broke_off_anywhere_is_ended_by_the_next_one() 
         let begun = Keys { key: key(2), previous: Some(key(1)) };
         std::fs::write(if step < 3 { file.with_extension("next") } else { file.clone() }, begun.secret()).unwrap();
         if step > 1 {
-            let data = serde_json::json!({ "from": key(1).public().to_string(), "to": key(2).public().to_string(), "reason": "yearly" });
-            sqlx::query("insert into audit_event (kind, actor_kind, channel, data) values ('log.key_rotated', 'system', 'cli', $1)")
-                .bind(data)
-                .execute(&sealed.world.root)
-                .await
-                .unwrap();
+            say(&sealed.world.root, 1, 2, &rotation::proof(&key(1), &key(2))).await;
         }
         if step == 2 {
             sealed.world.advance(chrono::Duration::minutes(20)).await;
@@ -119,4 +123,66 @@ async fn a_change_of_the_key_that_broke_off_anywhere_is_ended_by_the_next_one() 
         let (good, says) = verify(&[&out, Path::new("--key"), &sealed.folder.path().join("old")]);
         assert!(good, "step {step}: {says}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_can_only_write_into_the_log_makes_no_key_believed() {
+    let sealed = Sealed::new().await;
+    let (ctx, _) = server(&sealed);
+    seal::seal(&ctx).await.unwrap();
+    let pool = &sealed.world.root;
+    // With the database's password and a key of one's own (9).
+    say(pool, 1, 9, "").await;
+    say(pool, 1, 9, &key(9).sign(key(9).public().open(&rotation::proof(&key(9), &key(1))).unwrap())).await;
+    say(pool, 1, 9, &rotation::proof(&key(9), &key(9))).await;
+    say(pool, 9, 1, &rotation::proof(&key(9), &key(1)).lines().take(5).collect::<Vec<_>>().join("\n")).await;
+    say(pool, 9, 1, &key(9).sign("countersign key rotation v1\n")).await;
+    sealed.world.advance(chrono::Duration::minutes(20)).await;
+    seal::seal(&ctx).await.unwrap();
+    seal::announce(&ctx).await.unwrap();
+    let out = sealed.folder.path().join("list");
+    let note = listed(&ctx, &out).await;
+    assert!(key(1).public().open(&note).is_ok(), "it still signs");
+    assert_eq!(std::fs::read_to_string(out.join("rotations.json")).unwrap(), "[]");
+    assert!(look::verify(&ctx).await.unwrap().former.is_empty());
+    let theirs = key(9).sign(key(1).public().open(&note).unwrap());
+    let kept = event_list::prepare(&ctx, None, Some(&theirs), Actor::System, Channel::Cli).await;
+    assert!(matches!(&kept, Err(ServiceError::Unavailable(why)) if why.contains("not signed by the key")), "{kept:?}");
+    // And it does not keep the key from being changed.
+    assert_eq!(seal::rotate(&ctx, key(2), "yearly").await.unwrap(), key(2).public());
+    let out = sealed.folder.path().join("again");
+    listed(&ctx, &out).await;
+    std::fs::write(sealed.folder.path().join("old"), key(1).public().to_string()).unwrap();
+    let (good, says) = verify(&[&out, Path::new("--key"), &sealed.folder.path().join("old")]);
+    assert!(good && says.contains(&format!("named {}", key(2).public())), "{says}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_another_followed_signs_nothing_that_came_later() {
+    let sealed = Sealed::new().await;
+    let (ctx, _) = server(&sealed);
+    let at = |name: &str| sealed.folder.path().join(name);
+    let kept = listed(&ctx, &at("before")).await;
+    seal::rotate(&ctx, key(2), "it was on a lost disk").await.unwrap();
+    sealed.live().await;
+    let note = listed(&ctx, &at("after")).await;
+    std::fs::write(at("old"), key(1).public().to_string()).unwrap();
+    std::fs::write(at("kept"), &kept).unwrap();
+    assert!(verify(&[&at("after"), Path::new("--key"), &at("old"), Path::new("--checkpoint"), &at("kept")]).0);
+    // Whoever finds the lost disk signs the log as it is today.
+    let found = key(1).sign(key(2).public().open(&note).unwrap());
+    std::fs::write(at("after").join("checkpoint"), &found).unwrap();
+    let (good, says) = verify(&[&at("after"), Path::new("--key"), &at("old")]);
+    assert!(!good && says.contains("(wrong_key)") && says.contains("named another key in the place of"), "{says}");
+    let files = |name: &str| {
+        let names = ["events.jsonl", "proof.json", "checkpoint", "rotations.json"].map(str::to_owned).to_vec();
+        look::Files { folder: at(name), names, kept: String::new() }
+    };
+    let checked = look::check(&ctx, files("after")).await.unwrap();
+    assert!(checked.as_ref().is_err_and(|why| why.contains("(wrong_key)")), "{checked:?}");
+    let earlier = event_list::prepare(&ctx, None, Some(&found), Actor::System, Channel::Cli).await;
+    assert!(matches!(&earlier, Err(ServiceError::Unavailable(why)) if why.contains("named another key")), "{earlier:?}");
+    // What it signed in its time is still good.
+    assert!(look::check(&ctx, files("before")).await.unwrap().is_ok());
+    event_list::prepare(&ctx, None, Some(&kept), Actor::System, Channel::Cli).await.unwrap();
 }

@@ -1,10 +1,12 @@
 //! What the page Verify shows, and the check it runs.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 
-use crate::evidence::note::{Checkpoint, PublicKey};
-use crate::evidence::rotation::{Rotation, follow};
-use crate::evidence::verify::{Finding, Proof, checkpoint, events};
+use crate::evidence::bundle::{self, EVENTS, Fault, Shown, Source};
+use crate::evidence::rotation::{Rotation, Trusted};
+use crate::evidence::verify::Finding;
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::service::event_list;
@@ -39,6 +41,19 @@ pub struct Signed {
 /// What a check found to be well.
 #[derive(Clone, Debug)]
 pub struct Good {
+    /// How many files of a bundle; none when it was an event list.
+    pub files: usize,
+    /// Rows in them.
+    pub rows: i64,
+    /// What the event list showed; none when only a table was there.
+    pub events: Option<Events>,
+    /// It begins with an uploaded earlier checkpoint.
+    pub continues: bool,
+}
+
+/// What an event list showed.
+#[derive(Clone, Debug)]
+pub struct Events {
     /// How many events.
     pub events: i64,
     /// The first leaf.
@@ -49,22 +64,18 @@ pub struct Good {
     pub at: DateTime<Utc>,
     /// How many have something erased.
     pub erased: i64,
-    /// It begins with an uploaded earlier checkpoint.
-    pub continues: bool,
+    /// Of so many between them there are only hashes.
+    pub withheld: i64,
 }
 
-/// Files to check; an empty one was not given.
-#[derive(Clone, Debug, Default)]
+/// Files to check, in a folder that has nothing else.
+#[derive(Clone, Debug)]
 pub struct Files {
-    /// `events.jsonl`
-    pub events: String,
-    /// `proof.json`
-    pub proof: String,
-    /// `checkpoint`
-    pub checkpoint: String,
-    /// `rotations.json`
-    pub rotations: String,
-    /// A checkpoint kept earlier.
+    /// The folder.
+    pub folder: PathBuf,
+    /// Their names.
+    pub names: Vec<String>,
+    /// A checkpoint kept earlier; empty when none was given.
     pub kept: String,
 }
 
@@ -88,49 +99,46 @@ pub async fn verify(ctx: &Ctx) -> Result<Verify, ServiceError> {
     })
 }
 
-/// Checks `files` with the keys of this log, as `countersign verify` does; off the async threads.
+/// Checks `files` with the keys of this log, as `countersign verify` does; off the async threads. What the files say of keys is not looked at.
 ///
 /// # Errors
 /// When the database fails. What is wrong with the files is no error but the answer.
 pub async fn check(ctx: &Ctx, files: Files) -> Result<Result<Good, String>, ServiceError> {
-    let shown = verify(ctx).await?;
-    let keys: Vec<PublicKey> = shown.former.iter().chain(&shown.key).filter_map(|key| PublicKey::parse(key).ok()).collect();
-    let work = move || checked(keys, &files).map_err(|finding| finding.to_string());
+    let keys = event_list::keys(ctx, i64::MAX as u64).await?;
+    let work = move || checked(&keys, &files).map_err(|fault| fault.to_string());
     tokio::task::spawn_blocking(work).await.map_err(|_| ServiceError::Unavailable("The check stopped; try again.".into()))
 }
 
-fn checked(mut keys: Vec<PublicKey>, files: &Files) -> Result<Good, Finding> {
-    let wrong = |kind: &'static str, sentence: String| Finding { kind, line: None, sentence };
-    if files.events.is_empty() || files.proof.is_empty() || files.checkpoint.is_empty() {
-        return Err(wrong("unreadable", "Choose events.jsonl, proof.json and checkpoint of one folder.".into()));
-    }
-    if !files.rotations.is_empty() {
-        let rotations: Vec<Rotation> = serde_json::from_str(&files.rotations).map_err(|error| wrong("unreadable", format!("rotations.json: {error}.")))?;
-        for key in keys.clone() {
-            keys.extend(follow(key, &rotations)?);
+fn checked(keys: &[Trusted], files: &Files) -> Result<Good, Fault> {
+    let kept = if files.kept.is_empty() { None } else { Some(bundle::checkpoint(&files.kept, keys, "your checkpoint")?) };
+    let has = |ending: &str| files.names.iter().filter(|name| name.ends_with(ending)).collect::<Vec<_>>();
+    let (source, only) = match (has(".zip").as_slice(), files.names.as_slice()) {
+        ([zip], [_]) => (Source::open(&files.folder.join(zip))?, None),
+        ([], [_, ..]) => {
+            let listed = files.names.iter().any(|name| name == EVENTS);
+            let only = match has(".csv").as_slice() {
+                [table] if !listed => Some(table.as_str()),
+                [] => Some(EVENTS),
+                _ => None,
+            };
+            (Source::Folder(files.folder.clone()), only)
         }
-    }
-    let proof: Proof = serde_json::from_str(&files.proof).map_err(|error| wrong("unreadable", format!("proof.json: {error}.")))?;
-    let signed = by_any(&files.checkpoint, &keys)?;
-    let kept = if files.kept.is_empty() { None } else { Some(by_any(&files.kept, &keys)?) };
-    let all = events(files.events.as_bytes(), &proof, signed, kept.as_ref(), |_| {})?;
-    Ok(Good {
+        _ => {
+            let sentence = "Choose a bundle, one .zip; or files that belong together, of an unpacked bundle or an event list.".to_owned();
+            return Err(Fault { file: "files".into(), finding: Finding { kind: "unreadable", line: None, sentence } });
+        }
+    };
+    let (files, rows, events) = match bundle::look(&source, only, keys, kept.as_ref(), |_, _| {})? {
+        Shown::Bundle(checked) | Shown::Table(checked) => (checked.files.len(), checked.files.iter().map(|(_, rows)| *rows as i64).sum(), checked.events),
+        Shown::List(events) => (0, 0, Some(events)),
+    };
+    let events = events.map(|all| Events {
         events: all.events as i64,
         first: all.first as i64,
         size: all.checkpoint.size as i64,
         at: all.checkpoint.at,
         erased: all.erased as i64,
-        continues: kept.is_some(),
-    })
-}
-
-fn by_any(note: &str, keys: &[PublicKey]) -> Result<Checkpoint, Finding> {
-    let mut wrong = None;
-    for key in keys.iter().rev() {
-        match checkpoint(note, key) {
-            Ok(signed) => return Ok(signed),
-            Err(finding) => wrong = Some(finding),
-        }
-    }
-    Err(wrong.unwrap_or_else(|| Finding { kind: "wrong_key", line: None, sentence: "Nothing is signed here.".into() }))
+        withheld: all.withheld as i64,
+    });
+    Ok(Good { files, rows, continues: kept.is_some() && events.is_some(), events })
 }
