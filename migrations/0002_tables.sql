@@ -1041,6 +1041,28 @@ create table countersign.legal_hold (
 create index legal_hold_of_person on countersign.legal_hold (person_id) where lifted_at is null;
 create index legal_hold_of_request on countersign.legal_hold (request_id) where lifted_at is null;
 
+-- Measures -----------------------------------------------------------------------------------------------------------
+
+-- How often things were and how long they took, counted by day from the log; days long past are put together by month. `step` is an eighth of
+-- a doubling, from a millisecond on, or -1 where only the number counts. Can be made again from the log at any time.
+create table countersign.measure (
+  begins  date not null,
+  of_kind text not null check (of_kind in ('organisation', 'application', 'role', 'approver')),
+  of_id   uuid not null,
+  measure text not null check (measure ~ '^[a-z_0-9]+$'),
+  step    smallint not null check (step between -1 and 320),
+  count   bigint not null check (count > 0),
+  primary key (of_kind, of_id, begins, measure, step)
+);
+create index measure_by_day on countersign.measure (begins);
+create index measure_of_approvers on countersign.measure (begins, of_id, step) include (count) where of_kind = 'approver';
+create table countersign.measure_day (
+  day        date primary key,
+  over       boolean not null,
+  folded     boolean not null default false,
+  counted_at timestamptz not null
+);
+
 -- The timetable ------------------------------------------------------------------------------------------------------
 
 create table countersign.timetable (

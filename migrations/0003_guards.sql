@@ -783,6 +783,8 @@ grant update (members, read_at, stopped_at, stopped_why, stopped_people, believe
 grant update (gone_at) on countersign.pre_existing_member to countersign_app;
 grant update (ended_at) on countersign.drift_exception to countersign_app;
 grant update (resumed_by, resumed_at) on countersign.directory_pause to countersign_app;
+grant insert, delete on countersign.measure to countersign_app;
+grant insert, update on countersign.measure_day to countersign_app;
 grant insert on countersign.person to countersign_app;
 grant update (user_name, email, display_name, status, department, title, employment_type, manager_reference, attributes, groups, seen_at) on countersign.person to countersign_app;
 grant insert on countersign.identity, countersign.access_profile, countersign.approval_procedure, countersign.access_policy to countersign_app;

@@ -109,6 +109,8 @@ async fn measure(folder: &Path) -> Outcome<()> {
     }
     let took = began.elapsed().as_secs_f64();
     println!("- sealing from nothing: {sealed} events in {took:.1} s, {:.0} a second", sealed as f64 / took);
+    crate::search::run(&ctx).await?;
+    println!("\n### A bundle\n");
     let (bytes, floor) = floor(&ctx).await?;
     println!("- every table and the events one by one by `COPY`: {:.0} MB in {floor:.1} s", bytes as f64 / 1e6);
     let path = folder.join("bundle.zip");

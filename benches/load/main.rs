@@ -1,7 +1,8 @@
 //! Measures Countersign; `script/bench` runs it.
 //!
 //! `load seed` makes the company, `load service` drives the services in this process, `load served` drives a running binary over
-//! HTTP and compares with what Postgres alone does, `load evidence` takes and checks a bundle. `BENCH_DATABASE_URL` is a superuser of a Postgres that may be filled.
+//! HTTP and compares with what Postgres alone does, `load evidence` takes and checks a bundle and times
+//! the pages over it, `load seal` tells what the sealer costs. `BENCH_DATABASE_URL` is a superuser of a Postgres that may be filled.
 
 #![allow(clippy::print_stdout, reason = "the report goes to standard output")]
 
@@ -12,6 +13,8 @@ mod floor;
 mod http;
 mod measure;
 mod report;
+mod seal;
+mod search;
 mod seed;
 mod served;
 mod server;
@@ -31,6 +34,7 @@ fn main() -> Outcome<()> {
             Some("served") => served::run(&words[1..]).await,
             Some("service") => service::run(&words[1..]).await,
             Some("evidence") => evidence::run(&words[1..]).await,
+            Some("seal") => seal::run(&words[1..]).await,
             _ => Err("usage: load seed | load served | load service; better: script/bench".into()),
         }
     })

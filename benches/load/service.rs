@@ -20,7 +20,8 @@ use crate::measure::load;
 use crate::seed;
 use crate::work::{Act, to_answer, to_ask};
 
-fn by(act: &Act) -> By {
+/// The one who does it.
+pub fn by(act: &Act) -> By {
     By { person: PersonId(act.person), name: act.name.clone(), token: None, channel: Channel::Web, is_administrator: false, is_auditor: false }
 }
 

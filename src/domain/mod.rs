@@ -11,6 +11,7 @@ pub mod eligibility;
 pub mod event;
 pub mod grant;
 pub mod id;
+pub mod measure;
 #[cfg(test)]
 mod model;
 pub mod person;

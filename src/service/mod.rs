@@ -37,6 +37,7 @@ pub mod learn;
 pub mod leave;
 pub mod list;
 pub mod look;
+pub mod measure;
 pub mod movers;
 pub mod nudge;
 pub mod open_request;

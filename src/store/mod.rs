@@ -49,6 +49,7 @@ pub mod look_queue;
 pub mod look_request;
 pub mod look_role;
 pub mod managed_group;
+pub mod measure;
 pub mod mover;
 pub mod notice;
 pub mod pause;

@@ -17,7 +17,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::service::ctx::Ctx;
-use crate::service::look::measures::{Measures, measures};
+use crate::service::look::work::{self, Work};
 use crate::web::error::Failure;
 
 /// Upper bounds of the histogram's buckets, in seconds.
@@ -70,7 +70,7 @@ impl Metrics {
     }
 
     /// Everything as text, as Prometheus and OpenMetrics read it; without `measures` only what this process counted itself.
-    fn text(&self, measures: Option<&Measures>) -> Result<String, std::fmt::Error> {
+    fn text(&self, measures: Option<&Work>) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
         text::encode_registry(&mut out, &self.0.registry)?;
         text::encode_registry(&mut out, &work(measures))?;
@@ -80,7 +80,7 @@ impl Metrics {
 }
 
 /// The work as metrics of one moment.
-fn work(measures: Option<&Measures>) -> Registry {
+fn work(measures: Option<&Work>) -> Registry {
     let mut registry = Registry::with_prefix("countersign");
     registry.register("database_up", "1 when the database answered for these metrics", ConstGauge::new(i64::from(measures.is_some())));
     let Some(measures) = measures else { return registry };
@@ -135,7 +135,7 @@ pub fn router(ctx: Ctx, metrics: Metrics) -> Router {
 
 /// `GET /metrics`. A database that is down is told in the metrics, not by failing.
 async fn scrape(State((ctx, metrics)): State<(Ctx, Metrics)>) -> Response {
-    let measured = match measures(&ctx).await {
+    let measured = match work::work(&ctx).await {
         Ok(measured) => Some(measured),
         Err(error) => {
             tracing::warn!(%error, "the metrics are without what the database tells");
@@ -152,8 +152,8 @@ async fn scrape(State((ctx, metrics)): State<(Ctx, Metrics)>) -> Response {
 mod tests {
     use super::*;
 
-    fn sample() -> Measures {
-        Measures {
+    fn sample() -> Work {
+        Work {
             states: vec![("request", "pending", 3), ("grant", "active", 5), ("target", "remove_failing", 0)],
             oldest_removal_s: 1.5,
             worker_silent_s: Some(0.25),

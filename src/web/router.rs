@@ -56,6 +56,8 @@ pub fn router(app: &App) -> Router {
         // Evidence and administration.
         .route("/evidence", get(pages::evidence::get))
         .route("/evidence/bundle.zip", get(pages::evidence::zip))
+        .route("/evidence/measures", get(pages::measures::get))
+        .route("/evidence/measures.csv", get(pages::measures::csv))
         .route("/log", get(pages::log::get))
         .route("/log/export/{file}", get(pages::log::file))
         .route("/log/{id}", get(pages::event::get))

@@ -11,8 +11,8 @@ use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::service::{
-    alone, confirm, deliver, emergency_review, erase, health, heartbeat, import, lapse, leave, movers, pause, recheck, seal, separation_scan, subscribe, sweep,
-    sync, sync_changes, witness,
+    alone, confirm, deliver, emergency_review, erase, health, heartbeat, import, lapse, leave, measure, movers, pause, recheck, seal, separation_scan,
+    subscribe, sweep, sync, sync_changes, witness,
 };
 
 /// How often it is seen to that directories call us.
@@ -38,8 +38,8 @@ pub async fn turn(ctx: &Ctx) -> Result<usize, ServiceError> {
     Ok(before? + read? + after? + weighed? + daily? + listed + sealed? + witnessed?)
 }
 
-/// Looks that are due once a day, by the timetable: dead ends in the rules, grants that separation rules keep apart, and what was kept
-/// long enough.
+/// Looks that take long, by the timetable: dead ends in the rules, grants that separation rules keep apart, what was kept long enough, and what
+/// the log has to count.
 ///
 /// # Errors
 /// The first failure, after everything else was tried.
@@ -47,7 +47,8 @@ pub async fn daily(ctx: &Ctx) -> Result<usize, ServiceError> {
     let health = look(ctx, Look::Health).await;
     let separation = look(ctx, Look::Separation).await;
     let retention = look(ctx, Look::Retention).await;
-    Ok(separation? + health? + retention?)
+    let measured = measure::due(ctx).await;
+    Ok(separation? + health? + retention? + measured?)
 }
 
 /// What is looked for once a day.

@@ -68,6 +68,7 @@ mod ldap_server;
 mod leaving;
 mod life;
 mod local;
+mod measuring;
 mod moving;
 mod oidc;
 mod okta;

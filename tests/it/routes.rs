@@ -83,6 +83,8 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("POST /queue/decide",                    [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /evidence",                         [DOOR, 404, 404, 404, 404, 200, 200]),
     ("GET /evidence/bundle.zip",              [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/measures",                [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/measures.csv",            [DOOR, 404, 404, 404, 404, 200, 200]),
     ("GET /api/v1/exports/bundle.zip",        [401, 404, 404, 404, 404, 200, 200]),
     ("GET /log",                              [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log/export/{file}",                [DOOR, 200, 200, 200, 200, 200, 200]),

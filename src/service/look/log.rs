@@ -240,7 +240,7 @@ fn kind_choices() -> Vec<Choice> {
     choices
 }
 
-fn choices(rows: Vec<ChoiceRow>) -> Vec<Choice> {
+pub(super) fn choices(rows: Vec<ChoiceRow>) -> Vec<Choice> {
     rows.into_iter().map(|row| Choice { value: row.id.to_string(), label: row.name }).collect()
 }
 

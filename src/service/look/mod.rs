@@ -38,3 +38,4 @@ pub mod tracker;
 pub mod verify;
 pub mod whom;
 pub mod why;
+pub mod work;

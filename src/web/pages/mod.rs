@@ -21,6 +21,7 @@ pub mod import;
 pub mod log;
 pub mod matrix;
 pub mod me;
+pub mod measures;
 pub mod overview;
 pub mod policies;
 pub mod policy;
