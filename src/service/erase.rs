@@ -1,9 +1,10 @@
 //! Erases personal data by order or age, not under hold.
 //!
 //! Who has left is erased by somebody's order (GDPR, article 17), or when the settings say that they were kept long enough. Ids stay, and
-//! so does every leaf of the log: it holds commitments to what is gone. A hold keeps a person or a request from both.
+//! so does every leaf of the log: it holds commitments to what is gone. A hold keeps a person or a request from both, and whoever is told
+//! of there, until a day after it was lifted. What a rule asks for stays, so that erasing decides nothing anew.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::clock::new_id;
@@ -48,24 +49,35 @@ pub enum Held {
     Request(Uuid),
 }
 
-/// Erases what identifies `person`, for `reason`. Returns how many events lost something.
+/// What erasing did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// How many events lost a name or a text.
+    pub events: i64,
+    /// What stays of the person, and why, each as a part of a sentence.
+    pub stays: Vec<String>,
+}
+
+/// Erases what identifies `person`, for `reason`.
 ///
 /// # Errors
 /// [`ServiceError::Missing`] when there is no such person; a fault of `reason`; [`Refusal::NotErasable`] while they are active, held, or
 /// have something open.
-pub async fn erase(ctx: &Ctx, (actor, channel): (Actor, Channel), person: PersonId, reason: &str) -> Result<i64, ServiceError> {
+pub async fn erase(ctx: &Ctx, (actor, channel): (Actor, Channel), person: PersonId, reason: &str) -> Result<Erased, ServiceError> {
     let reason = given(reason)?;
     let mut tx = ctx.db.begin().await?;
     erase::take_time(&mut tx).await?;
-    let hinders = erase::hindrances(&mut tx, person, ctx.clock.now()).await?.ok_or(ServiceError::Missing)?;
+    let hinders = erase::hindrances(&mut tx, person).await?.ok_or(ServiceError::Missing)?;
     if !hinders.is_empty() {
         return Err(Refusal::NotErasable(hinders.join("; ")).into());
     }
+    // Asked while there are still names to ask by.
+    let stays = erase::stays(&mut tx, person).await?;
     let subject = Subject { person: Some(person), ..Subject::default() };
     event::append(&mut tx, &[Event { actor, channel, subject, fact: Fact::PersonErased { reason } }]).await?;
     let events = erase::person(&mut tx, person).await?;
     commit(tx).await?;
-    Ok(events)
+    Ok(Erased { events, stays })
 }
 
 /// Places a hold; its id.
@@ -130,7 +142,8 @@ pub async fn find(ctx: &Ctx, text: &str) -> Result<Option<PersonId>, ServiceErro
 /// When the database fails.
 pub async fn retain(ctx: &Ctx) -> Result<[usize; 5], ServiceError> {
     let now = ctx.clock.now();
-    let before = |kept: Option<Duration>| kept.and_then(|kept| now.checked_sub_signed(kept));
+    // Whole seconds: the event and the act must say the same.
+    let before = |kept: Option<Duration>| kept.and_then(|kept| now.checked_sub_signed(kept)).map(|before| before.trunc_subsecs(0));
     let mut done = [0; 5];
     let kinds = [(Old::Requests, ctx.retention.requests), (Old::SignIns, ctx.retention.sign_ins), (Old::Notices, ctx.retention.notices)];
     for (place, (what, kept)) in kinds.into_iter().enumerate() {

@@ -2,12 +2,15 @@
 
 use axum::http::StatusCode;
 use countersign::domain::event::{Actor, Channel};
+use countersign::service::ask::AskFor;
+use countersign::service::erase::{self, Held};
 use countersign::service::{event_list, seal};
 use countersign::web::state::App;
 
 use crate::desk::Desk;
 use crate::door;
 use crate::sealed::Sealed;
+use crate::world::World;
 
 fn app(sealed: &Sealed) -> App {
     App { ctx: sealed.ctx.clone(), ..door::app(&sealed.world, sealed.world.demo.issuer()) }
@@ -47,6 +50,57 @@ async fn who_looked_is_told_to_whom_it_was_about_and_everything_is_theirs_to_tak
     }
     assert!(!taken.text.contains("token_hash") && !taken.text.contains("id_token") && !taken.text.contains("Liam Byrne"));
     assert!(rows.iter().any(|row| row["row"]["kind"] == "evidence.exported"), "that it was taken is in it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_a_hold_is_on_learns_nothing_of_it() {
+    const WHY: &str = "Ashcroft against Bright";
+    let sealed = Sealed::new().await;
+    let app = app(&sealed);
+    let asked = sealed.world.ask("bo.lind", "orders-db", "reader", 3_600).await.unwrap();
+    let (mut bo, mut mara, mut wei) = (Desk::at(&app, "bo.lind").await, Desk::at(&app, "mara.voss").await, Desk::at(&app, "wei.zhang").await);
+    let counted = |page: &crate::desk::Page| page.all("main table tbody tr").into_iter().find(|row| row.contains("events about you")).unwrap();
+    let before = counted(&bo.get("/me").await.fine());
+    let place = async |of| erase::hold(&sealed.ctx, (Actor::System, Channel::Cli), of, WHY).await.unwrap();
+    place(Held::Person(sealed.world.person("bo.lind").await)).await;
+    let hold = place(Held::Request(asked.id.0)).await;
+    erase::lift(&sealed.ctx, (Actor::System, Channel::Cli), hold, WHY).await.unwrap();
+    let me = bo.get("/me").await.fine();
+    assert_eq!(counted(&me), before, "not how many there are either");
+    let request = format!("/requests/{}", asked.id);
+    let event: i64 = sealed.world.one("select id from audit_event where kind = 'hold.placed' order by id limit 1").await;
+    let of_request: i64 = sealed.world.one("select max(id) from audit_event where kind = 'hold.placed'").await;
+    for path in ["/me", "/log", "/log?kind=hold", "/log?q=bo.lind", "/access/mine.csv", "/me/data.jsonl", &request, &format!("/log?q={}", asked.id)] {
+        let page = bo.get(path).await.fine();
+        assert!(!page.text.contains(WHY), "{path}: {}", page.text);
+        assert!(path.starts_with("/log") || !page.text.contains("hold."), "{path}: {}", page.text);
+        if path.starts_with("/requests") || path.starts_with("/log") {
+            assert!(!mara.get(path).await.text.contains(WHY), "nor whoever is asked: {path}");
+            assert!(wei.get(path).await.fine().text.contains(WHY), "an auditor does: {path}");
+        }
+    }
+    for id in [event, of_request] {
+        assert_eq!(bo.get(&format!("/log/{id}")).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(mara.get(&format!("/log/{id}")).await.status, StatusCode::NOT_FOUND);
+        wei.get(&format!("/log/{id}")).await.fine();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asked_for_another_takes_nothing_of_what_the_directory_says_of_them() {
+    let world = World::lab().await;
+    let bo = world.person("bo.lind").await;
+    let asked = world.asks("ines.okafor", AskFor { beneficiary: Some(bo), ..world.wish("lab", "others").await }).await.unwrap();
+    let (mut ines, mut own) = (Desk::of(&world, "ines.okafor").await, Desk::of(&world, "bo.lind").await);
+    let row = |text: &str| {
+        let rows = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        rows.filter(|row| row["what"] == "request").find(|row| row["row"]["id"] == asked.id.to_string()).unwrap()["row"].clone()
+    };
+    let (hers, his) = (row(&ines.get("/me/data.jsonl").await.fine().text), row(&own.get("/me/data.jsonl").await.fine().text));
+    for told in ["inputs", "trace", "conflicts"] {
+        assert!(hers.get(told).is_none() && his.get(told).is_some(), "{told}");
+    }
+    assert_eq!((&hers["beneficiary_id"], &hers["status"]), (&his["beneficiary_id"], &his["status"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
