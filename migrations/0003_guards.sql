@@ -679,9 +679,10 @@ $$;
 create function countersign.rules_naming(who uuid) returns table (rule text, version int, in_force boolean) language plpgsql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
 declare them text; at_manager text; names text[]; named text; spelled text;
 begin
-  select p.directory || ':' || p.reference, p.reference, array(select lower(n.name) from names_known(who) n) into them, at_manager, names from person p where p.id = who;
-  named := any_of(names_of(who));
-  select any_of(array(select n.name from unnest(names_of(who)) as n (name) where n.name ~ '[ @]')) into spelled;
+  select p.directory || ':' || p.reference, p.reference into them, at_manager from person p where p.id = who;
+  select coalesce(array_agg(lower(n.name)), '{}'), any_of(coalesce(array_agg(n.name) filter (where not n.short and not n.shared), '{}')),
+      any_of(coalesce(array_agg(n.name) filter (where not n.shared and n.name ~ '[ @]'), '{}'))
+    into names, named, spelled from names_known(who) n;
   return query
   with policy as materialized (
     select v.id, k.key, v.version, v.profile_version_id, v.procedure_version_id, v.extension_procedure_version_id,
@@ -757,7 +758,7 @@ end $$;
 
 -- Why a person cannot be erased, each as a part of a sentence. No hold is placed from here on until the transaction is over.
 create function countersign.hindrances(who uuid) returns setof text language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
-declare now_active text;
+declare now_active text; named text;
 begin
   lock table legal_hold in share row exclusive mode;
   perform 1 from person where id = who for update;
@@ -769,9 +770,12 @@ begin
   end if;
   return query select held_about(who);
   return query select format('the %s names them; change it first', n.rule) from rules_naming(who) n where n.in_force;
+  if exists (select 1 from policy_change c where c.status in ('proposed', 'approved')) then
+    named := any_of(names_of(who));
+  end if;
   return query
   select format('a change of the rules that waits since %s names them; settle it first', to_char(c.submitted_at, 'YYYY-MM-DD')) from policy_change c
-    where c.status in ('proposed', 'approved') and (position(who::text in c.body) > 0 or concat_ws(' ', c.source, c.body) ~* any_of(names_of(who)))
+    where c.status in ('proposed', 'approved') and (position(who::text in c.body) > 0 or concat_ws(' ', c.source, c.body) ~* named)
   union all select format('the application %s is theirs; name another owner', key) from application where owner_id = who and retired_at is null
   union all select format('the role %s/%s is theirs; name another owner', a.key, r.key) from role r join application a on a.id = r.application_id
     where r.owner_id = who and r.retired_at is null

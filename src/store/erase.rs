@@ -29,7 +29,7 @@ pub async fn take_time(tx: &mut Tx) -> Result<(), StoreError> {
 /// When the database fails.
 pub async fn hindrances(tx: &mut Tx, person: PersonId) -> Result<Option<Vec<String>>, StoreError> {
     let found: Vec<String> = sqlx::query_scalar("select * from hindrances($1)").bind(person.0).fetch_all(&mut **tx).await?;
-    let name: Option<String> = sqlx::query_scalar("select display_name from person where id = $1").bind(person.0).fetch_optional(&mut **tx).await?;
+    let name = name(tx, person).await?;
     let erased = name.as_deref() == Some(ERASED);
     Ok(name.map(|_| erased.then(|| "they are erased already".into()).into_iter().chain(found).collect()))
 }
@@ -48,6 +48,29 @@ pub async fn stays(tx: &mut Tx, person: PersonId) -> Result<Vec<String>, StoreEr
 /// [`StoreError::Refused`] when they are active, held, or have something open.
 pub async fn person(tx: &mut Tx, person: PersonId) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar("select erase_person($1)").bind(person.0).fetch_one(&mut **tx).await?)
+}
+
+/// What a person is called now; none when there is no such person.
+///
+/// # Errors
+/// When the database fails.
+pub async fn name(tx: &mut Tx, person: PersonId) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar("select display_name from person where id = $1").bind(person.0).fetch_optional(&mut **tx).await?)
+}
+
+/// Whether somebody else than `by` ordered since `since` that a person be erased.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ordered_by_another(tx: &mut Tx, person: PersonId, by: PersonId, since: DateTime<Utc>) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select exists (select 1 from audit_event where kind = 'person.erasure_ordered' and person_id = $1 and actor_id <> $2 and occurred_at >= $3)",
+    )
+    .bind(person.0)
+    .bind(by.0)
+    .bind(since)
+    .fetch_one(&mut **tx)
+    .await?)
 }
 
 /// What goes when it is old enough.
