@@ -1025,7 +1025,7 @@ create index eligibility_loss_due on countersign.eligibility_loss (next_at) wher
 
 -- Erasure --------------------------------------------------------------------------------------------------------------
 
--- Nothing of this person, or of this request, is erased until the hold is lifted.
+-- Nothing of this person, or of this request, is erased until the hold is lifted, and for a day more.
 create table countersign.legal_hold (
   id         uuid primary key,
   person_id  uuid references countersign.person,

@@ -245,6 +245,10 @@ begin
   elsif tg_table_name = 'legal_hold' then
     another := old.lifted_at is not null or (new.id, new.person_id, new.request_id, new.reason, new.placed_by, new.placed_at)
       is distinct from (old.id, old.person_id, old.request_id, old.reason, old.placed_by, old.placed_at);
+    -- What it kept goes a day after it was lifted: that day is counted from now, whatever anybody says.
+    if new.lifted_at is not null and old.lifted_at is null then
+      new.lifted_at := countersign.clock();
+    end if;
   elsif tg_table_name = 'request_question' then
     another := (new.id, new.request_id, new.step_no, new.asked_by, new.question, new.asked_at) is distinct from (old.id, old.request_id, old.step_no, old.asked_by, old.question, old.asked_at)
       or old.answered_at is not null and (new.answered_by, new.answer, new.answered_at) is distinct from (old.answered_by, old.answer, old.answered_at);
@@ -263,7 +267,10 @@ end $$;
 create function countersign.require_open_step() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
 declare once boolean; own boolean;
 begin
-  select r.distinct_people, r.started_by is not distinct from new.decided_by into once, own from request r where r.id = new.request_id and (r.status = 'pending' or r.status = 'needs_info' and new.verdict = 'deny') and r.step_no = new.step_no and r.ask_digest = new.ask_digest
+  -- Who stands in for somebody decides no more than they could.
+  select r.distinct_people, r.started_by is not distinct from new.decided_by or exists (select 1 from assignment a
+      where (a.request_id, a.step_no, a.slot_no, a.person_id) = (new.request_id, new.step_no, new.slot_no, new.decided_by) and a.acting_for = r.started_by)
+    into once, own from request r where r.id = new.request_id and (r.status = 'pending' or r.status = 'needs_info' and new.verdict = 'deny') and r.step_no = new.step_no and r.ask_digest = new.ask_digest
     and (new.granted_s is null or r.duration_s is null or new.granted_s <= r.duration_s);
   if not found then
     raise exception 'nothing to decide: the request is closed, at another step, or not what was shown' using errcode = 'check_violation', constraint = 'approval_of_open_step';
@@ -288,6 +295,15 @@ begin
   end if;
   return new;
 end $$;
+
+-- A directory may ask for patience, not for good: work that is owed to it goes on.
+create function countersign.cap_wait() returns trigger language plpgsql set search_path = pg_catalog as $$
+begin
+  new.until := least(new.until, countersign.clock() + interval '1 hour');
+  return new;
+end $$;
+create trigger capped before insert or update on countersign.directory_wait for each row execute function countersign.cap_wait();
+alter table countersign.directory_wait enable always trigger capped;
 
 -- Checked at commit: a change of state without its event, of its kind and in the same transaction, never was.
 create function countersign.require_event() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
@@ -343,11 +359,16 @@ begin
   else
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and kind like 'catalog.%') into held;
   end if;
-  -- Erasing has an event of its own, and changes nothing else.
-  if not held and tg_op = 'UPDATE' then
-    held := is_erasure(tg_table_name, to_jsonb(old), to_jsonb(new));
-  end if;
   if not held then
+    raise exception '% changed without an event', tg_table_name using errcode = 'check_violation', constraint = 'no_change_without_event';
+  end if;
+  return null;
+end $$;
+
+-- The guard's own functions change nothing but what an erasure may: its event is not of the row's kind.
+create function countersign.require_erasure() returns trigger language plpgsql set search_path = pg_catalog as $$
+begin
+  if not countersign.is_erasure(tg_table_name, to_jsonb(old), to_jsonb(new)) then
     raise exception '% changed without an event', tg_table_name using errcode = 'check_violation', constraint = 'no_change_without_event';
   end if;
   return null;
@@ -429,7 +450,7 @@ begin
     execute format('create trigger not_later before insert on countersign.%I for each row execute function countersign.refuse_late_part()', t);
     execute format('alter table countersign.%I enable always trigger not_later', t);
   end loop;
-  foreach t in array array['leaver detected_at', 'mover changed_at', 'drift detected_at', 'pre_existing_member noted_at', 'provisioning_attempt finished_at'] loop
+  foreach t in array array['legal_hold placed_at', 'leaver detected_at', 'mover changed_at', 'drift detected_at', 'pre_existing_member noted_at', 'provisioning_attempt finished_at'] loop
     execute format('create trigger dated before insert on countersign.%I for each row execute function countersign.require_dated(%L)', split_part(t, ' ', 1), split_part(t, ' ', 2));
     execute format('alter table countersign.%I enable always trigger dated', split_part(t, ' ', 1));
   end loop;
@@ -438,8 +459,11 @@ begin
       'access_policy', 'access_policy_version', 'access_profile_version', 'approval_procedure_version', 'separation_rule', 'separation_rule_version',
       'request_question', 'emergency_review', 'delegation', 'policy_change',
       'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause', 'legal_hold'] loop
-    execute format('create constraint trigger with_event after insert or update on countersign.%I deferrable initially deferred for each row execute function countersign.require_event()', t);
-    execute format('alter table countersign.%I enable always trigger with_event', t);
+    -- Who writes is known when it is written, not when it is looked at. An event that erases covers nothing that the application writes.
+    execute format('create constraint trigger with_event after insert or update on countersign.%I deferrable initially deferred for each row
+      when (current_user <> ''countersign_guard'') execute function countersign.require_event()', t);
+    execute format('create trigger only_erased after update on countersign.%I for each row when (current_user = ''countersign_guard'') execute function countersign.require_erasure()', t);
+    execute format('alter table countersign.%I enable always trigger with_event, enable always trigger only_erased', t);
   end loop;
 end $$;
 
@@ -477,7 +501,9 @@ alter table countersign.api_token enable always trigger stays_revoked;
 --   row that was there, and lets pass exactly that: no other text, time, kind or id, and no commitment but the one in force.
 -- * Of other rows only the columns of is_erasure() change, and there to nothing, or to the same text without the names of the person.
 --   Which names these are they find themselves; nobody hands them words.
--- * Who works here, has something open, or is held for a court is not erased, whoever asks.
+-- * Who works here, left within the hour, has something open, is named by a rule in force, or is told of where something is held for a
+--   court, is not erased, whoever asks. A hold counts for a day after it was lifted. By age nothing goes that is younger than 30 days.
+-- * Of a rule only what it called somebody goes, never what it asks for: erasing decides nothing anew.
 -- Whoever took over the application could erase who has left, and would be found by the event. Whoever owns the database can do
 -- anything, and is found by `countersign verify`. A text that was guessed can be held against a commitment only with the salt of its
 -- field, which goes with it. What is in backups and in the server's own log of changes goes when those do.
@@ -563,20 +589,35 @@ begin
     when 'target' then array['last_error']
     when 'request_slot' then array['source_label']
     when 'approval_procedure_source' then array['source_name']
-    when 'access_profile_condition' then array['values', 'called']
-    when 'approval_procedure_condition' then array['values', 'called']
-    when 'access_policy_condition' then array['values', 'called'] end;
+    when 'access_profile_condition' then array['called']
+    when 'approval_procedure_condition' then array['called']
+    when 'access_policy_condition' then array['called'] end;
   return texts is not null and was - texts = becomes - texts and erases();
 end $$;
 
--- The names by which texts call a person: login, address, name, subjects at the provider, and whatever the log called them. Longest first.
-create function countersign.names_of(who uuid) returns text[] language sql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
-  select coalesce(array_agg(n.name order by length(n.name) desc, n.name), '{}') from (
-    select distinct btrim(s.name) as name from (
+-- The names by which texts call a person: login, address, name, subjects at the provider, and whatever the log called them. Which of them are
+-- too short to tell from a word, and which somebody else bears too: by those nothing is looked for, only by the person's id.
+create function countersign.names_known(who uuid) returns table (name text, short boolean, shared boolean) language plpgsql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare known text[]; others text[];
+begin
+  select coalesce(array_agg(distinct btrim(s.name)), '{}') into known from (
       select unnest(array[p.user_name, p.email, p.display_name]) as name from person p where p.id = who
       union all select i.subject from identity i where i.person_id = who
       union all select distinct e.actor_name from audit_event e where e.actor_id = who) s
-    where length(btrim(s.name)) >= 3 and btrim(s.name) not in ('(erased)', 'true', 'false', 'null')) n
+    where btrim(s.name) not in ('', '(erased)', 'true', 'false', 'null');
+  -- Also what the log called others: whoever is renamed keeps the name they had.
+  select coalesce(array_agg(distinct o.name), '{}') into others from (
+    select n.name from unnest(known) as n (name)
+      where exists (select 1 from person p where p.id <> who and lower(p.display_name) = lower(n.name))
+         or exists (select 1 from person p where p.id <> who and lower(p.user_name) = lower(n.name))
+         or exists (select 1 from person p where p.id <> who and lower(p.email) = lower(n.name))
+    union all select e.actor_name from audit_event e where e.actor_name = any (known) and e.actor_id <> who) o;
+  return query select n.name, length(n.name) < 6 and n.name !~ '[ @]', n.name = any (others) from unnest(known) as n (name) order by n.name;
+end $$;
+
+-- The names by which texts are looked for, longest first.
+create function countersign.names_of(who uuid) returns text[] language sql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
+  select coalesce(array_agg(n.name order by length(n.name) desc, n.name), '{}') from names_known(who) n where not n.short and not n.shared
 $$;
 
 -- A regular expression for any of these names, standing alone; not where it is a member of JSON.
@@ -608,28 +649,170 @@ create function countersign.without_values(trace text) returns text language sql
   from jsonb_array_elements(trace::jsonb) with ordinality as t (line, n)
 $$;
 
+-- The holds that keep something: a day longer than they were in force, so that one that was lifted in haste, or by a thief, is noticed in time.
+create function countersign.holding() returns setof countersign.legal_hold language sql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
+  select * from legal_hold h where h.lifted_at is null or h.lifted_at > clock() - interval '1 day'
+$$;
+
+-- Whom a hold keeps, and the requests: held themselves, by or for who is held, and those in which they acted.
+create function countersign.kept_for_courts(out people uuid[], out requests uuid[]) language plpgsql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
+begin
+  select coalesce(array_agg(h.person_id) filter (where h.person_id is not null), '{}'), coalesce(array_agg(h.request_id) filter (where h.request_id is not null), '{}')
+    into people, requests from holding() h;
+  requests := requests || array(select r.id from request r where r.requester_id = any (people) union select r.id from request r where r.beneficiary_id = any (people)
+    union select a.request_id from audit_event a where a.actor_id = any (people) and a.request_id is not null);
+  -- Who made a request that is held, and whom it is for, are held with it.
+  people := people || array(select unnest(array[r.requester_id, r.beneficiary_id]) from holding() h join request r on r.id = h.request_id);
+end $$;
+
+-- Whether somebody left: noticed an hour ago or longer, so that the directory was asked again since. Who was switched off when first seen, and
+-- of whom nothing was recorded, never came.
+create function countersign.has_left(who uuid) returns boolean language sql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
+  select exists (select 1 from person where id = who and status <> 'active')
+    and (exists (select 1 from leaver where person_id = who and returned_at is null and detected_at < clock() - interval '1 hour')
+      or not exists (select 1 from leaver where person_id = who) and not exists (select 1 from audit_event where actor_id = who)
+        and not exists (select 1 from request where requester_id = who) and not exists (select 1 from request where beneficiary_id = who))
+$$;
+
+-- The rules that name a person in what they ask for, each once, and whether it is in force. A name in another attribute than those that say
+-- who somebody is counts only where it cannot be a word.
+create function countersign.rules_naming(who uuid) returns table (rule text, version int, in_force boolean) language plpgsql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare them text; at_manager text; names text[]; named text; spelled text;
+begin
+  select p.directory || ':' || p.reference, p.reference into them, at_manager from person p where p.id = who;
+  select coalesce(array_agg(lower(n.name)), '{}'), any_of(coalesce(array_agg(n.name) filter (where not n.short and not n.shared), '{}')),
+      any_of(coalesce(array_agg(n.name) filter (where not n.shared and n.name ~ '[ @]'), '{}'))
+    into names, named, spelled from names_known(who) n;
+  return query
+  with policy as materialized (
+    select v.id, k.key, v.version, v.profile_version_id, v.procedure_version_id, v.extension_procedure_version_id,
+      k.retired_at is null and not exists (select 1 from access_policy_version w where w.policy_id = v.policy_id and w.version > v.version) as newest
+    from access_policy_version v join access_policy k on k.id = v.policy_id),
+  separation as materialized (
+    select v.procedure_version_id from separation_rule_version v join separation_rule k on k.id = v.rule_id
+    where k.retired_at is null and not exists (select 1 from separation_rule_version w where w.rule_id = v.rule_id and w.version > v.version)),
+  version as materialized (
+    select p.id, 'policy ' || p.key as rule, p.version, p.newest from policy p
+    union all select v.id, 'profile ' || k.key, v.version,
+      k.retired_at is null and not exists (select 1 from access_profile_version w where w.profile_id = v.profile_id and w.version > v.version)
+        or v.id in (select p.profile_version_id from policy p where p.newest)
+      from access_profile_version v join access_profile k on k.id = v.profile_id
+    union all select v.id, 'approval procedure ' || k.key, v.version,
+      k.retired_at is null and not exists (select 1 from approval_procedure_version w where w.procedure_id = v.procedure_id and w.version > v.version)
+        or v.id in (select unnest(array[p.procedure_version_id, p.extension_procedure_version_id]) from policy p where p.newest)
+        or v.id in (select s.procedure_version_id from separation s)
+      from approval_procedure_version v join approval_procedure k on k.id = v.procedure_id),
+  asks as (
+    select c.policy_version_id as version_id, c.attribute, c.operator, c."values" from access_policy_condition c
+    union all select c.profile_version_id, c.attribute, c.operator, c."values" from access_profile_condition c
+    union all select c.procedure_version_id, c.attribute, c.operator, c."values" from approval_procedure_condition c)
+  select distinct v.rule, v.version, v.newest from version v join (
+    select c.version_id from asks c where case
+      when c.operator = 'reports_to' then them = any (c."values")
+      when c.operator in ('member_of', 'not_member_of') then false
+      when c.attribute in ('user_name', 'display_name', 'email', 'manager') then array_to_string(c."values", ' ') ~* named
+        or exists (select 1 from unnest(c."values") as a (value) where lower(btrim(a.value)) = any (names) or c.attribute = 'manager' and a.value = at_manager)
+      else array_to_string(c."values", ' ') ~* spelled end
+    union all select s.procedure_version_id from approval_procedure_source s where s.source = 'person' and s.source_value = who::text) n on n.version_id = v.id
+  order by v.rule, v.version;
+end $$;
+
+-- What is held and tells of a person: they themselves, a request, or somebody else of whom something tells of them.
+create function countersign.held_about(who uuid) returns setof text language plpgsql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare named text; whom text := who::text;
+begin
+  -- Most of the time nothing is held.
+  if not exists (select 1 from holding()) then
+    return;
+  end if;
+  named := any_of(names_of(who));
+  return query
+  with held as materialized (select h.*, case when h.lifted_at is null then 'is' else 'was until ' || to_char(h.lifted_at, 'YYYY-MM-DD HH24:MI') end as still from holding() h),
+  matter as materialized (
+    select distinct on (m.id) m.id, m.placed_at, m.still from (
+      select h.request_id as id, h.placed_at, h.still from held h where h.request_id is not null
+      union all select r.id, h.placed_at, h.still from held h join request r on r.requester_id = h.person_id where h.person_id <> who
+      union all select r.id, h.placed_at, h.still from held h join request r on r.beneficiary_id = h.person_id where h.person_id <> who) m order by m.id, m.placed_at)
+  select format('they themselves are held since %s', to_char(min(h.placed_at), 'YYYY-MM-DD')) from held h where h.person_id = who having count(*) > 0
+  union all
+  select format('the request %s, which %s held since %s, tells of them', m.id, m.still, to_char(m.placed_at, 'YYYY-MM-DD')) from matter m join request r on r.id = m.id
+    where who in (r.requester_id, r.beneficiary_id, r.started_by) or concat_ws(' ', r.justification, r.ticket_reference, r.emergency_reason, r.fields, r.inputs, r.trace) ~* named
+      or exists (select 1 from assignment a where a.request_id = m.id and who in (a.person_id, a.acting_for))
+      or exists (select 1 from emergency_reviewer a where a.request_id = m.id and a.person_id = who)
+      or exists (select 1 from access_grant g where g.request_id = m.id and (g.ended_by = who or concat_ws(' ', g.end_comment, g.last_error) ~* named))
+      or exists (select 1 from notice n where n.request_id = m.id and (n.person_id = who or n.sentence ~* named))
+      or exists (select 1 from audit_event e where e.request_id = m.id
+        and (who in (e.actor_id, e.person_id, e.acting_for) or position(whom in e.data::text) > 0 or e.data::text ~* named or e.actor_name ~* named))
+  union all
+  select format('what is recorded of the person %s, who %s held since %s, tells of them', h.person_id, h.still, to_char(h.placed_at, 'YYYY-MM-DD')) from held h where h.person_id <> who and (
+      exists (select 1 from audit_event e where e.person_id = h.person_id and e.request_id is null
+        and (who in (e.actor_id, e.acting_for) or position(whom in e.data::text) > 0 or e.data::text ~* named or e.actor_name ~* named))
+      or exists (select 1 from audit_event e where e.actor_id = h.person_id and (who in (e.person_id, e.acting_for) or position(whom in e.data::text) > 0 or e.data::text ~* named))
+      or exists (select 1 from delegation d where h.person_id in (d.person_id, d.delegate_id) and (who in (d.person_id, d.delegate_id) or d.reason ~* named))
+      or exists (select 1 from mover m where m.person_id = h.person_id and array_to_string(m.old || m.new, ' ') ~* named)
+      or exists (select 1 from drift d where d.person_id = h.person_id and (who in (d.resolved_by, d.removal_asked_by) or concat_ws(' ', d.note, d.resolution) ~* named))
+      or exists (select 1 from notice n where n.person_id = h.person_id and n.sentence ~* named))
+  union all
+  select format('the hold %s, since %s, is theirs or names them', h.id, to_char(h.placed_at, 'YYYY-MM-DD')) from held h where h.placed_by = who or h.reason ~* named;
+end $$;
+
+-- Why a person cannot be erased, each as a part of a sentence. No hold is placed from here on until the transaction is over.
+create function countersign.hindrances(who uuid) returns setof text language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare now_active text; named text;
+begin
+  lock table legal_hold in share row exclusive mode;
+  perform 1 from person where id = who for update;
+  select p.directory into now_active from person p where p.id = who and p.status = 'active';
+  if found then
+    return next format('the directory %s says that they are active', now_active);
+  elsif not has_left(who) then
+    return next 'that they have left was noticed less than an hour ago, or by nobody';
+  end if;
+  return query select held_about(who);
+  return query select format('the %s names them; change it first', n.rule) from rules_naming(who) n where n.in_force;
+  if exists (select 1 from policy_change c where c.status in ('proposed', 'approved')) then
+    named := any_of(names_of(who));
+  end if;
+  return query
+  select format('a change of the rules that waits since %s names them; settle it first', to_char(c.submitted_at, 'YYYY-MM-DD')) from policy_change c
+    where c.status in ('proposed', 'approved') and (position(who::text in c.body) > 0 or concat_ws(' ', c.source, c.body) ~* named)
+  union all select format('the application %s is theirs; name another owner', key) from application where owner_id = who and retired_at is null
+  union all select format('the role %s/%s is theirs; name another owner', a.key, r.key) from role r join application a on a.id = r.application_id
+    where r.owner_id = who and r.retired_at is null
+  union all select format('%s accesses of theirs have not ended', count(*)) from access_grant where beneficiary_id = who and status not in ('ended', 'failed') having count(*) > 0
+  union all select format('%s requests by or for them are open', count(*)) from request where who in (requester_id, beneficiary_id) and closed_at is null having count(*) > 0
+  union all select format('%s requests still ask them', count(distinct request_id)) from assignment where person_id = who and open having count(*) > 0
+  union all select 'an API token of theirs is not revoked' from api_token where person_id = who and revoked_at is null and expires_at > clock() group by person_id;
+end $$;
+
+-- What stays of a person when they are erased, each as a part of a sentence.
+create function countersign.stays_of(who uuid) returns setof text language sql stable security definer set search_path = pg_catalog, countersign, pg_temp as $$
+  select format('the %s v%s asks for them: what was decided under it is judged by it', n.rule, n.version) from rules_naming(who) n where not n.in_force
+  union all
+  select case when n.shared then format('texts that call them “%s”, as somebody else is called too', n.name)
+    else format('texts that call them “%s”, which is too short to tell from a word', n.name) end
+    from (select distinct on (lower(k.name)) k.* from names_known(who) k where k.short or k.shared order by lower(k.name), k.name) n
+$$;
+
 -- Erases what identifies a person who has left, wherever it is; their ids stay. Returns how many events lost something.
 create function countersign.erase_person(who uuid) returns bigint language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
-declare named text; whom text := who::text; e audit_event; gone text[]; events bigint := 0;
+declare named text; whom text := who::text; e audit_event; gone text[]; events bigint := 0; why text;
 begin
-  perform 1 from person where id = who and status <> 'active' for update;
-  if not found then
+  lock table legal_hold in share row exclusive mode;
+  perform 1 from person where id = who for update;
+  if not has_left(who) then
     raise exception 'only who has left is erased' using errcode = 'check_violation', constraint = 'erased_has_left';
   end if;
   if not exists (select 1 from audit_event where txid = pg_current_xact_id() and kind = 'person.erased' and person_id = who and request_id is null) then
     raise exception 'nobody is erased without an event' using errcode = 'check_violation', constraint = 'erased_with_event';
   end if;
-  if exists (select 1 from legal_hold h left join request r on r.id = h.request_id
-             where h.lifted_at is null and (h.person_id = who or who in (r.requester_id, r.beneficiary_id))) then
-    raise exception 'who is held is not erased' using errcode = 'check_violation', constraint = 'erased_not_held';
+  select string_agg(h, '; ') into why from held_about(who) h;
+  if why is not null then
+    raise exception 'who is held, or told of where something is held, is not erased: %', why using errcode = 'check_violation', constraint = 'erased_not_held';
   end if;
-  if exists (select 1 from access_grant where beneficiary_id = who and status not in ('ended', 'failed'))
-     or exists (select 1 from request where who in (requester_id, beneficiary_id) and closed_at is null)
-     or exists (select 1 from assignment where person_id = who and open)
-     or exists (select 1 from application where owner_id = who and retired_at is null)
-     or exists (select 1 from role where owner_id = who and retired_at is null)
-     or exists (select 1 from api_token where person_id = who and revoked_at is null and expires_at > clock()) then
-    raise exception 'who has something open is not erased' using errcode = 'check_violation', constraint = 'erased_nothing_open';
+  select string_agg(h, '; ') into why from hindrances(who) h;
+  if why is not null then
+    raise exception 'who has something open, or is named by a rule in force, is not erased: %', why using errcode = 'check_violation', constraint = 'erased_nothing_open';
   end if;
   named := any_of(names_of(who));
 
@@ -686,11 +869,12 @@ begin
   update person_recheck set last_error = without_names(last_error, named) where last_error ~* named;
   update timetable set last_error = without_names(last_error, named), detail = without_names(detail, named) where concat_ws(' ', last_error, detail) ~* named;
   update request_slot set source_label = without_names(source_label, named) where source_label ~* named;
-  -- Rules of the past name them the same as what was decided by them, so that both still fit together.
+  -- Rules of the past name them the same as what was decided by them, so that both still fit together. What a rule asks for stays: requests
+  -- and accesses are judged by the version that they began under.
   update approval_procedure_source set source_name = without_names(source_name, named) where source_name ~* named;
-  update access_profile_condition set "values" = without_names("values", named), called = without_names(called, named) where array_to_string("values" || called, ' ') ~* named;
-  update approval_procedure_condition set "values" = without_names("values", named), called = without_names(called, named) where array_to_string("values" || called, ' ') ~* named;
-  update access_policy_condition set "values" = without_names("values", named), called = without_names(called, named) where array_to_string("values" || called, ' ') ~* named;
+  update access_profile_condition set called = without_names(called, named) where array_to_string(called, ' ') ~* named;
+  update approval_procedure_condition set called = without_names(called, named) where array_to_string(called, ' ') ~* named;
+  update access_policy_condition set called = without_names(called, named) where array_to_string(called, ' ') ~* named;
   -- What people were told of a request quotes what was written in it.
   update notice n set sentence = case when n.sentence ~* named and n.request_id is null and n.person_id <> who then without_names(n.sentence, named) else '(erased)' end
     where n.person_id = who or n.sentence ~* named or n.request_id in (
@@ -705,18 +889,31 @@ begin
   return events;
 end $$;
 
--- Erases what was written in requests that closed before `before`, at most `most` of them; names and what was decided stay. A request whose
--- access lives on, or that is held, is left alone.
-create function countersign.erase_requests(before timestamptz, most int) returns int language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
-declare ids uuid[]; e audit_event; gone text[];
+-- Refuses to erase by age what is not old enough, or what no event of this transaction says. No hold is placed from here on until it is over.
+create function countersign.require_age(kept text, before timestamptz) returns void language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
 begin
-  if not exists (select 1 from audit_event where txid = pg_current_xact_id() and kind = 'retention.applied' and request_id is null) then
+  lock table legal_hold in share row exclusive mode;
+  if not exists (select 1 from audit_event where txid = pg_current_xact_id() and kind = 'retention.applied' and request_id is null
+      and data ->> 'what' = kept and (data ->> 'before')::timestamptz = before) then
     raise exception 'nothing is erased without an event' using errcode = 'check_violation', constraint = 'erased_with_event';
   end if;
+  -- Clocks differ a little.
+  if before is null or before > clock() - interval '30 days' + interval '5 minutes' then
+    raise exception 'what is younger than 30 days is not erased by age' using errcode = 'check_violation', constraint = 'erased_old_enough';
+  end if;
+end $$;
+
+-- Erases what was written in requests that closed before `before`, at most `most` of them; names and what was decided stay. A request whose
+-- access lives on, that is held, or in which somebody acted who is, is left alone.
+create function countersign.erase_requests(before timestamptz, most int) returns int language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+declare ids uuid[]; e audit_event; gone text[]; people uuid[]; requests uuid[];
+begin
+  perform require_age('requests', before);
+  select h.people, h.requests into people, requests from kept_for_courts() h;
   select array_agg(t.id) into ids from (
     select r.id from request r where r.closed_at < before and r.erased_at is null
       and not exists (select 1 from access_grant g where g.request_id = r.id and (g.status not in ('ended', 'failed') or g.ended_at >= before))
-      and not exists (select 1 from legal_hold h where h.lifted_at is null and (h.request_id = r.id or h.person_id in (r.requester_id, r.beneficiary_id)))
+      and r.id <> all (requests)
     order by r.closed_at, r.id limit most for update of r) t;
   for e in select * from audit_event a where a.request_id = any (ids) order by a.id loop
     select array_agg(t.pointer) into gone from personal_texts(e.actor_name, e.data) t
@@ -738,14 +935,13 @@ end $$;
 
 -- Erases who signed in, out, or was not let in, from events before `before`, at most `most` of them; ids stay. Of who is held nothing goes.
 create function countersign.erase_sign_ins(before timestamptz, most int) returns int language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
-declare e audit_event; many int := 0;
+declare e audit_event; many int := 0; people uuid[];
 begin
-  if not exists (select 1 from audit_event where txid = pg_current_xact_id() and kind = 'retention.applied' and request_id is null) then
-    raise exception 'nothing is erased without an event' using errcode = 'check_violation', constraint = 'erased_with_event';
-  end if;
+  perform require_age('sign_ins', before);
+  select h.people into people from kept_for_courts() h;
   for e in select * from audit_event a where a.kind in ('session.started', 'session.refused', 'session.ended', 'token.used') and a.occurred_at < before
       and a.erased is null and (a.actor_name is not null or a.kind = 'session.refused')
-      and not exists (select 1 from legal_hold h where h.lifted_at is null and h.person_id in (a.actor_id, a.person_id))
+      and not coalesce(a.actor_id = any (people) or a.person_id = any (people), false)
       order by a.id limit most loop
     update audit_event a set (actor_name, data, salt, erased) = (
       select x.actor_name, x.data, x.salt, x.erased
@@ -758,14 +954,13 @@ end $$;
 
 -- Removes what people were told before `before`, at most `most` of it.
 create function countersign.forget_notices(before timestamptz, most int) returns int language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
-declare many int;
+declare many int; people uuid[]; requests uuid[];
 begin
-  if not exists (select 1 from audit_event where txid = pg_current_xact_id() and kind = 'retention.applied' and request_id is null) then
-    raise exception 'nothing is erased without an event' using errcode = 'check_violation', constraint = 'erased_with_event';
-  end if;
+  perform require_age('notices', before);
+  select h.people, h.requests into people, requests from kept_for_courts() h;
   delete from notice n where n.id in (
     select o.id from notice o where o.created_at < before
-      and not exists (select 1 from legal_hold h where h.lifted_at is null and (h.person_id = o.person_id or h.request_id = o.request_id)) order by o.id limit most);
+      and o.person_id <> all (people) and (o.request_id is null or o.request_id <> all (requests)) order by o.id limit most);
   get diagnostics many = row_count;
   return many;
 end $$;
@@ -851,11 +1046,14 @@ begin
     select exists (select 1 from audit_event where id = new.event_id and txid = pg_current_xact_id() and person_id = new.person_id
       and kind = case tg_table_name when 'mover' then 'person.moved' else 'person.changed' end) into held;
   end if;
-  if not held and tg_op = 'UPDATE' then
-    held := is_erasure(tg_table_name, to_jsonb(old), to_jsonb(new));
-  end if;
   if not held then
     raise exception '% changed without an event', tg_table_name using errcode = 'check_violation', constraint = 'no_change_without_event';
+  end if;
+  -- Who works here did not leave.
+  if tg_table_name = 'leaver' then
+    if not exists (select 1 from person where id = new.person_id and status <> 'active') then
+      raise exception 'who is active did not leave' using errcode = 'check_violation', constraint = 'left_not_active';
+    end if;
   end if;
   return null;
 end $$;
@@ -870,7 +1068,8 @@ begin
   if tg_table_name = 'leaver' then
     another := (new.id, new.person_id, new.status, new.deactivated_at, new.detected_at, new.grants_at_detection, new.sla_hours, new.event_id)
       is distinct from (old.id, old.person_id, old.status, old.deactivated_at, old.detected_at, old.grants_at_detection, old.sla_hours, old.event_id)
-      or old.settled_at is not null and new.settled_at is distinct from old.settled_at or new.requests_closed < old.requests_closed;
+      or old.settled_at is not null and new.settled_at is distinct from old.settled_at or new.requests_closed < old.requests_closed
+      or old.returned_at is not null and new.returned_at is distinct from old.returned_at;
   elsif tg_table_name = 'eligibility_loss' then
     another := (new.id, new.grant_id, new.request_id, new.mover_id, new.policy_version_id, new.rule, new.sentence, new.found_at, new.due_at)
       is distinct from (old.id, old.grant_id, old.request_id, old.mover_id, old.policy_version_id, old.rule, old.sentence, old.found_at, old.due_at)
@@ -895,12 +1094,21 @@ begin
   end loop;
 end $$;
 create constraint trigger with_event_resolved after update on countersign.eligibility_loss deferrable initially deferred for each row
-  when (new.resolution in ('revoked', 'restored')) execute function countersign.require_life_event();
+  when (current_user <> 'countersign_guard' and new.resolution in ('revoked', 'restored')) execute function countersign.require_life_event();
 alter table countersign.eligibility_loss enable always trigger with_event_resolved;
+-- Who is active again is back, whoever says so: what they left behind by leaving counts no more.
+create function countersign.note_return() returns trigger language plpgsql security definer set search_path = pg_catalog, countersign, pg_temp as $$
+begin
+  update leaver set returned_at = clock() where person_id = new.id and returned_at is null;
+  return null;
+end $$;
+create trigger returns after update on countersign.person for each row when (old.status <> 'active' and new.status = 'active') execute function countersign.note_return();
+alter table countersign.person enable always trigger returns;
 grant insert, update on countersign.directory_sync, countersign.directory_subscription, countersign.directory_group to countersign_app;
 grant insert, update, delete on countersign.person_recheck to countersign_app;
 grant insert on countersign.leaver, countersign.mover, countersign.eligibility_loss to countersign_app;
-grant update (requests_closed, next_at, fails, settled_at, returned_at) on countersign.leaver to countersign_app;
+grant update (requests_closed, next_at, fails, settled_at) on countersign.leaver to countersign_app;
+grant update (returned_at) on countersign.leaver to countersign_guard;
 grant update (next_at, resolved_at, resolution) on countersign.eligibility_loss to countersign_app;
 
 -- Holds are placed and lifted; what erases is called, and refuses by itself.
@@ -914,6 +1122,8 @@ grant update (justification, ticket_reference, fields, emergency_reason, inputs,
 grant update (comment) on countersign.approval, countersign.emergency_review to countersign_guard;
 grant update (question, answer) on countersign.request_question to countersign_guard;
 grant update (reason) on countersign.delegation, countersign.drift_exception, countersign.directory_pause, countersign.legal_hold to countersign_guard;
+-- So that it may lock the table; a trigger keeps every row.
+grant delete on countersign.legal_hold to countersign_guard;
 grant update (end_comment, last_error) on countersign.access_grant to countersign_guard;
 grant update (sentence) on countersign.notice, countersign.policy_finding, countersign.eligibility_loss to countersign_guard;
 grant update (note, resolution) on countersign.drift to countersign_guard;
@@ -924,7 +1134,7 @@ grant update (last_error) on countersign.target, countersign.person_recheck to c
 grant update (last_error, detail) on countersign.timetable to countersign_guard;
 grant update (source_label) on countersign.request_slot to countersign_guard;
 grant update (source_name) on countersign.approval_procedure_source to countersign_guard;
-grant update ("values", called) on countersign.access_profile_condition, countersign.approval_procedure_condition, countersign.access_policy_condition to countersign_guard;
+grant update (called) on countersign.access_profile_condition, countersign.approval_procedure_condition, countersign.access_policy_condition to countersign_guard;
 grant update (name) on countersign.api_token to countersign_guard;
 grant delete on countersign.session, countersign.identity, countersign.idempotency_key, countersign.notice to countersign_guard;
 
@@ -955,7 +1165,7 @@ begin
   end loop;
 end $$;
 grant execute on function countersign.erase_person(uuid), countersign.erase_requests(timestamptz, int), countersign.erase_sign_ins(timestamptz, int),
-  countersign.forget_notices(timestamptz, int), countersign.names_of(uuid) to countersign_app;
+  countersign.forget_notices(timestamptz, int), countersign.hindrances(uuid), countersign.stays_of(uuid), countersign.holding() to countersign_app;
 grant execute on function countersign.clock() to countersign_app, countersign_owner, countersign_audit, countersign_auditor;
 -- Handing over is done: only the functions stay with the guard, and nobody makes anything here but the owner's migrations.
 revoke create on schema countersign from countersign_audit, countersign_guard, countersign_owner;

@@ -438,15 +438,18 @@ fn witness(check: &mut Check) -> Witness {
 }
 
 fn retention(check: &mut Check) -> Retention {
-    let mut days = |name: &str| {
+    let mut days = |name: &str, least: i64| {
         let days: i64 = check.number(name, 0..=36_500);
+        if (1..least).contains(&days) {
+            check.fault(name, format!("must be 0 (never) or at least {least} days: the database keeps what is younger"));
+        }
         (days > 0).then(|| TimeDelta::days(days))
     };
     Retention {
-        people: days("retention.people_days"),
-        requests: days("retention.requests_days"),
-        sign_ins: days("retention.sign_ins_days"),
-        notices: days("retention.notices_days"),
+        people: days("retention.people_days", 1),
+        requests: days("retention.requests_days", 30),
+        sign_ins: days("retention.sign_ins_days", 30),
+        notices: days("retention.notices_days", 30),
     }
 }
 

@@ -63,8 +63,11 @@ impl Erase {
     pub async fn run(&self, chosen: &Chosen) -> Result<ExitCode, Failure> {
         wire::with(chosen, async |ctx| {
             let person = person(ctx, &self.person).await?;
-            let events = erase::erase(ctx, OPERATOR, person, &self.reason).await?;
-            eprintln!("Erased {person}: {events} events lost a name or a text; their leaves stay. Backups from before still hold them.");
+            let erased = erase::erase(ctx, OPERATOR, person, &self.reason).await?;
+            eprintln!("Erased {person}: {} events lost a name or a text; their leaves stay. Backups from before still hold them.", erased.events);
+            for kept in &erased.stays {
+                eprintln!("Stays: {kept}.");
+            }
             Ok(ExitCode::SUCCESS)
         })
         .await

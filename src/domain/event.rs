@@ -728,6 +728,12 @@ pub enum Fact {
         /// The key that verifies, as signed notes name it.
         key: String,
     },
+    /// An administrator wants a person who has left erased; a second one has to say so too.
+    #[serde(rename = "person.erasure_ordered")]
+    PersonErasureOrdered {
+        /// Why.
+        reason: String,
+    },
     /// What identifies a person who has left is erased; their id stays.
     #[serde(rename = "person.erased")]
     PersonErased {

@@ -128,6 +128,7 @@ impl Fact {
             Self::EvidenceViewed { page, object } => format!("looked at {page}{}", object.as_ref().map(|object| format!(" ({object})")).unwrap_or_default()),
             Self::KeyAdded { key } => format!("signs the log with the key {key} from here on"),
             Self::KeyRotated { from, to, reason, .. } => format!("signs the log with the key {to} from here on, no longer {from}: {reason}"),
+            Self::PersonErasureOrdered { reason } => format!("ordered that what identifies the person be erased: {reason}"),
             Self::PersonErased { reason } => format!("erased what identifies the person: {reason}"),
             Self::RetentionApplied { what, before } => {
                 format!("erased {} from before {}, as the settings say", what.replace('_', "-"), before.format("%Y-%m-%d"))

@@ -14,9 +14,12 @@ use super::commit;
 use super::ctx::Ctx;
 use super::error::ServiceError;
 
+/// The longest that a directory is left alone, whatever it asks for: removals are owed to it.
+const LONGEST: Duration = Duration::hours(1);
+
 /// When a wait that begins `now` is over.
 pub fn after(wait: StdDuration, now: DateTime<Utc>) -> DateTime<Utc> {
-    now + Duration::from_std(wait).unwrap_or(Duration::minutes(1))
+    now + Duration::from_std(wait).unwrap_or(LONGEST).min(LONGEST)
 }
 
 /// Until when `directory` is left alone, if it is.

@@ -87,7 +87,7 @@ const WITH_EVENT: [&str; 22] = [
     "legal_hold",
 ];
 /// Guards of one table each: table, trigger, function.
-const SINGLE: [(&str, &str, &str); 40] = [
+const SINGLE: [(&str, &str, &str); 43] = [
     ("identity", "never_changed", "refuse_change"),
     ("request_slot", "never_changed", "refuse_change"),
     ("assignment", "never_removed", "refuse_change"),
@@ -103,6 +103,9 @@ const SINGLE: [(&str, &str, &str); 40] = [
     ("drift_exception", "never_another", "refuse_another"),
     ("directory_pause", "never_another", "refuse_another"),
     ("leaver", "dated", "require_dated"),
+    ("legal_hold", "dated", "require_dated"),
+    ("person", "returns", "note_return"),
+    ("directory_wait", "capped", "cap_wait"),
     ("mover", "dated", "require_dated"),
     ("drift", "dated", "require_dated"),
     ("pre_existing_member", "dated", "require_dated"),
@@ -190,7 +193,7 @@ fn guards() -> Vec<(&'static str, &'static str, &'static str)> {
     ]);
     guards.extend(ONLY_GROW.iter().flat_map(|t| [(*t, "only_grows", "refuse_change"), (*t, "never_emptied", "refuse_change")]));
     guards.extend(NEVER_REMOVED.iter().flat_map(|t| [(*t, "never_removed", "refuse_change"), (*t, "never_emptied", "refuse_change")]));
-    guards.extend(WITH_EVENT.iter().map(|t| (*t, "with_event", "require_event")));
+    guards.extend(WITH_EVENT.iter().flat_map(|t| [(*t, "with_event", "require_event"), (*t, "only_erased", "require_erasure")]));
     guards.extend(LIVES.iter().flat_map(|t| [(*t, "never_removed", "refuse_change"), (*t, "never_emptied", "refuse_change")]));
     guards.extend(LIVES.iter().flat_map(|t| [(*t, "never_another", "refuse_other_life"), (*t, "with_event", "require_life_event")]));
     guards.push(("eligibility_loss", "with_event_resolved", "require_life_event"));

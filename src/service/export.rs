@@ -146,7 +146,11 @@ pub async fn export(ctx: &Ctx, by: &By, taking: &Taking) -> Result<Download, Ser
     if !theirs || !reach.known {
         return Err(ServiceError::Missing);
     }
-    start(ctx, by.actor(), by.channel, taking).await
+    let rows = match population(taking.file) {
+        Population::Events if !by.reads_everything() => Population::OwnEvents,
+        rows => rows,
+    };
+    start(ctx, (by.actor(), by.channel), taking, rows).await
 }
 
 /// Starts a download for the operator at the command line, who may take everything.
@@ -155,7 +159,7 @@ pub async fn export(ctx: &Ctx, by: &By, taking: &Taking) -> Result<Download, Ser
 /// As [`export()`].
 pub async fn export_by_operator(ctx: &Ctx, taking: &Taking) -> Result<Download, ServiceError> {
     known(ctx, taking).await?;
-    start(ctx, Actor::System, Channel::Cli, taking).await
+    start(ctx, (Actor::System, Channel::Cli), taking, population(taking.file)).await
 }
 
 /// Refuses what names something that is not there.
@@ -179,11 +183,11 @@ pub async fn taking(ctx: &Ctx, (actor, channel): (Actor, Channel), subject: Subj
     Ok((seat, written.last().copied().unwrap_or_default()))
 }
 
-async fn start(ctx: &Ctx, actor: Actor, channel: Channel, taking: &Taking) -> Result<Download, ServiceError> {
+async fn start(ctx: &Ctx, by: (Actor, Channel), taking: &Taking, rows: Population) -> Result<Download, ServiceError> {
     ends_after_it_begins(taking)?;
     let fact = Fact::EvidenceExported { file: taking.file.name(), mode: taking.mode.word().into(), filters: filters(taking) };
-    let (seat, _) = self::taking(ctx, (actor, channel), subject(taking), fact).await?;
-    let rows = export::stream(&ctx.db, population(taking.file), narrow(taking)).await.map_err(|error: StoreError| ServiceError::from(error))?;
+    let (seat, _) = self::taking(ctx, by, subject(taking), fact).await?;
+    let rows = export::stream(&ctx.db, rows, narrow(taking)).await.map_err(|error: StoreError| ServiceError::from(error))?;
     let source = Source::Table { first: Some(header(taking.file, taking.mode)), rows, reshape: Reshape::new(taking.mode), _seat: seat };
     Ok(Download { name: name(taking.file.word(), taking) + ".csv", media: "text/csv; charset=utf-8; header=present", source })
 }

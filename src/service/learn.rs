@@ -127,7 +127,7 @@ async fn statuses(
     now: DateTime<Utc>,
     learned: &mut Learned,
 ) -> Result<(), ServiceError> {
-    let (mut leaving, mut back, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut leaving, mut events) = (Vec::new(), Vec::new());
     for (row, facts) in told {
         let Some(was) = row.old_status.as_deref() else { continue };
         match (was, facts.active) {
@@ -136,18 +136,13 @@ async fn statuses(
                 learned.left += 1;
                 left(tx, ctx, row.id.into(), was, "disabled", deactivated_at(facts, now), now).await?;
             }
-            ("disabled" | "gone", true) => {
-                back.push(row.id);
-                events.push(changed(row.id.into(), was, "active"));
-            }
+            // That they are back the database notes by itself.
+            ("disabled" | "gone", true) => events.push(changed(row.id.into(), was, "active")),
             ("gone", false) => events.push(changed(row.id.into(), was, "disabled")),
             _ => {}
         }
     }
     event::append(tx, &events).await?;
-    if !back.is_empty() {
-        leaver::returned(tx, &back, now).await?;
-    }
     learned.leaving = leaving.len();
     // Of a whole listing they wait until it is whole.
     let (cause, held) = if source == Source::Listing { ("listing", true) } else { ("decision", false) };

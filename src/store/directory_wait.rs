@@ -1,4 +1,6 @@
 //! Directories that asked to be left alone for a while.
+//!
+//! A time that lies further off than any wait may is nobody's word to heed: whoever claims work goes past it.
 
 use chrono::{DateTime, Utc};
 
@@ -26,5 +28,9 @@ pub async fn leave_alone(tx: &mut Tx, directory: &str, until: DateTime<Utc>) -> 
 /// # Errors
 /// When the database fails.
 pub async fn until(db: &Db, directory: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
-    Ok(sqlx::query_scalar("select until from directory_wait where directory = $1 and until > $2").bind(directory).bind(now).fetch_optional(&db.pool).await?)
+    Ok(sqlx::query_scalar("select until from directory_wait where directory = $1 and until > $2 and until <= $2 + interval '65 minutes'")
+        .bind(directory)
+        .bind(now)
+        .fetch_optional(&db.pool)
+        .await?)
 }

@@ -23,40 +23,23 @@ pub async fn take_time(tx: &mut Tx) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Locks a person. Why they cannot be erased now, each as a part of a sentence; none when there is no such person.
+/// Locks a person and the list of holds. Why they cannot be erased now, each as a part of a sentence; none when there is no such person.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn hindrances(tx: &mut Tx, person: PersonId, now: DateTime<Utc>) -> Result<Option<Vec<String>>, StoreError> {
-    let found: Option<Uuid> = sqlx::query_scalar("select id from person where id = $1 for update").bind(person.0).fetch_optional(&mut **tx).await?;
-    if found.is_none() {
-        return Ok(None);
-    }
-    Ok(Some(
-        sqlx::query_scalar(
-            "select format('the directory %s says that they are active', directory) from person where id = $1 and status = 'active'
-             union all select 'they are erased already' from person where id = $1 and display_name = $3
-             union all select format('they are held since %s', to_char(placed_at, 'YYYY-MM-DD')) from legal_hold where person_id = $1 and lifted_at is null
-             union all select format('their request %s is held since %s', r.id, to_char(h.placed_at, 'YYYY-MM-DD')) from legal_hold h join request r on r.id = h.request_id
-               where $1 in (r.requester_id, r.beneficiary_id) and h.lifted_at is null
-             union all select format('the application %s is theirs; name another owner', key) from application where owner_id = $1 and retired_at is null
-             union all select format('the role %s/%s is theirs; name another owner', a.key, r.key) from role r join application a on a.id = r.application_id
-               where r.owner_id = $1 and r.retired_at is null
-             union all select format('the approval procedure %s asks them; change it', p.key) from approval_procedure p where p.retired_at is null and exists (
-               select 1 from approval_procedure_source s join (
-                 select id from approval_procedure_version v where v.procedure_id = p.id order by version desc limit 1) v on v.id = s.procedure_version_id
-               where s.source = 'person' and s.source_value = $1::text)
-             union all select format('%s accesses of theirs have not ended', count(*)) from access_grant where beneficiary_id = $1 and status not in ('ended', 'failed') having count(*) > 0
-             union all select format('%s requests by or for them are open', count(*)) from request where $1 in (requester_id, beneficiary_id) and closed_at is null having count(*) > 0
-             union all select format('%s requests still ask them', count(distinct request_id)) from assignment where person_id = $1 and open having count(*) > 0
-             union all select 'an API token of theirs is not revoked' from api_token where person_id = $1 and revoked_at is null and expires_at > $2 group by person_id",
-        )
-        .bind(person.0)
-        .bind(now)
-        .bind(ERASED)
-        .fetch_all(&mut **tx)
-        .await?,
-    ))
+pub async fn hindrances(tx: &mut Tx, person: PersonId) -> Result<Option<Vec<String>>, StoreError> {
+    let found: Vec<String> = sqlx::query_scalar("select * from hindrances($1)").bind(person.0).fetch_all(&mut **tx).await?;
+    let name = name(tx, person).await?;
+    let erased = name.as_deref() == Some(ERASED);
+    Ok(name.map(|_| erased.then(|| "they are erased already".into()).into_iter().chain(found).collect()))
+}
+
+/// What stays of a person when they are erased, each as a part of a sentence.
+///
+/// # Errors
+/// When the database fails.
+pub async fn stays(tx: &mut Tx, person: PersonId) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar("select * from stays_of($1)").bind(person.0).fetch_all(&mut **tx).await?)
 }
 
 /// Erases who a person was; how many events lost something. The transaction holds a `person.erased` about them.
@@ -65,6 +48,29 @@ pub async fn hindrances(tx: &mut Tx, person: PersonId, now: DateTime<Utc>) -> Re
 /// [`StoreError::Refused`] when they are active, held, or have something open.
 pub async fn person(tx: &mut Tx, person: PersonId) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar("select erase_person($1)").bind(person.0).fetch_one(&mut **tx).await?)
+}
+
+/// What a person is called now; none when there is no such person.
+///
+/// # Errors
+/// When the database fails.
+pub async fn name(tx: &mut Tx, person: PersonId) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar("select display_name from person where id = $1").bind(person.0).fetch_optional(&mut **tx).await?)
+}
+
+/// Whether somebody else than `by` ordered since `since` that a person be erased.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ordered_by_another(tx: &mut Tx, person: PersonId, by: PersonId, since: DateTime<Utc>) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select exists (select 1 from audit_event where kind = 'person.erasure_ordered' and person_id = $1 and actor_id <> $2 and occurred_at >= $3)",
+    )
+    .bind(person.0)
+    .bind(by.0)
+    .bind(since)
+    .fetch_one(&mut **tx)
+    .await?)
 }
 
 /// What goes when it is old enough.
@@ -92,7 +98,7 @@ impl Old {
 /// Erases what is older than `before`, at most `most` rows of it; how many there were. The transaction holds a `retention.applied`.
 ///
 /// # Errors
-/// When the database refuses.
+/// [`StoreError::Refused`] when `before` lies less than 30 days back, or the event says another.
 pub async fn old(tx: &mut Tx, what: Old, before: DateTime<Utc>, most: i32) -> Result<i32, StoreError> {
     let statement = match what {
         Old::Requests => "select erase_requests($1, $2)",
@@ -110,7 +116,7 @@ pub async fn left_before(db: &Db, before: DateTime<Utc>, after: Option<Uuid>, mo
     Ok(sqlx::query_scalar(
         "select p.id from person p where p.status <> 'active' and p.display_name <> $4 and ($2::uuid is null or p.id > $2)
            and coalesce((select max(l.detected_at) from leaver l where l.person_id = p.id), p.seen_at) < $1
-           and not exists (select 1 from legal_hold h where h.person_id = p.id and h.lifted_at is null) order by p.id limit $3",
+           and not exists (select 1 from holding() h where h.person_id = p.id) order by p.id limit $3",
     )
     .bind(before)
     .bind(after)

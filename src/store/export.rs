@@ -31,6 +31,8 @@ pub enum Population {
     Grants,
     /// Events by the time they occurred.
     Events,
+    /// The same for whom they are about: without legal holds, of which they must not learn, unless placed or lifted by them.
+    OwnEvents,
     /// Changes of the rules by the time they were made.
     PolicyChanges,
     /// What separation rules were run against, by the time it was found.
@@ -90,6 +92,7 @@ impl Population {
             Self::Approvals => APPROVALS,
             Self::Grants => GRANTS,
             Self::Events => EVENTS,
+            Self::OwnEvents => OWN_EVENTS,
             Self::PolicyChanges => POLICY_CHANGES,
             Self::SeparationOfDuties => SEPARATION,
             Self::Leavers => LEAVERS,
@@ -381,14 +384,24 @@ where x.found_at >= $1 and x.found_at < $2
   and ($3::uuid is null or x.application_id = $3) and ($4::uuid is null or x.role_id = $4) and ($5::uuid is null or x.person_id = $5 or x.other_id = $5)
 order by x.found_at, x.id, x.rule, x.approver"#;
 
-const EVENTS: &str = r#"
+macro_rules! events {
+    ($where:literal) => {
+        concat!(
+            r#"
 select e.id as event_id, to_char(e.occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as occurred_at, e.kind, e.actor_kind, e.actor_id, e.actor_name,
   e.acting_for, e.token_id, e.channel, e.request_id, e.grant_id, e.person_id, e.role_id, e.application_id, e.policy_version_id, e.data::text as data,
   e.id as event_seq_first, e.id as event_seq_last
 from audit_event e
 where e.occurred_at >= $1 and e.occurred_at < $2
   and ($3::uuid is null or e.application_id = $3) and ($4::uuid is null or e.role_id = $4) and ($5::uuid is null or e.person_id = $5 or e.actor_id = $5)
-order by e.occurred_at, e.id"#;
+"#,
+            $where,
+            "order by e.occurred_at, e.id"
+        )
+    };
+}
+const EVENTS: &str = events!("");
+const OWN_EVENTS: &str = events!("and (not starts_with(e.kind, 'hold.') or e.actor_id = $5) ");
 
 const POLICY_CHANGES: &str = r#"
 select c.id as change_id, v.policy_key as policy, v.version_from, v.version_to, c.author_id as author,
@@ -511,6 +524,7 @@ mod tests {
             Population::Approvals,
             Population::Grants,
             Population::Events,
+            Population::OwnEvents,
             Population::PolicyChanges,
             Population::SeparationOfDuties,
             Population::Leavers,

@@ -76,7 +76,7 @@ left join lateral (
 where e.occurred_at >= $1 and e.occurred_at < $2
   and (e.kind like 'evidence.%' or e.kind like 'policy_change.%' or e.kind = 'catalog.applied'
     or e.kind like 'hold.%' or e.kind like 'retention.%' or e.kind like 'log.%'
-    or e.kind in ('directory.paused', 'directory.resumed', 'directory.believed', 'token.created', 'token.revoked', 'grant.revoked', 'emergency.reviewed', 'person.erased')
+    or e.kind in ('directory.paused', 'directory.resumed', 'directory.believed', 'token.created', 'token.revoked', 'grant.revoked', 'emergency.reviewed', 'person.erasure_ordered', 'person.erased')
     or e.actor_id is not null and (e.kind like 'drift.%' or e.kind like 'group.%'))
   and ($3::uuid is null or e.application_id = $3) and ($4::uuid is null or e.role_id = $4) and ($5::uuid is null or e.person_id = $5 or e.actor_id = $5)
 order by e.occurred_at, e.id"#;

@@ -46,15 +46,6 @@ pub async fn insert(tx: &mut Tx, new: &NewLeaver<'_>, now: DateTime<Utc>) -> Res
     Ok(())
 }
 
-/// Notes that these people are back.
-///
-/// # Errors
-/// When the database fails.
-pub async fn returned(tx: &mut Tx, people: &[Uuid], now: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query("update leaver set returned_at = $2 where person_id = any($1) and returned_at is null").bind(people).bind(now).execute(&mut **tx).await?;
-    Ok(())
-}
-
 /// Those that are due, the longest waiting first: id, and who.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The log, newest first, for who may see it.
 //!
-//! Who sees an event: whom it is about, who did it, the owners of its role and application, and who reads everything.
+//! Who sees an event: whom it is about, who did it, the owners of its role and application, and who reads everything. That there is a legal
+//! hold only those see who read everything, and who placed or lifted it: whom it is on must not learn of it.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -91,7 +92,8 @@ pub async fn one(db: &Db, viewer: Option<Uuid>, id: i64) -> Result<Option<EventL
            e.application_id, e.policy_version_id, e.data from audit_event e
          where e.id = $2 and ($1::uuid is null or e.person_id = $1 or e.actor_id = $1 or e.application_id in (select id from application where owner_id = $1)
            or e.role_id in (select id from role where owner_id = $1)
-           or e.request_id in (select request_id from assignment where person_id = $1 and assigned_at is not null))",
+           or e.request_id in (select request_id from assignment where person_id = $1 and assigned_at is not null))
+           and ($1::uuid is null or not starts_with(e.kind, 'hold.') or e.actor_id = $1)",
     )
     .bind(viewer)
     .bind(id)
@@ -109,7 +111,8 @@ pub async fn list(db: &Db, viewer: Option<Uuid>, filter: &EventFilter, after: Op
         Some(_) => events!(
             "where (e.person_id = $1 or e.actor_id = $1 or e.application_id in (select id from application where owner_id = $1)
                or e.role_id in (select id from role where owner_id = $1)
-               or e.request_id in (select request_id from assignment where person_id = $1 and assigned_at is not null)) "
+               or e.request_id in (select request_id from assignment where person_id = $1 and assigned_at is not null))
+               and (not starts_with(e.kind, 'hold.') or e.actor_id = $1) "
         ),
     };
     Ok(sqlx::query_as(statement)

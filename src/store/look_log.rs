@@ -68,7 +68,8 @@ pub struct About {
     pub requests: Vec<Uuid>,
 }
 
-/// Whose eyes see: whom an event is about, who did it, and the owners of its role and application.
+/// Whose eyes see: whom an event is about, who did it, and the owners of its role and application. A legal hold is seen by nobody but who
+/// placed or lifted it: whom it is on must not learn of it.
 #[derive(Clone, Debug, Default)]
 pub struct Eyes {
     /// Who looks.

@@ -9,7 +9,8 @@ macro_rules! held {
            and ($15::uuid is null or application_id = $15) and ($16::uuid is null or role_id = $16)
            and (not $17 or person_id = any($18) or actor_id = any($18) or role_id = any($19) or application_id = any($20) or request_id = any($21))
            and ($25::uuid is null or policy_version_id = $25)
-           and ($22::uuid is null or person_id = $22 or actor_id = $22 or role_id = any($23) or application_id = any($24))"
+           and ($22::uuid is null or person_id = $22 or actor_id = $22 or role_id = any($23) or application_id = any($24))
+           and ($22::uuid is null or not starts_with(kind, 'hold.') or actor_id = $22)"
     };
 }
 

@@ -8,7 +8,8 @@ use super::db::Db;
 use super::error::StoreError;
 
 /// What there is about a person: a word, and the statement of its rows. $1 is the person, $2 the key of the last row that was read (null at the
-/// beginning), $3 at most how many; rows are (key, JSON), in the order of the key. What would let somebody sign in is left out.
+/// beginning), $3 at most how many; rows are (key, JSON), in the order of the key. What would let somebody sign in is left out, what the
+/// directory said of somebody else whom they asked for, and legal holds that they did not place themselves.
 const PARTS: [(&str, &str); 15] = [
     ("person", "select p.id::text, to_jsonb(p)::text from person p where p.id = $1 and $2::text is null limit $3"),
     (
@@ -26,7 +27,7 @@ const PARTS: [(&str, &str); 15] = [
     ),
     (
         "request",
-        "select r.id::text, to_jsonb(r)::text from request r where $1 in (r.requester_id, r.beneficiary_id) and ($2::text is null or r.id > $2::uuid) order by r.id limit $3",
+        "select r.id::text, (to_jsonb(r) - case when r.beneficiary_id = $1 then '{}' else array['inputs', 'trace', 'conflicts'] end)::text from request r where $1 in (r.requester_id, r.beneficiary_id) and ($2::text is null or r.id > $2::uuid) order by r.id limit $3",
     ),
     (
         "grant",
@@ -68,7 +69,8 @@ const PARTS: [(&str, &str); 15] = [
     (
         "event",
         "select x.id::text, x.line from (
-           (select e.id, (to_jsonb(e) - array['txid', 'salt', 'erased'])::text as line from audit_event e where e.person_id = $1 and e.id > coalesce($2::bigint, -1) order by e.id limit $3)
+           (select e.id, (to_jsonb(e) - array['txid', 'salt', 'erased'])::text as line from audit_event e where e.person_id = $1
+             and (not starts_with(e.kind, 'hold.') or e.actor_id = $1) and e.id > coalesce($2::bigint, -1) order by e.id limit $3)
            union (select e.id, (to_jsonb(e) - array['txid', 'salt', 'erased'])::text from audit_event e where e.actor_id = $1 and e.id > coalesce($2::bigint, -1) order by e.id limit $3)) x
          order by x.id limit $3",
     ),
@@ -128,7 +130,7 @@ pub async fn amounts(db: &Db, person: Uuid) -> Result<Amounts, StoreError> {
            (select count(*) from access_grant where beneficiary_id = $1) as grants, (select count(*) from approval where decided_by = $1) as approvals,
            (select count(*) from notice where person_id = $1) as notices, (select count(*) from session where person_id = $1) as sessions,
            (select count(*) from api_token where person_id = $1) as tokens,
-           (select count(*) from audit_event where person_id = $1) + (select count(*) from audit_event where actor_id = $1 and person_id is distinct from $1) as events",
+           (select count(*) from audit_event where person_id = $1 and (not starts_with(kind, 'hold.') or actor_id = $1)) + (select count(*) from audit_event where actor_id = $1 and person_id is distinct from $1) as events",
     )
     .bind(person)
     .fetch_one(&db.pool)

@@ -255,7 +255,7 @@ pub async fn whole(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<Option<Who
             left join approval d on d.request_id = w.request_id and d.step_no = w.step_no and d.slot_no = w.slot_no and d.decided_by = w.person_id
             where st.request_id = r.id) as asked,
            (select coalesce(json_agg(json_build_object('id', e.id, 'at', e.occurred_at, 'kind', e.kind, 'actor', e.actor_name, 'channel', e.channel, 'data', e.data) order by e.id), '[]')
-            from audit_event e where e.request_id = r.id) as events
+            from audit_event e where e.request_id = r.id and ($2::uuid is null or not starts_with(e.kind, 'hold.') or e.actor_id = $2)) as events
          from request r join person q on q.id = r.requester_id join person b on b.id = r.beneficiary_id join application a on a.id = r.application_id join role o on o.id = r.role_id
          left join access_policy_version v on v.id = r.policy_version_id left join access_grant g on g.request_id = r.id left join target t on t.id = g.target_id and t.next_at is not null
          where r.id = $1 and ($2::uuid is null or r.beneficiary_id = $2 or r.requester_id = $2 or o.owner_id = $2 or a.owner_id = $2

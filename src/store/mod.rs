@@ -38,6 +38,7 @@ pub mod look_directory;
 pub mod look_drift;
 pub mod look_evidence;
 pub mod look_history;
+pub mod look_hold;
 pub mod look_log;
 pub mod look_log_sql;
 pub mod look_me;

@@ -126,7 +126,7 @@ pub async fn claim(db: &Db, directory: &str, limit: i64, token: Uuid, now: DateT
         "with due as (
            select directory, reference from person_recheck where directory = $2 and not held and next_at <= $1 and (lease_until is null or lease_until <= $1)
              and not exists (select 1 from directory_pause p where p.directory = $2 and p.resumed_at is null and p.everything)
-             and not exists (select 1 from directory_wait w where w.directory = $2 and w.until > $1)
+             and not exists (select 1 from directory_wait w where w.directory = $2 and w.until > $1 and w.until <= $1 + interval '65 minutes')
            order by next_at, reference limit $3 for update skip locked)
          update person_recheck r set lease_until = $4, lease_token = $5, fails = fails + 1 from due where (r.directory, r.reference) = (due.directory, due.reference)
          returning r.directory, r.reference, r.cause, r.gen, r.fails",

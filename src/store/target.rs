@@ -92,7 +92,7 @@ pub async fn claim(
         "with due as (
            select id from target where directory = $1 and wanted = $2 and next_at <= $3 and (lease_until is null or lease_until <= $3)
              and not exists (select 1 from directory_pause p where p.directory = $1 and p.resumed_at is null and (p.everything or $2))
-             and not exists (select 1 from directory_wait w where w.directory = $1 and w.until > $3)
+             and not exists (select 1 from directory_wait w where w.directory = $1 and w.until > $3 and w.until <= $3 + interval '65 minutes')
            order by next_at limit $4 for update skip locked)
          update target t set lease_until = $5, lease_token = $6, fails = fails + 1 from due where t.id = due.id returning",
         ""

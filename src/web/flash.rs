@@ -111,10 +111,16 @@ pub enum Done {
     Resumed,
     /// The groups of a directory are listed.
     ListingDue,
+    /// A legal hold is in force.
+    HoldPlaced,
+    /// A legal hold is lifted.
+    HoldLifted,
+    /// An order to erase somebody waits for a second administrator.
+    ErasureOrdered,
 }
 
 impl Done {
-    const ALL: [(Done, &'static str, &'static str, &'static str); 45] = [
+    const ALL: [(Done, &'static str, &'static str, &'static str); 48] = [
         (Self::Asked, "asked", "good", "Your request is on its way. This page shows who has it, and since when."),
         (Self::ApprovedAtOnce, "approved-at-once", "good", "Approved at once by the policy. The access is being given now."),
         (Self::Refused, "refused", "warn", "The rules do not let you have this, so nobody was asked. The reason is below."),
@@ -165,6 +171,9 @@ impl Done {
         (Self::Paused, "paused", "warn", "Paused. What is owed stays owed until somebody lets it go on."),
         (Self::Resumed, "resumed", "good", "It goes on. What was owed is done now."),
         (Self::ListingDue, "listing-due", "good", "They are listed within half a minute or so; with many groups it takes longer. Load this page again then."),
+        (Self::HoldPlaced, "hold-placed", "good", "Held. Nothing of it is erased until the hold is lifted, and a day longer."),
+        (Self::HoldLifted, "hold-lifted", "good", "Lifted. It keeps everything for one more day."),
+        (Self::ErasureOrdered, "erasure-ordered", "good", "Noted. Nothing is erased until another administrator orders the same within a week."),
     ];
 
     fn word(self) -> &'static str {

@@ -11,13 +11,14 @@ use crate::web::error::{Failure, Looking};
 use crate::web::state::App;
 
 /// Pages that show what is about others, as the routes have them.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "/log",
     "/evidence",
     "/evidence/measures",
     "/requests/{id}",
     "/drift",
     "/directories/{key}",
+    "/admin/holds",
     "/admin/matrix",
     "/admin/provisioning",
     "/admin/changes/{id}/requests",

@@ -308,6 +308,7 @@ async fn strange_addresses_are_answered_without_a_fault_of_ours() {
         "/signed-out",
         "/admin/policies",
         "/admin/provisioning",
+        "/admin/holds",
         "/directories",
         "/directories/main",
         "/directories/main/import",

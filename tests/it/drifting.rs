@@ -16,6 +16,7 @@ use countersign::service::error::ServiceError;
 use countersign::service::export::File;
 use countersign::service::look::drift::{DriftFilter, drifts};
 use countersign::service::sweep::{Swept, sweep};
+use sqlx::Executor;
 use uuid::Uuid;
 
 use crate::desk::Desk;
@@ -190,6 +191,23 @@ async fn whoever_asks_that_a_membership_becomes_a_grant_does_not_approve_it() {
     tx.commit().await.unwrap();
     assert_eq!(refusal(world.answer("sofia.marin", asked.id, YES).await), Refusal::OwnRequest);
     assert_eq!(refusal(world.answer("sofia.marin", asked.id, Answer::Deny).await), Refusal::OwnRequest);
+    // Nor does who stands in for them; the database sees to it where the service is passed by.
+    let stands_in = world.person("liam.byrne").await;
+    let forged = sqlx::AssertSqlSafe(format!(
+        "insert into countersign.audit_event (kind, actor_kind, channel, request_id) values ('approval.given', 'system', 'system', '{request}');
+         insert into countersign.assignment (request_id, step_no, slot_no, person_id, assigned_at, open, acting_as, acting_for)
+           values ('{request}', 1, 1, '{stands_in}', countersign.clock(), true, 'delegate', '{starter}');
+         insert into countersign.approval (id, request_id, requester_id, beneficiary_id, step_no, slot_no, decided_by, verdict, ask_digest, inputs_digest, channel, decided_at)
+           select gen_random_uuid(), r.id, r.requester_id, r.beneficiary_id, 1, 1, '{stands_in}', 'approve', r.ask_digest, r.inputs_digest, 'web', countersign.clock()
+           from countersign.request r where r.id = '{request}'",
+        request = asked.id,
+        starter = other
+    ));
+    let mut tx = world.root.begin().await.unwrap();
+    tx.execute("set local role countersign_app").await.unwrap();
+    let error = tx.execute(forged).await.unwrap_err().to_string();
+    assert!(error.contains("nobody decides on what they started"), "{error}");
+    drop(tx);
     assert_eq!(world.answer("mara.voss", asked.id, YES).await.unwrap().status, RequestStatus::Approved);
 }
 

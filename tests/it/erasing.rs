@@ -3,6 +3,7 @@
 use chrono::Duration;
 use countersign::domain::approval::Answer;
 use countersign::domain::event::{Actor, Channel};
+use countersign::domain::id::PersonId;
 use countersign::domain::refusal::Refusal;
 use countersign::domain::span::Seconds;
 use countersign::evidence::verify;
@@ -96,6 +97,30 @@ async fn leaves(world: &World, who: &str) {
     world.turn().await;
     world.advance(Duration::minutes(2)).await;
     world.turn().await;
+    // Nobody is erased within the hour.
+    world.advance(Duration::minutes(61)).await;
+    world.turn().await;
+}
+
+/// Why somebody was not erased.
+fn refused<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> String {
+    match outcome {
+        Err(ServiceError::Refused(Refusal::NotErasable(why))) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the database says to the application's role that does this in one transaction; empty: it may.
+async fn as_application(world: &World, sql: String) -> String {
+    let mut tx = world.root.begin().await.unwrap();
+    tx.execute("set local role countersign_app").await.unwrap();
+    tx.execute(sqlx::AssertSqlSafe(format!("{sql}; set constraints all immediate"))).await.err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+fn said_to_erase(who: PersonId) -> String {
+    format!(
+        "insert into audit_event (kind, actor_kind, channel, person_id, data) values ('person.erased', 'system', 'cli', '{who}', '{{\"reason\": \"x\"}}'); select erase_person('{who}')"
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,10 +129,6 @@ async fn who_has_left_is_erased_everywhere_and_the_log_is_proved_as_before() {
     let world = &sealed.world;
     past(world).await;
     let bo = world.person("bo.lind").await;
-    let refused = |error| match error {
-        Err(ServiceError::Refused(Refusal::NotErasable(why))) => why,
-        other => panic!("{other:?}"),
-    };
     assert!(refused(erase::erase(&sealed.ctx, OPERATOR, bo, "asked for it").await).contains("says that they are active"));
     leaves(world, "bo.lind").await;
     // Some of it has its leaf when it is erased, some has none yet.
@@ -116,8 +137,10 @@ async fn who_has_left_is_erased_everywhere_and_the_log_is_proved_as_before() {
     assert!(check(&list, &text).is_ok() && telling(world, &BO).await.len() > 10);
     world.ask("hana.sato", "orders-db", "reader", HOUR).await.unwrap();
 
-    let events = erase::erase(&sealed.ctx, OPERATOR, bo, "Bo Lind asked for it by letter").await.unwrap();
+    let erased = erase::erase(&sealed.ctx, OPERATOR, bo, "Bo Lind asked for it by letter").await.unwrap();
+    let events = erased.events;
     assert!(events > 5, "{events}");
+    assert!(erased.stays.iter().all(|kept| kept.starts_with("the policy ") || kept.starts_with("the profile ")), "{:?}", erased.stays);
     assert_eq!(telling(world, &BO).await, Vec::<String>::new());
     assert!(refused(erase::erase(&sealed.ctx, OPERATOR, bo, "again").await).contains("erased already"));
 
@@ -173,21 +196,24 @@ async fn a_hold_keeps_a_person_and_the_people_of_a_request() {
     let (denied, _) = past(world).await;
     let bo = world.person("bo.lind").await;
     leaves(world, "bo.lind").await;
+    let days = |days| Some(Duration::days(days));
+    let all = Retention { people: Some(Duration::zero()), requests: days(30), sign_ins: days(30), notices: days(30) };
+    let kept = countersign::service::ctx::Ctx { retention: all, ..ctx.clone() };
+    world.advance(Duration::days(31)).await;
     for of in [Held::Person(bo), Held::Request(denied)] {
         let hold = erase::hold(ctx, OPERATOR, of, "a court asked").await.unwrap();
-        let why = match erase::erase(ctx, OPERATOR, bo, "asked for it").await {
-            Err(ServiceError::Refused(Refusal::NotErasable(why))) => why,
-            other => panic!("{other:?}"),
-        };
+        let why = refused(erase::erase(ctx, OPERATOR, bo, "asked for it").await);
         assert!(why.contains("held since"), "{why}");
-        let all = Retention { people: Some(Duration::zero()), requests: Some(Duration::zero()), sign_ins: Some(Duration::zero()), ..Retention::default() };
-        world.advance(Duration::minutes(1)).await;
-        let kept = countersign::service::ctx::Ctx { retention: all, ..ctx.clone() };
         erase::retain(&kept).await.unwrap();
-        assert!(!telling(world, &["Zanzibar"]).await.is_empty());
+        assert!(!telling(world, &["Zanzibar"]).await.is_empty() && !telling(world, &["Bo Lind"]).await.is_empty());
         assert_eq!(erase::holds(ctx, None, 10).await.unwrap().len(), 1);
         erase::lift(ctx, OPERATOR, hold, "the court is done").await.unwrap();
         assert!(matches!(erase::lift(ctx, OPERATOR, hold, "again").await, Err(ServiceError::Missing)));
+        // It keeps everything for a day more: a lift in haste, or by a thief, can be noticed.
+        erase::retain(&kept).await.unwrap();
+        assert!(!telling(world, &["Zanzibar"]).await.is_empty());
+        assert!(refused(erase::erase(ctx, OPERATOR, bo, "asked for it").await).contains("held"));
+        world.advance(Duration::hours(25)).await;
     }
     assert!(matches!(erase::hold(ctx, OPERATOR, Held::Request(Uuid::nil()), "x").await, Err(ServiceError::Missing)));
     erase::erase(ctx, OPERATOR, bo, "asked for it").await.unwrap();
@@ -323,4 +349,131 @@ async fn erasing_changes_nothing_but_personal_text_whoever_tries() {
         assert!(with.contains(why) || wrong == right(all), "{wrong}: {with}");
     }
     assert_eq!(stated.fetch_one(&world.root).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_of_where_something_is_held_is_not_erased_until_it_is_lifted() {
+    let sealed = Sealed::new().await;
+    let (world, ctx) = (&sealed.world, &sealed.ctx);
+    let (denied, _) = past(world).await;
+    let (bo, mara) = (world.person("bo.lind").await, world.person("mara.voss").await);
+    leaves(world, "mara.voss").await;
+    let before = refused(erase::erase(ctx, OPERATOR, mara, "asked for it").await);
+    assert!(!before.contains("held"), "{before}");
+    let asked = telling(world, &["Which rows, Bo Lind?"]).await;
+    for (of, says) in [(Held::Person(bo), "tells of them"), (Held::Request(denied), denied.to_string().as_str())] {
+        let hold = erase::hold(ctx, OPERATOR, of, "a court asked").await.unwrap();
+        let why = refused(erase::erase(ctx, OPERATOR, mara, "asked for it").await);
+        assert!(why.contains(says) && why.contains("held since"), "{why}");
+        // Nor by whoever has the application's password, who lifts it first, as of last year.
+        let erases = said_to_erase(mara);
+        assert!(as_application(world, erases.clone()).await.contains("told of where something is held"));
+        let lifts = format!(
+            "insert into audit_event (kind, actor_kind, channel, person_id, request_id, data)
+               select 'hold.lifted', 'system', 'cli', person_id, request_id, '{{\"hold\": \"{hold}\", \"reason\": \"x\"}}' from legal_hold where id = '{hold}';
+             update legal_hold set lifted_at = '2020-01-01' where id = '{hold}'"
+        );
+        assert_eq!(as_application(world, lifts.clone()).await, "", "it may be lifted");
+        assert!(as_application(world, format!("{lifts}; {erases}")).await.contains("told of where something is held"), "and still holds");
+        erase::lift(ctx, OPERATOR, hold, "the court is done").await.unwrap();
+        world.advance(Duration::hours(25)).await;
+    }
+    assert_eq!(telling(world, &["Which rows, Bo Lind?"]).await, asked, "not a letter of it went");
+    assert!(!refused(erase::erase(ctx, OPERATOR, mara, "asked for it").await).contains("held"));
+    // No hold slips in while somebody is being erased.
+    leaves(world, "bo.lind").await;
+    let mut erasing = world.root.begin().await.unwrap();
+    erasing.execute("set local role countersign_app").await.unwrap();
+    erasing.execute(sqlx::AssertSqlSafe(format!("select * from hindrances('{bo}')"))).await.unwrap();
+    let placed = format!(
+        "set local lock_timeout = '300ms'; insert into legal_hold (id, person_id, reason, placed_at) values (gen_random_uuid(), '{}', 'x', clock())",
+        world.person("hana.sato").await
+    );
+    assert!(as_application(world, placed).await.contains("lock timeout"));
+    erasing.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn erasing_never_changes_what_a_rule_asks_for() {
+    let sealed = Sealed::new().await;
+    let (world, ctx) = (&sealed.world, &sealed.ctx);
+    past(world).await;
+    let asks = "select md5(string_agg(c::text, '|' order by c::text)) from (
+        select policy_version_id, rule, position, attribute, operator, \"values\" from access_policy_condition
+        union all select profile_version_id, rule, position, attribute, operator, \"values\" from access_profile_condition
+        union all select procedure_version_id, step, position, attribute, operator, \"values\" from approval_procedure_condition) c";
+    let bo = world.person("bo.lind").await;
+    let address: String = world.one("select upper(email) from person where user_name = 'bo.lind'").await;
+    for rule in ["reports to bo.lind", "user_name is bo.lind", &format!("email is {address}")] {
+        world.apply(&catalog().replacen("for = [\"department is Support\"]", &format!("for = [\"{rule}\", \"department is Support\"]"), 1)).await;
+        let why: Vec<String> = sqlx::query_scalar("select * from hindrances($1)").bind(bo.0).fetch_all(&world.root).await.unwrap();
+        assert!(why.iter().any(|why| why.ends_with("names them; change it first")), "{rule}: {why:?}");
+    }
+    leaves(world, "bo.lind").await;
+    let why = refused(erase::erase(ctx, OPERATOR, bo, "asked for it").await);
+    assert!(why.contains("names them; change it first") && why.contains("the p"), "{why}");
+    assert!(as_application(world, said_to_erase(bo)).await.contains("named by a rule in force"));
+
+    world.apply(&catalog()).await;
+    let before: String = world.one(asks).await;
+    let erased = erase::erase(ctx, OPERATOR, bo, "asked for it").await.unwrap();
+    assert_eq!(world.one::<String>(asks).await, before);
+    assert!(erased.stays.iter().any(|kept| kept.contains("asks for them: what was decided under it is judged by it")), "{:?}", erased.stays);
+    assert_eq!(world.one::<i64>("select count(*) from access_profile_condition where array_to_string(called, ' ') like '%bo.lind%'").await, 0);
+    assert!(replay::all(ctx).await.unwrap().is_empty());
+    let (list, text) = sealed.list().await;
+    check(&list, &text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_is_a_word_or_somebody_elses_takes_nothing_with_it() {
+    let sealed = Sealed::new().await;
+    let (world, ctx) = (&sealed.world, &sealed.ctx);
+    past(world).await;
+    let bo = world.person("bo.lind").await;
+    let wish = AskFor {
+        duration: Some(Seconds(HOUR)),
+        justification: Some("As al. and Hana Sato wrote.".into()),
+        ..AskFor::new(world.role("orders-db", "reader").await)
+    };
+    ask(&world.ctx, &world.by("hana.sato").await, wish).await.unwrap();
+    leaves(world, "bo.lind").await;
+    // A thief calls the one who left by the name of another first.
+    assert_eq!(as_application(world, format!("update person set user_name = 'al', display_name = 'Hana Sato' where id = '{bo}'")).await, "");
+    sqlx::query("update person set user_name = 'al', display_name = 'Hana Sato' where id = $1").bind(bo.0).execute(&world.root).await.unwrap();
+    let hana = telling(world, &["Hana Sato"]).await.len();
+    let erased = erase::erase(ctx, OPERATOR, bo, "asked for it").await.unwrap();
+    assert!(erased.stays.iter().any(|kept| kept.contains("“al”, which is too short")), "{:?}", erased.stays);
+    assert!(erased.stays.iter().any(|kept| kept.contains("“Hana Sato”, as somebody else")), "{:?}", erased.stays);
+    assert!(!telling(world, &["As al. and Hana Sato wrote."]).await.is_empty());
+    assert_eq!(telling(world, &["Hana Sato"]).await.len(), hana - 1, "but for the row of who was erased");
+    assert_eq!(telling(world, &["Bo Lind", "quarterly riddle"]).await, Vec::<String>::new(), "what the log called them goes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_made_a_leaver_by_whoever_has_the_applications_password() {
+    let sealed = Sealed::new().await;
+    let world = &sealed.world;
+    past(world).await;
+    let bo = world.person("bo.lind").await;
+    let disabled = format!("update person set status = 'disabled' where id = '{bo}'");
+    assert!(as_application(world, format!("{disabled}; {}", said_to_erase(bo))).await.contains("only who has left"));
+    // With a row that says so, they would have to wait an hour; whoever is active meanwhile is back.
+    let mut tx = world.root.begin().await.unwrap();
+    tx.execute("set local role countersign_app").await.unwrap();
+    tx.execute(sqlx::AssertSqlSafe(format!(
+        "{disabled}; insert into audit_event (kind, actor_kind, channel, person_id, data) values ('person.changed', 'system', 'system', '{bo}', '{{\"old\": \"active\", \"new\": \"disabled\"}}');
+         insert into leaver (id, person_id, status, detected_at, grants_at_detection, sla_hours, event_id, next_at)
+           values (gen_random_uuid(), '{bo}', 'disabled', clock(), 0, 24, (select max(id) from audit_event), clock())"
+    )))
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    assert!(as_application(world, said_to_erase(bo)).await.contains("only who has left"));
+    world.advance(Duration::minutes(6)).await;
+    world.turn().await;
+    assert_eq!(world.one::<i64>("select count(*) from leaver where returned_at is not null").await, 1, "the directory was read meanwhile");
+    world.advance(Duration::minutes(61)).await;
+    assert!(as_application(world, format!("{disabled}; {}", said_to_erase(bo))).await.contains("only who has left"));
+    assert!(as_application(world, "update leaver set returned_at = null".into()).await.contains("permission denied"));
 }

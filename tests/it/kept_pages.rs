@@ -1,8 +1,14 @@
 //! Verify, the proof of an event, and My data.
 
 use axum::http::StatusCode;
+use chrono::Duration;
+use countersign::domain::approval::Answer;
 use countersign::domain::event::{Actor, Channel};
 use countersign::evidence::note::PrivateKey;
+use countersign::service::ask::AskFor;
+use countersign::service::ctx::{Changing, Ctx};
+use countersign::service::erase::{self, Held, Ordered};
+use countersign::service::error::ServiceError;
 use countersign::service::{event_list, seal};
 use countersign::web::state::App;
 
@@ -10,6 +16,7 @@ use crate::bundle::everything;
 use crate::desk::Desk;
 use crate::door;
 use crate::sealed::{Sealed, whole_key};
+use crate::world::World;
 
 fn app(sealed: &Sealed) -> App {
     App { ctx: sealed.ctx.clone(), ..door::app(&sealed.world, sealed.world.demo.issuer()) }
@@ -49,6 +56,57 @@ async fn who_looked_is_told_to_whom_it_was_about_and_everything_is_theirs_to_tak
     }
     assert!(!taken.text.contains("token_hash") && !taken.text.contains("id_token") && !taken.text.contains("Liam Byrne"));
     assert!(rows.iter().any(|row| row["row"]["kind"] == "evidence.exported"), "that it was taken is in it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_a_hold_is_on_learns_nothing_of_it() {
+    const WHY: &str = "Ashcroft against Bright";
+    let sealed = Sealed::new().await;
+    let app = app(&sealed);
+    let asked = sealed.world.ask("bo.lind", "orders-db", "reader", 3_600).await.unwrap();
+    let (mut bo, mut mara, mut wei) = (Desk::at(&app, "bo.lind").await, Desk::at(&app, "mara.voss").await, Desk::at(&app, "wei.zhang").await);
+    let counted = |page: &crate::desk::Page| page.all("main table tbody tr").into_iter().find(|row| row.contains("events about you")).unwrap();
+    let before = counted(&bo.get("/me").await.fine());
+    let place = async |of| erase::hold(&sealed.ctx, (Actor::System, Channel::Cli), of, WHY).await.unwrap();
+    place(Held::Person(sealed.world.person("bo.lind").await)).await;
+    let hold = place(Held::Request(asked.id.0)).await;
+    erase::lift(&sealed.ctx, (Actor::System, Channel::Cli), hold, WHY).await.unwrap();
+    let me = bo.get("/me").await.fine();
+    assert_eq!(counted(&me), before, "not how many there are either");
+    let request = format!("/requests/{}", asked.id);
+    let event: i64 = sealed.world.one("select id from audit_event where kind = 'hold.placed' order by id limit 1").await;
+    let of_request: i64 = sealed.world.one("select max(id) from audit_event where kind = 'hold.placed'").await;
+    for path in ["/me", "/log", "/log?kind=hold", "/log?q=bo.lind", "/access/mine.csv", "/me/data.jsonl", &request, &format!("/log?q={}", asked.id)] {
+        let page = bo.get(path).await.fine();
+        assert!(!page.text.contains(WHY), "{path}: {}", page.text);
+        assert!(path.starts_with("/log") || !page.text.contains("hold."), "{path}: {}", page.text);
+        if path.starts_with("/requests") || path.starts_with("/log") {
+            assert!(!mara.get(path).await.text.contains(WHY), "nor whoever is asked: {path}");
+            assert!(wei.get(path).await.fine().text.contains(WHY), "an auditor does: {path}");
+        }
+    }
+    for id in [event, of_request] {
+        assert_eq!(bo.get(&format!("/log/{id}")).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(mara.get(&format!("/log/{id}")).await.status, StatusCode::NOT_FOUND);
+        wei.get(&format!("/log/{id}")).await.fine();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asked_for_another_takes_nothing_of_what_the_directory_says_of_them() {
+    let world = World::lab().await;
+    let bo = world.person("bo.lind").await;
+    let asked = world.asks("ines.okafor", AskFor { beneficiary: Some(bo), ..world.wish("lab", "others").await }).await.unwrap();
+    let (mut ines, mut own) = (Desk::of(&world, "ines.okafor").await, Desk::of(&world, "bo.lind").await);
+    let row = |text: &str| {
+        let rows = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        rows.filter(|row| row["what"] == "request").find(|row| row["row"]["id"] == asked.id.to_string()).unwrap()["row"].clone()
+    };
+    let (hers, his) = (row(&ines.get("/me/data.jsonl").await.fine().text), row(&own.get("/me/data.jsonl").await.fine().text));
+    for told in ["inputs", "trace", "conflicts"] {
+        assert!(hers.get(told).is_none() && his.get(told).is_some(), "{told}");
+    }
+    assert_eq!((&hers["beneficiary_id"], &hers["status"]), (&his["beneficiary_id"], &his["status"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,4 +183,87 @@ async fn a_bundle_is_checked_on_the_page_as_it_was_taken() {
     bytes[middle] ^= 1;
     let bad = wei.upload("/verify", &[("files", "bundle.zip", &bytes)]).await.fine().main();
     assert!(bad.contains("Not verified."), "{bad}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn holds_are_placed_and_lifted_on_a_page_and_two_administrators_erase() {
+    let sealed = Sealed::new().await;
+    let world = &sealed.world;
+    let mut ctx = sealed.ctx.clone();
+    ctx.changing = Changing { require_second_person: true, ..ctx.changing.clone() };
+    let app = App { ctx: ctx.clone(), ..app(&sealed) };
+    let denied = world.ask("bo.lind", "orders-db", "writer", 3_600).await.unwrap();
+    world.answer("mara.voss", denied.id, Answer::Deny).await.unwrap();
+    let bo = world.person("bo.lind").await;
+    let (mut sofia, mut wei) = (Desk::at(&app, "sofia.marin").await, Desk::at(&app, "wei.zhang").await);
+    assert!(sofia.get("/admin/holds").await.fine().main().contains("Nothing is held"));
+
+    // What is typed wrongly stays typed; nothing is held.
+    for (on, reason) in [("nobody.there", "A court asked."), ("bo.lind", ""), ("", "x"), ("\u{fffd}\u{202e}", "x")] {
+        let page = sofia.post("/admin/holds", &[("on", on), ("reason", reason)]).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{on:?}");
+        assert!(page.text.contains("fault-hold") && (reason.len() < 2 || page.text.contains(reason)));
+    }
+    sofia.post("/admin/holds", &[("on", "bo.lind"), ("reason", "Ashcroft against Bright")]).await;
+    sofia.post("/admin/holds", &[("on", &denied.id.to_string()), ("reason", "Ashcroft against Bright")]).await;
+    let shown = wei.get("/admin/holds").await.fine();
+    assert_eq!(shown.text.matches("Ashcroft against Bright").count(), 2);
+    assert!(!shown.text.contains("/lift\"") && !shown.text.contains("Erase a person"), "auditors change nothing");
+    let hold: uuid::Uuid = world.one("select id from legal_hold where person_id is not null").await;
+    for act in ["/admin/holds".to_owned(), format!("/admin/holds/{hold}/lift"), "/admin/holds/erase".into()] {
+        assert_eq!(wei.post(&act, &[("reason", "x"), ("on", "bo.lind"), ("person", &bo.to_string())]).await.status, StatusCode::NOT_FOUND, "{act}");
+    }
+
+    world.set_active("bo.lind", false).await;
+    world.advance(Duration::minutes(6)).await;
+    world.turn().await;
+    world.advance(Duration::hours(2)).await;
+    world.turn().await;
+    let mut sofia = Desk::at(&app, "sofia.marin").await;
+    let foreseen = sofia.get("/admin/holds?person=bo.lind").await.fine();
+    assert!(foreseen.text.contains("they themselves are held since") && !foreseen.text.contains("action=\"/admin/holds/erase\""));
+    let order = |name: &'static str| [("person", bo.to_string()), ("name", name.to_owned()), ("reason", "Asked for it by letter.".to_owned())];
+    let send = |name: &'static str| order(name).map(|(key, value)| (key, Box::leak(value.into_boxed_str()) as &str));
+    assert_eq!(sofia.post("/admin/holds/erase", &send("Bo Lind")).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let holds: Vec<uuid::Uuid> = sqlx::query_scalar("select id from legal_hold").fetch_all(&world.root).await.unwrap();
+    for id in holds {
+        assert_eq!(sofia.post(&format!("/admin/holds/{id}/lift"), &[("reason", "")]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+        sofia.post(&format!("/admin/holds/{id}/lift"), &[("reason", "Settled.")]).await;
+        assert_eq!(sofia.post(&format!("/admin/holds/{id}/lift"), &[("reason", "Again.")]).await.status, StatusCode::NOT_FOUND);
+    }
+    assert!(sofia.get("/admin/holds").await.fine().text.contains("Lifted"));
+    world.advance(Duration::hours(25)).await;
+    world.turn().await;
+
+    // The name is typed; one order is noted, and the same administrator's again is no second one.
+    let mut sofia = Desk::at(&app, "sofia.marin").await;
+    let wrong = sofia.post("/admin/holds/erase", &send("Bo")).await;
+    assert!(wrong.status == StatusCode::UNPROCESSABLE_ENTITY && wrong.text.contains("Type the name"), "{}", wrong.text);
+    for _ in 0..2 {
+        let noted = sofia.post("/admin/holds/erase", &send("Bo Lind")).await;
+        assert!(noted.text.contains("another administrator orders the same") || noted.status == StatusCode::SEE_OTHER, "{}", noted.text);
+    }
+    assert_eq!(world.one::<i64>("select count(*) from audit_event where kind = 'person.erased'").await, 0);
+    assert!(sofia.get("/admin/holds").await.fine().main().contains("Asked for it by letter."));
+    let mut second = world.by("wei.zhang").await;
+    assert!(matches!(erase::order(&ctx, &second, bo, "Bo Lind", "Asked for it.").await, Err(ServiceError::Missing)));
+    second.is_administrator = true;
+    assert!(matches!(erase::order(&ctx, &second, bo, "Bo Lind", "Asked for it.").await.unwrap(), Ordered::Erased(done) if done.events > 0));
+    assert!(!sofia.get("/admin/holds").await.fine().text.contains("Bo Lind"));
+
+    // Where one is enough, the page says what went.
+    let alone = App { ctx: Ctx { changing: Changing { require_second_person: false, ..ctx.changing.clone() }, ..ctx.clone() }, ..app };
+    world.set_active("yusuf.demir", false).await;
+    world.advance(Duration::minutes(6)).await;
+    world.turn().await;
+    world.advance(Duration::minutes(2)).await;
+    world.turn().await;
+    world.advance(Duration::minutes(61)).await;
+    world.turn().await;
+    let (yusuf, name): (uuid::Uuid, String) =
+        sqlx::query_as("select id, display_name from person where user_name = 'yusuf.demir'").fetch_one(&world.root).await.unwrap();
+    let mut sofia = Desk::at(&alone, "sofia.marin").await;
+    assert!(sofia.get("/admin/holds?person=yusuf.demir").await.fine().text.contains("Nothing hinders it"));
+    let done = sofia.post("/admin/holds/erase", &[("person", &yusuf.to_string()), ("name", &name), ("reason", "Asked for it.")]).await.fine();
+    assert!(done.main().contains("lost a name or a text") && !done.text.contains(&name));
 }

@@ -307,6 +307,59 @@ fn hostile(past: &Past) -> Vec<Hostile> {
         ),
         "noted_now",
     );
+    let left = |who: Uuid| {
+        told("person.changed", who)
+            + &format!(
+                "insert into leaver (id, person_id, status, detected_at, grants_at_detection, sla_hours, event_id, next_at) values (gen_random_uuid(), '{who}', 'gone', clock(), 0, 24, (select max(id) from audit_event where txid = pg_current_xact_id()), clock());"
+            )
+    };
+    add("somebody who left and is active", left(colleague), "left_not_active");
+    // Erasing: who it may happen to, and to what.
+    let erased = |who: Uuid| told("person.erased", who) + &format!("select erase_person('{who}');");
+    let disabled = |who: Uuid| format!("update person set status = 'disabled' where id = '{who}';");
+    add("somebody erased who works here", erased(colleague), "erased_has_left");
+    add("somebody called switched off, and erased", disabled(requester) + &erased(requester), "erased_has_left");
+    add("somebody called a leaver, and erased at once", disabled(manager) + &left(manager) + &erased(manager), "erased_has_left");
+    let aged = |what: &str, before: &str| {
+        format!(
+            "insert into audit_event (kind, actor_kind, channel, data) select 'retention.applied', 'system', 'system', jsonb_build_object('what', '{what}', 'before', {before});"
+        )
+    };
+    for (what, erases) in [("requests", "erase_requests"), ("sign_ins", "erase_sign_ins"), ("notices", "forget_notices")] {
+        let late = "date_trunc('second', now()) - interval '29 days'";
+        add("erasing by age what is young", aged(what, late) + &format!("select {erases}({late}, 10)"), "erased_old_enough");
+        let old = "timestamptz '2020-01-01Z'";
+        add("erasing by age something else than said", aged("people", old) + &format!("select {erases}({old}, 10)"), "erased_with_event");
+        add("erasing by age more than said", aged(what, old) + &format!("select {erases}(timestamptz '2021-01-01Z', 10)"), "erased_with_event");
+    }
+    add(
+        "a lease told otherwise under an event that erases",
+        aged("requests", "timestamptz '2020-01-01Z'") + &format!("update access_grant set last_error = 'none' where id = '{lease}'"),
+        "no_change_without_event",
+    );
+    add("a rule that asks for something else", "update access_policy_condition set \"values\" = '{x}'".into(), denied);
+    add(
+        "a hold of another day",
+        told("hold.placed", requester)
+            + &format!("insert into legal_hold (id, person_id, reason, placed_at) values (gen_random_uuid(), '{requester}', 'x', clock() - interval '1 day')"),
+        "noted_now",
+    );
+    add(
+        "forgetting a hold",
+        format!(
+            "{}insert into legal_hold (id, person_id, reason, placed_at) values (gen_random_uuid(), '{requester}', 'x', clock()); delete from legal_hold",
+            told("hold.placed", requester)
+        ),
+        denied,
+    );
+    add(
+        "a hold lifted without saying so",
+        format!(
+            "{}insert into legal_hold (id, person_id, reason, placed_at) values ('{requester}', '{requester}', 'x', clock()); update legal_hold set lifted_at = clock() where id = '{requester}'",
+            told("hold.placed", requester)
+        ),
+        "no_change_without_event",
+    );
     add(
         "somebody who moved without saying so",
         format!(
@@ -1026,6 +1079,7 @@ async fn without_its_guard_each_of_these_would_pass() {
             "pre_existing_member",
             "managed_group",
             "provisioning_attempt",
+            "legal_hold",
         ] {
             connection.execute(sqlx::AssertSqlSafe(format!("alter table countersign.{table} disable trigger user"))).await.unwrap();
         }
@@ -1083,6 +1137,28 @@ async fn the_log_is_closed_to_its_own_owner_too() {
             assert_eq!(everything(&mut look).await, before, "{sql}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_the_applications_password_puts_no_work_off_for_good() {
+    let world = World::new().await;
+    attempt(&world, "countersign_app", "insert into directory_wait (directory, until) values ('main', 'infinity')").await.unwrap();
+    attempt(&world, "countersign_app", "update directory_wait set until = '2999-01-01'").await.unwrap();
+    let asked = world.ask("bo.lind", "warehouse", "analyst", HOUR).await.unwrap();
+    world.turn().await;
+    assert!(world.one::<bool>("select until <= clock() + interval '1 hour' from directory_wait").await);
+    assert_ne!(world.grant(asked.id).await.1, "active", "patience is kept");
+    world.advance(Duration::minutes(61)).await;
+    world.turn().await;
+    assert_eq!(world.grant(asked.id).await.1, "active");
+    // And what somebody wrote past the guard is not heeded.
+    world.tampered("a wait without end is written past the guard");
+    world.root.execute("alter table directory_wait disable trigger capped; update directory_wait set until = '2999-01-01'; alter table directory_wait enable always trigger capped").await.unwrap();
+    world.advance(Duration::seconds(HOUR)).await;
+    world.turn().await;
+    world.advance(Duration::minutes(2)).await;
+    world.turn().await;
+    assert_eq!(world.grant(asked.id).await.1, "ended");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

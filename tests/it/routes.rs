@@ -122,6 +122,11 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("GET /admin/provisioning",               [DOOR, 404, 404, 404, 404, 200, 200]),
     ("POST /admin/provisioning/run",          [DOOR, 404, 404, 404, 404, 404, DONE]),
     ("POST /admin/provisioning/{id}/retry",   [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("GET /admin/holds",                      [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("POST /admin/holds",                     [DOOR, 404, 404, 404, 404, 404, DONE]),
+    // There is no such hold; and whoever is to be erased works here.
+    ("POST /admin/holds/{id}/lift",           [DOOR, 404, 404, 404, 404, 404, 404]),
+    ("POST /admin/holds/erase",               [DOOR, 404, 404, 404, 404, 404, 422]),
     ("GET /drift",                            [DOOR, 200, 200, 200, 200, 200, 200]),
     ("POST /drift/{id}/adopt",                [DOOR, 404, 404, 404, DONE, 404, DONE]),
     ("POST /drift/{id}/remove",               [DOOR, 404, 404, 404, DONE, 404, DONE]),
@@ -422,6 +427,9 @@ fn body(route: &str, things: &Things) -> Sent {
             form(&[("pick", &format!("{}.{}.{}", things.pending, answer("step"), answer("digest"))), ("verdict", "approve")])
         }
         "POST /api/v1/approvals/bulk" => json_of(json!({"decision": "deny", "comment": "Not now.", "requests": [{"id": things.pending}]})),
+        "POST /admin/holds" => form(&[("on", &things.pending.to_string()), ("reason", "A court asked.")]),
+        "POST /admin/holds/{id}/lift" => form(&[("reason", "The court is done.")]),
+        "POST /admin/holds/erase" => form(&[("person", &things.colleague.to_string()), ("name", "Ben Adler"), ("reason", "Asked for it.")]),
         "POST /grants/{id}/revoke" => form(&[("reason", "Not needed any more.")]),
         "POST /requests/{id}/review" => form(&[("verdict", "justified")]),
         "POST /requests/{id}/sign-off" => form(&[("given_by", "Dana Ruiz"), ("given_at", "2026-01-02T10:00"), ("reference", "call 17")]),

@@ -23,7 +23,7 @@ const ASSEMBLED: &[(&str, &str, &str)] = &[
     (
         "src/store/export.rs",
         "&statement",
-        "COPY of the literals REQUESTS, APPROVALS, GRANTS, EVENTS, POLICY_CHANGES, SEPARATION, LEAVERS, MOVERS, PROVISIONING, DRIFT in the same file, and of those in export_state.rs",
+        "COPY of the literals REQUESTS, APPROVALS, GRANTS, EVENTS, OWN_EVENTS, POLICY_CHANGES, SEPARATION, LEAVERS, MOVERS, PROVISIONING, DRIFT in the same file, and of those in export_state.rs",
     ),
     ("src/store/grant.rs", "statement", "either of two leases!(...) right above"),
     ("src/store/list_event.rs", "statement", "either of two events!(...) right above"),

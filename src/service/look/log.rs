@@ -87,7 +87,7 @@ pub const KINDS: [(&str, &str, &[&str]); 20] = [
     ("retention", "Retention", &["retention.applied"]),
     ("hold", "Legal holds", &["hold.placed", "hold.lifted"]),
     ("directory", "Directory", &["directory.synced", "directory.failed", "directory.believed", "directory.paused", "directory.resumed"]),
-    ("person", "People", &["person.changed", "person.moved", "person.erased"]),
+    ("person", "People", &["person.changed", "person.moved", "person.erasure_ordered", "person.erased"]),
     ("clock", "Clock", &["clock.jumped"]),
 ];
 

@@ -15,6 +15,7 @@ pub mod find;
 pub mod follow;
 pub mod help;
 pub mod history;
+pub mod holds;
 pub mod home;
 pub mod log;
 pub mod matrix;

@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 pub mod evidence;
 pub mod history;
+pub mod holds;
 pub mod home;
 pub mod import;
 pub mod log;
