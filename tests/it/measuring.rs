@@ -41,7 +41,7 @@ fn near(told: f64, seconds: f64) -> bool {
 
 /// Bo asks, Mara looks after an hour and approves after two; the lease runs out.
 async fn life(world: &World) {
-    let asked = world.ask("bo.lind", "orders-db", "writer", 4 * HOUR).await.unwrap();
+    let asked = world.ask("bo.lind", "orders-db", "reader", 4 * HOUR).await.unwrap();
     world.advance(Duration::hours(2)).await;
     world.answer("mara.voss", asked.id, Answer::Approve { granted: None }).await.unwrap();
     world.turn().await;
@@ -70,18 +70,18 @@ async fn a_life_of_access_is_counted_once_however_often_it_is_counted() {
     let again = shown(&world, 0, None).await;
     assert_eq!((told(&again), &again.shares), (told(&first), &first.shares));
     // Of its role the same, of another nothing.
-    let of_role = shown(&world, 0, Some(("orders-db", "writer"))).await;
+    let of_role = shown(&world, 0, Some(("orders-db", "reader"))).await;
     assert_eq!((told(&of_role), &of_role.shares, of_role.approvers.len()), (told(&first), &first.shares, 0));
-    assert!(shown(&world, 0, Some(("orders-db", "reader"))).await.lasting.is_empty());
+    assert!(shown(&world, 0, Some(("orders-db", "writer"))).await.lasting.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shares_tell_what_became_of_what_was_asked() {
     let world = World::new().await;
     life(&world).await;
-    let denied = world.ask("bo.lind", "orders-db", "writer", 4 * HOUR).await.unwrap();
+    let denied = world.ask("bo.lind", "orders-db", "reader", 4 * HOUR).await.unwrap();
     world.answer("mara.voss", denied.id, Answer::Deny).await.unwrap();
-    let open = world.ask("bo.lind", "orders-db", "writer", 4 * HOUR).await.unwrap();
+    let open = world.ask("bo.lind", "orders-db", "reader", 4 * HOUR).await.unwrap();
     world.advance(Duration::hours(1)).await;
     world.turn().await;
     let now = shown(&world, 0, None).await;
@@ -109,14 +109,14 @@ async fn shares_tell_what_became_of_what_was_asked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_ends_early_and_what_a_leaver_had_have_their_own_lengths() {
     let world = World::new().await;
-    let asked = world.ask("bo.lind", "orders-db", "writer", 40 * HOUR).await.unwrap();
+    let asked = world.ask("bo.lind", "orders-db", "reader", 4 * HOUR).await.unwrap();
     world.answer("mara.voss", asked.id, Answer::Approve { granted: None }).await.unwrap();
     world.turn().await;
     let (grant, _) = world.grant(asked.id).await;
     end::end(&world.ctx, &world.by("bo.lind").await, grant, false, None).await.unwrap();
     world.advance(Duration::minutes(30)).await;
     world.turn().await;
-    let again = world.ask("bo.lind", "orders-db", "writer", 40 * HOUR).await.unwrap();
+    let again = world.ask("bo.lind", "orders-db", "reader", 4 * HOUR).await.unwrap();
     world.answer("mara.voss", again.id, Answer::Approve { granted: None }).await.unwrap();
     world.turn().await;
     world.set_active("bo.lind", false).await;
