@@ -11,8 +11,19 @@ use crate::web::error::{Failure, Looking};
 use crate::web::state::App;
 
 /// Pages that show what is about others, as the routes have them.
-const PAGES: [&str; 8] =
-    ["/log", "/evidence", "/requests/{id}", "/drift", "/directories/{key}", "/admin/matrix", "/admin/provisioning", "/admin/changes/{id}/requests"];
+const PAGES: [&str; 11] = [
+    "/log",
+    "/evidence",
+    "/evidence/as-of",
+    "/evidence/sample",
+    "/evidence/sample/sheets",
+    "/requests/{id}",
+    "/drift",
+    "/directories/{key}",
+    "/admin/matrix",
+    "/admin/provisioning",
+    "/admin/changes/{id}/requests",
+];
 
 /// Notes a page that was shown. What cannot be noted is not shown.
 pub async fn note(State(app): State<App>, request: Request, next: Next) -> Response {

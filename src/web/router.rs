@@ -56,6 +56,11 @@ pub fn router(app: &App) -> Router {
         // Evidence and administration.
         .route("/evidence", get(pages::evidence::get))
         .route("/evidence/bundle.zip", get(pages::evidence::zip))
+        .route("/evidence/as-of", get(pages::as_of::get))
+        .route("/evidence/as-of/access.csv", get(pages::as_of::file))
+        .route("/evidence/sample", get(pages::sample::get))
+        .route("/evidence/sample/sheets", get(pages::sheets::get))
+        .route("/evidence/sample/sample.csv", get(pages::sample::file))
         .route("/log", get(pages::log::get))
         .route("/log/export/{file}", get(pages::log::file))
         .route("/log/{id}", get(pages::event::get))

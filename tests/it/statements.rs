@@ -35,6 +35,9 @@ const ASSEMBLED: &[(&str, &str, &str)] = &[
     ("src/store/look_log.rs", "statement", "WHOLE_NEWER or WHOLE_OLDER of look_log_sql.rs"),
     ("src/store/look_me.rs", "*statement", "each statement is a literal of PARTS in the same file"),
     ("src/store/look_queue.rs", "statement", "either of two waiting!(...) right above"),
+    ("src/store/sample.rs", "count", "a counted!(...) of way_of in the same file"),
+    ("src/store/sample.rs", "draw", "a drawn!(...) of way_of in the same file"),
+    ("src/store/sample.rs", "statement", "a statement of export.rs with ids in hex; tests/it/sampling.rs runs it for every population"),
     ("src/store/snapshot.rs", "&statement", "as of export.rs"),
 ];
 /// Statements that Postgres does not prepare: every test runs them, by connecting, migrating, exporting, looking deep.
