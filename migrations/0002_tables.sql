@@ -775,6 +775,10 @@ create unique index access_grant_one_live on countersign.access_grant (beneficia
 create index access_grant_by_role on countersign.access_grant (role_id, id);
 create index access_grant_by_application on countersign.access_grant (application_id, id);
 create index access_grant_by_target on countersign.access_grant (target_id, id);
+-- Who had access at a moment.
+create index access_grant_at on countersign.access_grant using gist (
+  tstzrange(coalesce(granted_at, verified_at), case when end_verified_at is not null then greatest(end_verified_at, coalesce(granted_at, verified_at)) end)
+) include (granted_at, verified_at, end_verified_at, beneficiary_id, role_id, application_id, id) where status <> 'failed';
 create index access_grant_ending on countersign.access_grant (ends_at) where status = 'active';
 create index access_grant_starting on countersign.access_grant (starts_at) where status = 'scheduled';
 create unique index access_grant_one_extension on countersign.access_grant (extension_of) where extension_of is not null and status not in ('ended', 'failed');

@@ -35,6 +35,8 @@
 //! - [`service::sync`] → [`service::learn`] → [`service::recheck`] → [`service::leave`], [`service::movers`]: how it is found out that
 //!   somebody left or moved, and what follows. Listings, changes and calls of a directory are hints; only what it says of one person counts.
 //! - [`service::bundle`]: everything about a period as of one moment, in one zip that [`evidence::bundle::check`] holds against the log's key.
+//! - [`service::sample`]: items drawn by a seed, so that anybody who has the file draws the same.
+//! - [`service::look::as_of`]: who had access at a moment and why, row for row as `access.csv`.
 //! - [`service::rule_form`]: the rules as forms; [`service::rule_form::shape`] is every field, [`service::change::submit`] the one way
 //!   by which rules change, whatever they came from.
 //! - `migrations/0003_guards.sql`: what the database refuses whoever asks.

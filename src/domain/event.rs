@@ -714,6 +714,20 @@ pub enum Fact {
         /// The filters.
         filters: String,
     },
+    /// Somebody drew a sample of a population.
+    #[serde(rename = "evidence.sampled")]
+    EvidenceSampled {
+        /// Of which file's rows: `grants`.
+        population: String,
+        /// The period and the other filters.
+        filters: String,
+        /// What it was drawn by.
+        seed: String,
+        /// How many were to be drawn.
+        size: i64,
+        /// How many there were to draw from.
+        count: i64,
+    },
     /// An auditor or administrator looked at what is about others; at most one of these an hour for each page and what it shows.
     #[serde(rename = "evidence.viewed")]
     EvidenceViewed {

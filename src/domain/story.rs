@@ -125,6 +125,9 @@ impl Fact {
             Self::TokenRevoked { name } => format!("revoked the API token {name}"),
             Self::CatalogApplied { source, changes, .. } => format!("applied {source}: {} change{}", changes.len(), if changes.len() == 1 { "" } else { "s" }),
             Self::EvidenceExported { file, mode, .. } => format!("took evidence away: {file} ({mode})"),
+            Self::EvidenceSampled { population, seed, size, count, .. } => {
+                format!("drew a sample of {size} from {count} in {population}, by the seed {seed}")
+            }
             Self::EvidenceViewed { page, object } => format!("looked at {page}{}", object.as_ref().map(|object| format!(" ({object})")).unwrap_or_default()),
             Self::KeyAdded { key } => format!("signs the log with the key {key} from here on"),
             Self::KeyRotated { from, to, reason, .. } => format!("signs the log with the key {to} from here on, no longer {from}: {reason}"),

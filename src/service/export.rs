@@ -170,13 +170,21 @@ pub(super) async fn known(ctx: &Ctx, taking: &Taking) -> Result<(), ServiceError
     if export::reach(&ctx.db, narrow(taking), None).await?.known { Ok(()) } else { Err(ServiceError::Missing) }
 }
 
+/// A seat.
+///
+/// # Errors
+/// [`ServiceError::Unavailable`] when too many are under way.
+pub(super) fn seat() -> Result<SemaphorePermit<'static>, ServiceError> {
+    SEATS.try_acquire().map_err(|_| ServiceError::Unavailable("Several exports are under way; try again when one has finished.".into()))
+}
+
 /// Takes a seat and writes that a file is taken (`fact`), before its first row leaves. The seat is kept for as long as the file is on
 /// its way; beside it the event.
 ///
 /// # Errors
 /// [`ServiceError::Unavailable`] when too many are under way; when the database fails.
 pub async fn taking(ctx: &Ctx, (actor, channel): (Actor, Channel), subject: Subject, fact: Fact) -> Result<(SemaphorePermit<'static>, i64), ServiceError> {
-    let seat = SEATS.try_acquire().map_err(|_| ServiceError::Unavailable("Several exports are under way; try again when one has finished.".into()))?;
+    let seat = seat()?;
     let mut tx = ctx.db.begin().await?;
     let written = event::append(&mut tx, &[Event { actor, channel, subject, fact }]).await?;
     commit(tx).await?;
@@ -188,8 +196,13 @@ async fn start(ctx: &Ctx, by: (Actor, Channel), taking: &Taking, rows: Populatio
     let fact = Fact::EvidenceExported { file: taking.file.name(), mode: taking.mode.word().into(), filters: filters(taking) };
     let (seat, _) = self::taking(ctx, by, subject(taking), fact).await?;
     let rows = export::stream(&ctx.db, rows, narrow(taking)).await.map_err(|error: StoreError| ServiceError::from(error))?;
+    Ok(of_rows(name(taking.file.word(), taking) + ".csv", taking, rows, seat))
+}
+
+/// A table on its way, in the columns of the file.
+pub(super) fn of_rows(name: String, taking: &Taking, rows: Rows, seat: SemaphorePermit<'static>) -> Download {
     let source = Source::Table { first: Some(header(taking.file, taking.mode)), rows, reshape: Reshape::new(taking.mode), _seat: seat };
-    Ok(Download { name: name(taking.file.word(), taking) + ".csv", media: "text/csv; charset=utf-8; header=present", source })
+    Download { name, media: "text/csv; charset=utf-8; header=present", source }
 }
 
 /// Refuses a period that ends before it begins.

@@ -39,6 +39,22 @@ pub async fn viewed_since(tx: &mut Tx, actor: PersonId, (page, object): (&str, O
     .await?)
 }
 
+/// Whether `actor` drew this sample (what its event says) since then.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sampled_since(tx: &mut Tx, actor: PersonId, data: &serde_json::Value, since: DateTime<Utc>) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select exists (select 1 from (select occurred_at, kind, data from audit_event where actor_id = $1 order by id desc limit 500) e
+           where e.kind = 'evidence.sampled' and e.occurred_at > $3 and e.data = $2)",
+    )
+    .bind(actor.0)
+    .bind(data)
+    .bind(since)
+    .fetch_one(&mut **tx)
+    .await?)
+}
+
 /// Appends `events` in order and returns their ids. They exist exactly if the transaction commits.
 ///
 /// # Errors

@@ -122,7 +122,11 @@ impl Population {
 /// # Errors
 /// When no connection can be had, or Postgres does not take the query; later failures come with the rows.
 pub async fn stream(db: &Db, population: Population, narrow: Narrow) -> Result<Rows, StoreError> {
-    let statement = population.copy(narrow);
+    stream_statement(db, population.copy(narrow)).await
+}
+
+/// Starts streaming what a `COPY` of our own making gives.
+pub(super) async fn stream_statement(db: &Db, statement: String) -> Result<Rows, StoreError> {
     let mut connection = Snapshot::open(db).await?.connection;
     let (out, pieces) = mpsc::channel(4);
     // Postgres checks the statement before the first row, so that a fault of ours is told before anything is promised.

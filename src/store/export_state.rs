@@ -2,49 +2,112 @@
 //!
 //! Statements of [`super::export`] that look at a moment or at acts: $1 from, $2 to, $3 application, $4 role, $5 person.
 
-/// Who had access at $2, or has it now. What people are like then comes from who left and what changed about them.
-pub const ACCESS: &str = r#"
+/// Leases at `$at`: from when the directory took them until it no longer had them.
+macro_rules! access_grants {
+    ($at:literal) => {
+        concat!(
+            "from access_grant g
+  where coalesce(g.granted_at, g.verified_at) <= ",
+            $at,
+            " and (g.end_verified_at is null or g.end_verified_at > ",
+            $at,
+            ") and g.status <> 'failed'
+    and ($3::uuid is null or g.application_id = $3) and ($4::uuid is null or g.role_id = $4) and ($5::uuid is null or g.beneficiary_id = $5)"
+        )
+    };
+}
+/// Members at `$at` who were there before anybody looked.
+macro_rules! access_members {
+    ($at:literal) => {
+        concat!(
+            "from pre_existing_member b join role r on r.directory = b.directory and r.group_reference = b.group_reference and (r.retired_at is null or r.retired_at > ",
+            $at,
+            ")
+  where b.noted_at <= ",
+            $at,
+            " and (b.gone_at is null or b.gone_at > ",
+            $at,
+            ") and ($3::uuid is null or r.application_id = $3) and ($4::uuid is null or r.id = $4) and ($5::uuid is null or b.person_id = $5)"
+        )
+    };
+}
+/// Members at `$at` whom no grant explains, somebody who answers for them or not.
+macro_rules! access_drifts {
+    ($at:literal) => {
+        concat!(
+            "from drift d join role r on r.directory = d.directory and r.group_reference = d.group_reference and (r.retired_at is null or r.retired_at > ",
+            $at,
+            ")
+  where d.kind = 'unexpected_member' and d.detected_at <= ",
+            $at,
+            " and (d.resolved_at is null or d.resolved_at > ",
+            $at,
+            " or exists (select 1 from drift_exception o where o.drift_id = d.id and o.made_at <= ",
+            $at,
+            " and (o.ended_at is null or o.ended_at > ",
+            $at,
+            "))) and ($3::uuid is null or r.application_id = $3) and ($4::uuid is null or r.id = $4) and ($5::uuid is null or d.person_id = $5)"
+        )
+    };
+}
+/// What the people of `x` are like at `m.at`: from who left and what changed about them since.
+macro_rules! access_then {
+    () => {
+        r#"left join person p on p.id = x.id
+left join lateral (select w.status from leaver w where w.person_id = x.id and w.detected_at <= m.at and (w.returned_at is null or w.returned_at > m.at) order by w.detected_at desc limit 1) gone on true
+left join lateral (select true as there from leaver w where w.person_id = x.id and w.detected_at > m.at limit 1) later on true
+left join lateral (select true as there, v.old[1] as was from mover v where v.person_id = x.id and v.attribute = 'department' and v.changed_at > m.at order by v.changed_at limit 1) moved on true"#
+    };
+}
+pub(super) use {access_drifts, access_grants, access_members, access_then};
+
+/// Who had access at $2, or has it now: `id` is a person known here, `reference` tells others apart, `row` tells rows apart. What people are like then comes from who left and what changed about them.
+pub const ACCESS: &str = concat!(
+    r#"
 with moment as materialized (select least($2::timestamptz, clock()) as at, $1::timestamptz as unused),
 imported as materialized (select e.data ->> 'directory' as directory, e.data ->> 'group' as group_reference, max(e.id) as id from audit_event e where e.kind = 'group.imported' group by 1, 2)
 select to_char(m.at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as as_of, x.person_id, p.email,
   coalesce(gone.status, case when later.there then 'active' else p.status end) as person_status,
   case when moved.there then moved.was else p.department end as department,
   (select o.email from person o where o.directory = p.directory and o.reference = p.manager_reference) as manager_email,
-  a.name as application, r.id as role_id, r.name as role, x.directory || ': group ' || x.group_reference as target, r.risk,
+  a.name as application, r.id as role_id, r.name as role, coalesce(t.directory || ': group ' || t.group_reference, x.directory || ': group ' || x.group_reference) as target, r.risk,
   to_char(x.since, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as since, to_char(x.until, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as until,
   x.source, x.grant_id, x.request_id,
   (select string_agg(o.id, ';' order by o.id) from (select distinct ap.decided_by::text as id from approval ap where ap.request_id = x.request_id and ap.verdict = 'approve') o) as approvers,
   (select k.key || ' v' || v.version from request q join access_policy_version v on v.id = q.policy_version_id join access_policy k on k.id = v.policy_id where q.id = x.request_id) as policy_version,
   null::text as last_reviewed_at,
-  coalesce(l.first, x.first) as event_seq_first, coalesce(l.last, x.last) as event_seq_last
+  coalesce(l.first, x.first, i.id) as event_seq_first, coalesce(l.last, x.last, i.id) as event_seq_last
 from moment m
-cross join lateral (
-  select g.beneficiary_id::text as person_id, g.beneficiary_id as id, g.role_id, t.directory, t.group_reference,
-    coalesce(g.granted_at, g.verified_at) as since, g.ends_at as until, 'request' as source, g.id as grant_id, g.request_id, null::bigint as first, null::bigint as last
-  from access_grant g join target t on t.id = g.target_id
-  where coalesce(g.granted_at, g.verified_at) <= m.at and (g.end_verified_at is null or g.end_verified_at > m.at) and g.status <> 'failed'
-    and ($3::uuid is null or g.application_id = $3) and ($4::uuid is null or g.role_id = $4) and ($5::uuid is null or g.beneficiary_id = $5)
+cross join lateral ("#,
+    r#"
+  select g.beneficiary_id::text as person_id, g.beneficiary_id as id, '' collate "C" as reference, g.role_id, g.target_id, null::text as directory, null::text as group_reference,
+    coalesce(g.granted_at, g.verified_at) as since, g.ends_at as until, 'request' collate "C" as source, g.id as grant_id, g.request_id, null::bigint as first, null::bigint as last,
+    g.id as row
+  "#,
+    access_grants!("m.at"),
+    r#"
   union all
-  select coalesce(b.person_id::text, b.person_reference), b.person_id, r.id, b.directory, b.group_reference, b.noted_at, null, 'pre_existing', null, null, i.id, i.id
-  from pre_existing_member b join role r on r.directory = b.directory and r.group_reference = b.group_reference and (r.retired_at is null or r.retired_at > m.at)
-  left join imported i on i.directory = b.directory and i.group_reference = b.group_reference
-  where b.noted_at <= m.at and (b.gone_at is null or b.gone_at > m.at)
-    and ($3::uuid is null or r.application_id = $3) and ($4::uuid is null or r.id = $4) and ($5::uuid is null or b.person_id = $5)
+  select coalesce(b.person_id::text, b.person_reference), b.person_id, (case when b.person_id is null then b.person_reference else '' end) collate "C", r.id, null, b.directory,
+    b.group_reference, b.noted_at, null, 'pre_existing', null, null, null, null, b.id
+  "#,
+    access_members!("m.at"),
+    r#"
   union all
-  select coalesce(d.person_id::text, d.person_reference), d.person_id, r.id, d.directory, d.group_reference, d.detected_at, null, 'out_of_band', null, null, d.event_first, d.event_last
-  from drift d join role r on r.directory = d.directory and r.group_reference = d.group_reference and (r.retired_at is null or r.retired_at > m.at)
-  where d.kind = 'unexpected_member' and d.detected_at <= m.at
-    and (d.resolved_at is null or d.resolved_at > m.at or exists (select 1 from drift_exception o where o.drift_id = d.id and o.made_at <= m.at and (o.ended_at is null or o.ended_at > m.at)))
-    and ($3::uuid is null or r.application_id = $3) and ($4::uuid is null or r.id = $4) and ($5::uuid is null or d.person_id = $5)
-) x
+  select coalesce(d.person_id::text, d.person_reference), d.person_id, (case when d.person_id is null then d.person_reference else '' end) collate "C", r.id, null, d.directory,
+    d.group_reference, d.detected_at, null, 'out_of_band', null, null, d.event_first, d.event_last, d.id
+  "#,
+    access_drifts!("m.at"),
+    r#") x
 join role r on r.id = x.role_id
 join application a on a.id = r.application_id
-left join person p on p.id = x.id
-left join lateral (select w.status from leaver w where w.person_id = x.id and w.detected_at <= m.at and (w.returned_at is null or w.returned_at > m.at) order by w.detected_at desc limit 1) gone on true
-left join lateral (select true as there from leaver w where w.person_id = x.id and w.detected_at > m.at limit 1) later on true
-left join lateral (select true as there, v.old[1] as was from mover v where v.person_id = x.id and v.attribute = 'department' and v.changed_at > m.at order by v.changed_at limit 1) moved on true
+left join target t on t.id = x.target_id
+left join imported i on x.source = 'pre_existing' and i.directory = x.directory and i.group_reference = x.group_reference
+"#,
+    access_then!(),
+    r#"
 left join lateral (select min(e.id) as first, max(e.id) as last from audit_event e where e.request_id = x.request_id and e.grant_id = x.grant_id and e.occurred_at <= m.at) l on true
-order by x.person_id, x.role_id, x.source, x.since, x.grant_id"#;
+order by x.id, x.reference, x.role_id, x.source, x.since, x.row"#
+);
 
 /// Nothing yet: no campaign has been.
 pub const REVIEWS: &str = r#"
@@ -59,7 +122,7 @@ select to_char(e.occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at,
   coalesce(e.actor_id::text, case e.channel when 'cli' then 'operator' else 'system' end) as actor,
   e.kind as action,
   coalesce(
-    case when e.kind like 'evidence.%' then coalesce(e.data ->> 'file', (e.data ->> 'page') || coalesce(' ' || (e.data ->> 'object'), ''), e.data ->> 'key') end,
+    case when e.kind like 'evidence.%' then coalesce(e.data ->> 'file', (e.data ->> 'page') || coalesce(' ' || (e.data ->> 'object'), ''), e.data ->> 'key', e.data ->> 'population') end,
     case when e.kind like 'drift.%' or e.kind like 'group.%' then concat_ws(' ', e.data ->> 'directory', e.data ->> 'group', e.data ->> 'person') end,
     case when e.kind like 'directory.%' then e.data ->> 'directory' end,
     case when e.kind like 'token.%' then e.token_id::text || ' ' || (e.data ->> 'name') end,

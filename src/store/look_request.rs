@@ -228,13 +228,11 @@ pub struct Told {
     pub data: Value,
 }
 
-/// The request with everything recorded about it, if `viewer` may see it. No viewer: whoever asks may.
-///
-/// # Errors
-/// When the database fails.
-pub async fn whole(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<Option<WholeRow>, StoreError> {
-    Ok(sqlx::query_as(
-        "select r.id, r.requester_id, q.display_name as requester, q.title as requester_title, q.department as requester_department, r.beneficiary_id, b.display_name as beneficiary,
+/// Requests with everything recorded about them.
+macro_rules! whole {
+    ($which:literal) => {
+        concat!(
+            "select r.id, r.requester_id, q.display_name as requester, q.title as requester_title, q.department as requester_department, r.beneficiary_id, b.display_name as beneficiary,
            b.title as beneficiary_title, b.department as beneficiary_department, r.application_id, a.name as application, a.owner_id as application_owner, r.role_id, o.name as role,
            o.owner_id as role_owner, o.risk, o.method, o.directory, coalesce(o.group_name, o.group_reference) as \"group\", r.status, r.step_no, r.steps, r.step_due_at, r.decision,
            r.deciding_rule, r.policy_version_id, v.policy_id, v.name as policy, v.version as policy_version, r.inputs, r.trace, r.ask_digest, r.justification, r.ticket_reference,
@@ -257,15 +255,34 @@ pub async fn whole(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<Option<Who
            (select coalesce(json_agg(json_build_object('id', e.id, 'at', e.occurred_at, 'kind', e.kind, 'actor', e.actor_name, 'channel', e.channel, 'data', e.data) order by e.id), '[]')
             from audit_event e where e.request_id = r.id and ($2::uuid is null or not starts_with(e.kind, 'hold.') or e.actor_id = $2)) as events
          from request r join person q on q.id = r.requester_id join person b on b.id = r.beneficiary_id join application a on a.id = r.application_id join role o on o.id = r.role_id
-         left join access_policy_version v on v.id = r.policy_version_id left join access_grant g on g.request_id = r.id left join target t on t.id = g.target_id and t.next_at is not null
-         where r.id = $1 and ($2::uuid is null or r.beneficiary_id = $2 or r.requester_id = $2 or o.owner_id = $2 or a.owner_id = $2
+         left join access_policy_version v on v.id = r.policy_version_id left join access_grant g on g.request_id = r.id left join target t on t.id = g.target_id and t.next_at is not null ",
+            $which
+        )
+    };
+}
+
+/// The request with everything recorded about it, if `viewer` may see it. No viewer: whoever asks may.
+///
+/// # Errors
+/// When the database fails.
+pub async fn whole(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<Option<WholeRow>, StoreError> {
+    Ok(sqlx::query_as(whole!(
+        "where r.id = $1 and ($2::uuid is null or r.beneficiary_id = $2 or r.requester_id = $2 or o.owner_id = $2 or a.owner_id = $2
            or exists (select 1 from assignment w where w.request_id = r.id and w.person_id = $2 and w.assigned_at is not null)
-           or exists (select 1 from emergency_reviewer w where w.request_id = r.id and w.person_id = $2))",
-    )
+           or exists (select 1 from emergency_reviewer w where w.request_id = r.id and w.person_id = $2))"
+    ))
     .bind(id)
     .bind(viewer)
     .fetch_optional(&db.pool)
     .await?)
+}
+
+/// These requests with everything recorded about them, for who reads everything.
+///
+/// # Errors
+/// When the database fails.
+pub async fn wholes(db: &Db, ids: &[Uuid]) -> Result<Vec<WholeRow>, StoreError> {
+    Ok(sqlx::query_as(whole!("where r.id = any($1)")).bind(ids).fetch_all(&db.pool).await?)
 }
 
 /// Whether `viewer` may see the request because it concerns them: they made it, it is for them, they own the role or its application, were

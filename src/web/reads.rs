@@ -11,10 +11,13 @@ use crate::web::error::{Failure, Looking};
 use crate::web::state::App;
 
 /// Pages that show what is about others, as the routes have them.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 13] = [
     "/log",
     "/evidence",
     "/evidence/measures",
+    "/evidence/as-of",
+    "/evidence/sample",
+    "/evidence/sample/sheets",
     "/requests/{id}",
     "/drift",
     "/directories/{key}",

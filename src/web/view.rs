@@ -440,6 +440,8 @@ fn word(key: &str) -> Option<(&'static str, &'static str)> {
         "retry" => ("Will retry", "warn"),
         "partly" => ("Partly", "warn"),
 
+        "pre_existing" => ("There before", "quiet"),
+        "out_of_band" => ("Without a grant", "warn"),
         "unexpected_member" => ("Without a grant", "warn"),
         "missing_member" => ("Missing", "bad"),
         "unknown_target" => ("Group is gone", "bad"),

@@ -85,6 +85,14 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("GET /evidence/bundle.zip",              [DOOR, 404, 404, 404, 404, 200, 200]),
     ("GET /evidence/measures",                [DOOR, 404, 404, 404, 404, 200, 200]),
     ("GET /evidence/measures.csv",            [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/as-of",                   [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/as-of/access.csv",        [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/sample",                  [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/sample/sheets",           [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/sample/sample.csv",       [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /api/v1/as-of",                     [401, 404, 404, 404, 404, 200, 200]),
+    ("GET /api/v1/sample",                    [401, 404, 404, 404, 404, 200, 200]),
+    ("GET /api/v1/sample.csv",                [401, 404, 404, 404, 404, 200, 200]),
     ("GET /api/v1/exports/bundle.zip",        [401, 404, 404, 404, 404, 200, 200]),
     ("GET /log",                              [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log/export/{file}",                [DOOR, 200, 200, 200, 200, 200, 200]),
@@ -398,7 +406,8 @@ fn place(path: &str, things: &Things) -> String {
             _ => id.clone(),
         };
     }
-    parts.join("/")
+    let drawn = if path.contains("/sample") { "?population=grants&from=2026-01-01&to=2027-01-01&size=3&seed=table" } else { "" };
+    parts.join("/") + drawn
 }
 
 /// What is sent along.

@@ -29,12 +29,17 @@ const ASSEMBLED: &[(&str, &str, &str)] = &[
     ("src/store/list_event.rs", "statement", "either of two events!(...) right above"),
     ("src/store/list_grant.rs", "statement", "either of two grants!(...) right above"),
     ("src/store/list_request.rs", "statement", "either of two requests!(...) right above"),
+    ("src/store/look_as_of.rs", "COUNT", "a constant of the same file"),
+    ("src/store/look_as_of.rs", "PAGE", "a constant of the same file"),
     ("src/store/look_log.rs", "COUNT", "a constant of look_log_sql.rs"),
     ("src/store/look_log.rs", "edge", "NEWER_EDGE or OLDER_EDGE of look_log_sql.rs"),
     ("src/store/look_log.rs", "statement", "NEWER or OLDER of look_log_sql.rs"),
     ("src/store/look_log.rs", "statement", "WHOLE_NEWER or WHOLE_OLDER of look_log_sql.rs"),
     ("src/store/look_me.rs", "*statement", "each statement is a literal of PARTS in the same file"),
     ("src/store/look_queue.rs", "statement", "either of two waiting!(...) right above"),
+    ("src/store/sample.rs", "count", "a counted!(...) of way_of in the same file"),
+    ("src/store/sample.rs", "draw", "a drawn!(...) of way_of in the same file"),
+    ("src/store/sample.rs", "statement", "a statement of export.rs with ids in hex; tests/it/sampling.rs runs it for every population"),
     ("src/store/snapshot.rs", "&statement", "as of export.rs"),
 ];
 /// Statements that Postgres does not prepare: every test runs them, by connecting, migrating, exporting, looking deep.

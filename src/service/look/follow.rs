@@ -228,7 +228,7 @@ fn lease(row: &WholeRow) -> Option<Lease> {
     })
 }
 
-fn delivery(row: &WholeRow) -> Option<Delivery> {
+pub(super) fn delivery(row: &WholeRow) -> Option<Delivery> {
     let lease = lease(row)?;
     let is_failing = lease.status.is_live() || lease.status == GrantStatus::Revoking || lease.status == GrantStatus::Failed;
     let last_error = row.last_error.clone().filter(|_| is_failing);
@@ -293,7 +293,7 @@ fn reason(row: &WholeRow, decision: &Decision, about_viewer: bool) -> Option<Str
     }
 }
 
-fn events(row: &WholeRow) -> Vec<EventRow> {
+pub(super) fn events(row: &WholeRow) -> Vec<EventRow> {
     let row_of = |event: &look_request::Told| {
         let sentence = serde_json::from_value::<Fact>(json!({ "kind": event.kind, "data": event.data })).map(|fact| fact.story());
         EventRow {

@@ -82,7 +82,11 @@ pub const KINDS: [(&str, &str, &[&str]); 20] = [
     ("identity", "Identities", &["identity.linked"]),
     ("token", "API tokens", &["token.created", "token.used", "token.revoked"]),
     ("catalog", "Catalog and policies", &["catalog.applied"]),
-    ("evidence", "Evidence", &["evidence.exported", "evidence.viewed", "evidence.key_added", "evidence.log_restored", "evidence.witnessed", "evidence.read"]),
+    (
+        "evidence",
+        "Evidence",
+        &["evidence.exported", "evidence.sampled", "evidence.viewed", "evidence.key_added", "evidence.log_restored", "evidence.witnessed", "evidence.read"],
+    ),
     ("log", "The log's key", &["log.key_rotated"]),
     ("retention", "Retention", &["retention.applied"]),
     ("hold", "Legal holds", &["hold.placed", "hold.lifted"]),
@@ -318,7 +322,7 @@ fn candidates(narrow: &Narrow) -> Vec<Lanes> {
 }
 
 /// An event as a page tells it.
-fn event(row: LogRow) -> EventRow {
+pub(super) fn event(row: LogRow) -> EventRow {
     let fact = serde_json::from_value::<Fact>(serde_json::json!({ "kind": row.kind, "data": row.data }));
     let sentence = fact.map_or_else(|_| row.kind.replace(['.', '_'], " "), |fact| fact.story());
     let actor = match (row.actor_kind.as_str(), row.actor_name, row.token) {

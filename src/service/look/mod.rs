@@ -1,6 +1,7 @@
 //! Everything pages read; changes nothing.
 pub mod access;
 pub mod apart;
+pub mod as_of;
 pub mod ask;
 pub mod beside;
 pub mod card;
@@ -28,9 +29,11 @@ pub mod provisioning;
 pub mod queue;
 pub mod request;
 pub mod role;
+pub mod scope;
 pub mod seen;
 pub mod session;
 pub mod shared;
+pub mod sheet;
 pub mod standing;
 pub mod steps;
 pub mod token;

@@ -6,7 +6,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::web::api::{
-    acting, approvals, catalog, connection, delegations, directories, drifts, events, exports, grants, notices, policy_changes, preview, requests, tokens,
+    acting, approvals, as_of, catalog, connection, delegations, directories, drifts, events, exports, grants, notices, policy_changes, preview, requests,
+    sample, tokens,
 };
 
 /// Made from the handlers' own annotations.
@@ -21,7 +22,7 @@ use crate::web::api::{
         catalog::list, catalog::get, preview::preview, requests::create, requests::list, requests::get, requests::approve, requests::deny, approvals::bulk,
         requests::withdraw, acting::ask, acting::answer, acting::hand_on, acting::remind, delegations::list, delegations::create, delegations::end,
         drifts::list, drifts::get, drifts::adopt, drifts::remove, drifts::ignore, directories::list, directories::sync, directories::sweep, directories::pause, directories::resume,
-        notices::list, notices::all, notices::one, grants::list, grants::get, grants::give_back, grants::revoke, events::list, exports::get, exports::bundle,
+        notices::list, notices::all, notices::one, grants::list, grants::get, grants::give_back, grants::revoke, events::list, as_of::list, sample::get, sample::file, exports::get, exports::bundle,
         policy_changes::list, policy_changes::get, policy_changes::propose, policy_changes::approve, policy_changes::reject, policy_changes::withdraw, connection::test, tokens::list, tokens::revoke,
     ),
     modifiers(&Bearer)

@@ -1,6 +1,7 @@
 //! JSON under /api/v1.
 pub mod acting;
 pub mod approvals;
+pub mod as_of;
 pub mod asking;
 pub mod beside;
 pub mod body;
@@ -24,4 +25,5 @@ pub mod problem;
 pub mod reference;
 pub mod requests;
 pub mod routes;
+pub mod sample;
 pub mod tokens;

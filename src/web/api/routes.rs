@@ -6,8 +6,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::web::api::{
-    acting, approvals, beside, body, caller, catalog, connection, delegations, directories, document, drifts, events, exports, grants, notices, once,
-    policy_changes, preview, reference, requests, tokens,
+    acting, approvals, as_of, beside, body, caller, catalog, connection, delegations, directories, document, drifts, events, exports, grants, notices, once,
+    policy_changes, preview, reference, requests, sample, tokens,
 };
 use crate::web::state::App;
 
@@ -52,6 +52,9 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/directories/{key}/pause", post(directories::pause))
         .route("/api/v1/directories/{key}/resume", post(directories::resume))
         .route("/api/v1/events", get(events::list))
+        .route("/api/v1/as-of", get(as_of::list))
+        .route("/api/v1/sample", get(sample::get))
+        .route("/api/v1/sample.csv", get(sample::file))
         .route("/api/v1/exports/bundle.zip", get(exports::bundle))
         .route("/api/v1/exports/{file}", get(exports::get))
         .route("/api/v1/policy-changes", get(policy_changes::list).post(policy_changes::propose).layer(DefaultBodyLimit::max(policy_changes::LARGEST)))

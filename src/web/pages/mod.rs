@@ -1,5 +1,6 @@
 //! One file per page noun.
 pub mod access;
+pub mod as_of;
 pub mod ask;
 pub mod catalog;
 pub mod change;
@@ -35,7 +36,9 @@ pub mod rule_list;
 pub mod rule_pieces;
 pub mod rule_retire;
 pub mod rules;
+pub mod sample;
 pub mod sessions;
+pub mod sheets;
 pub mod signin;
 pub mod tokens;
 pub mod verify;
