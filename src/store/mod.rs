@@ -62,6 +62,7 @@ pub mod question;
 pub mod recheck;
 pub mod reports;
 pub mod request;
+pub mod schedule;
 pub mod seal;
 pub mod separation;
 pub mod session;

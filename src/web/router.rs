@@ -56,6 +56,12 @@ pub fn router(app: &App) -> Router {
         // Evidence and administration.
         .route("/evidence", get(pages::evidence::get))
         .route("/evidence/bundle.zip", get(pages::evidence::zip))
+        .route("/evidence/schedules", get(pages::schedules::get))
+        .route("/evidence/schedules/new", get(pages::schedule_form::fresh).post(pages::schedule_form::make))
+        .route("/evidence/schedules/{id}", get(pages::schedule::get))
+        .route("/evidence/schedules/{id}/edit", get(pages::schedule_form::get).post(pages::schedule_form::post))
+        .route("/evidence/schedules/{id}/switch", post(pages::schedule::switch))
+        .route("/evidence/schedules/{id}/run", post(pages::schedule::run))
         .route("/log", get(pages::log::get))
         .route("/log/export/{file}", get(pages::log::file))
         .route("/log/{id}", get(pages::event::get))

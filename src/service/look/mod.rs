@@ -27,6 +27,7 @@ pub mod provisioning;
 pub mod queue;
 pub mod request;
 pub mod role;
+pub mod schedule;
 pub mod seen;
 pub mod session;
 pub mod shared;

@@ -24,4 +24,5 @@ pub mod problem;
 pub mod reference;
 pub mod requests;
 pub mod routes;
+pub mod schedules;
 pub mod tokens;
