@@ -73,6 +73,9 @@ impl Uploads {
     /// A sentence on what is wrong with it.
     pub fn allowed(&self, text: &str) -> Result<Url, String> {
         let url = Url::parse(text).map_err(|_| "Must be an address such as https://audit.example.com/evidence.".to_owned())?;
+        if text.contains('\\') {
+            return Err("Must have no \\ in it: not everybody reads that alike.".into());
+        }
         let host = url.host_str().unwrap_or_default();
         let bare = host.trim_matches(['[', ']']);
         let loopback = bare == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());

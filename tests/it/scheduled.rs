@@ -561,7 +561,7 @@ async fn a_schedule_is_made_on_the_page_with_its_faults_shown_and_what_was_typed
     let ran = client.post(&format!("{place}/run"), &[]).await;
     assert_eq!(ran.status, 303, "{}", ran.text());
     crate::server::eventually("the worker sends it", || async {
-        std::fs::read_dir(share.path().join("weekly")).ok().filter(|files| files.into_iter().count() > 0).map(drop)
+        std::fs::read_dir(share.path().join("weekly")).ok().map(|files| files.count()).filter(|count| *count > 0).map(drop)
     })
     .await;
     crate::server::eventually("the page says so", || {

@@ -205,7 +205,7 @@ mod tests {
         let mut page = sample(Says::Hostile);
         let fault = |field: &str, sentence: &str| FieldFault { field: field.into(), sentence: sentence.into() };
         page.faults = vec![fault("name", "Another schedule has this name."), fault("to", "It is no address."), fault("schedule", "200 schedules are on.")];
-        page.id = Some(id(7));
+        (page.id, page.called) = (Some(id(7)), Says::Hostile.of("Weekly"));
         let page = Rendered::of("schedule-form-hostile", &page);
         assert_eq!(page.one("#name").attr("value"), Some(Says::Hostile.of("Weekly").as_str()));
         assert_eq!(page.text("#fault-name"), "Another schedule has this name.");
