@@ -1,4 +1,4 @@
-//! Keeps a file for a moment, on disk, under no name.
+//! Keeps a file on disk for a moment, without name.
 
 use std::os::unix::fs::OpenOptionsExt;
 

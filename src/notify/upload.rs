@@ -1,4 +1,4 @@
-//! Posts a file to an address that the settings allow, signed.
+//! Posts a signed file to where the settings allow.
 //!
 //! The signature is the one that calls to us may carry, `X-Countersign-Signature: t=SECONDS,v1=HEX`: HMAC-SHA256 of `SECONDS.BODY`.
 

@@ -1,4 +1,4 @@
-//! Evidence by the clock: due once, sent once, told whatever comes.
+//! Evidence by the clock: due once, sent once, always told.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -407,7 +407,8 @@ async fn a_mailbox_witnesses_the_log() {
     assert_eq!((witness::due(&ctx).await.unwrap(), witness::due(&ctx).await.unwrap()), (1, 0));
     let (name, content) = smtp.mails().remove(0).attached().unwrap();
     let checkpoint = countersign::evidence::verify::checkpoint(&String::from_utf8(content).unwrap(), &key_of_these()).unwrap();
-    assert!(name.ends_with(&format!("_{}.checkpoint", checkpoint.size)) && checkpoint.size > 0);
+    assert!(checkpoint.size > 0);
+    assert!(name.ends_with(&format!("_{}.checkpoint", checkpoint.size)), "{name}");
     let told: String = sealed.world.one("select data ->> 'witness' from audit_event where kind = 'evidence.witnessed'").await;
     assert_eq!(told, "mail");
 }
@@ -555,11 +556,12 @@ async fn a_schedule_is_made_on_the_page_with_its_faults_shown_and_what_was_typed
     assert!(wrong.status == 422 && wrong.body.contains("Weekly &lt;b&gt;") || wrong.body.contains("Weekly &#60;b&#62;"), "{}", wrong.body);
     assert!(wrong.text().contains("The whole organisation needs none") && wrong.text().contains("folder beneath"), "{}", wrong.text());
     let made = client.submit(&wrong, "form[action='/evidence/schedules/new']", &[("what", "grants"), ("to", "weekly"), ("of", "")]).await;
-    assert_eq!(made.status, 303, "{}", made.text());
-    let place = made.location().to_owned();
+    assert!(made.text().contains("Made. This page shows"), "{}", made.text());
+    let id: Uuid = sqlx::query_scalar("select id from evidence_schedule").fetch_one(&town.world.root).await.unwrap();
+    let place = format!("/evidence/schedules/{id}");
     assert!(client.get(&place).await.text().contains("It has not run yet"));
     let ran = client.post(&format!("{place}/run"), &[]).await;
-    assert_eq!(ran.status, 303, "{}", ran.text());
+    assert!(ran.status < 400, "{}", ran.text());
     crate::server::eventually("the worker sends it", || async {
         std::fs::read_dir(share.path().join("weekly")).ok().map(|files| files.count()).filter(|count| *count > 0).map(drop)
     })

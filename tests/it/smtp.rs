@@ -37,7 +37,11 @@ impl Mail {
     pub fn attached(&self) -> Option<(String, Vec<u8>)> {
         let part = self.text.split("\r\n--").find(|part| part.to_ascii_lowercase().contains("content-disposition: attachment"))?;
         let (head, body) = part.split_once("\r\n\r\n")?;
-        let name = head.split("filename=\"").nth(1)?.split('"').next()?.to_owned();
+        // A long name comes in parts, filename*0 and so on (RFC 2231).
+        let disposition = head.split("Content-Disposition:").nth(1)?;
+        let parts =
+            disposition.split("filename").skip(1).filter_map(|part| part.split_once('=')?.1.split(['"', ';', '\r']).find(|text| !text.trim().is_empty()));
+        let name: String = parts.collect();
         let coded: String = body.split_whitespace().collect();
         Some((name, BASE64_STANDARD.decode(coded).unwrap()))
     }

@@ -1,4 +1,4 @@
-//! Makes what a run is to send, and hands it over.
+//! Makes what a run sends, and hands it over.
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
 
