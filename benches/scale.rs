@@ -125,6 +125,7 @@ async fn measure(changes: usize, per_minute: u32) -> Outcome<()> {
         wake: Arc::new(Notify::new()),
         retention: Default::default(),
         witnesses: Default::default(),
+        places: Default::default(),
         changing: Default::default(),
         sealer: None,
         recent: Default::default(),

@@ -127,6 +127,7 @@ async fn run() -> Outcome<()> {
         wake: Arc::new(Notify::new()),
         retention: Default::default(),
         witnesses: Default::default(),
+        places: Default::default(),
         changing: Default::default(),
         sealer: None,
         recent: Default::default(),

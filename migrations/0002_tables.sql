@@ -1067,6 +1067,69 @@ create table countersign.measure_day (
   counted_at timestamptz not null
 );
 
+-- Schedules of evidence --------------------------------------------------------------------------------------------------
+
+-- What is sent by the clock, and where to.
+create table countersign.evidence_schedule (
+  id             uuid primary key,
+  name           text not null check (name <> ''),
+  source         text not null check (source in ('administrator', 'settings')),
+  what           text not null check (what <> ''),
+  mode           text not null check (mode in ('raw', 'safe')),
+  whose          text not null check (whose in ('organisation', 'application', 'role', 'person')),
+  application_id uuid references countersign.application,
+  role_id        uuid references countersign.role,
+  person_id      uuid references countersign.person,
+  whose_key      text check (whose_key <> ''),
+  period         text not null check (period in ('day', 'week', 'month', 'quarter', 'year', 'moment')),
+  every          text not null check (every in ('day', 'week', 'month', 'quarter')),
+  on_day         int not null check (on_day between 0 and 28),
+  at_minute      int not null check (at_minute between 0 and 1439),
+  place          text not null check (place in ('folder', 'webhook', 'mail')),
+  sent_to        text[] not null check (cardinality(sent_to) between 1 and 20),
+  is_on          boolean not null,
+  made_by        uuid references countersign.person,
+  made_at        timestamptz not null,
+  changed_at     timestamptz not null,
+  next_at        timestamptz not null,
+  check (num_nonnulls(application_id, role_id, person_id) <= 1),
+  check ((whose = 'organisation') = (num_nonnulls(application_id, role_id, person_id, whose_key) = 0)),
+  check (made_by is null or source = 'administrator')
+);
+create unique index evidence_schedule_by_name on countersign.evidence_schedule (lower(name));
+create index evidence_schedule_on on countersign.evidence_schedule (next_at) where is_on;
+
+-- A time at which it was due, or somebody had it run, and what came of it.
+create table countersign.evidence_run (
+  id          uuid primary key,
+  schedule_id uuid not null references countersign.evidence_schedule,
+  due_at      timestamptz not null,
+  asked_by    uuid references countersign.person,
+  period_from timestamptz,
+  period_to   timestamptz not null check (period_from is null or period_from < period_to),
+  made_at     timestamptz not null,
+  started_at  timestamptz,
+  tries       int not null default 0,
+  next_at     timestamptz,
+  lease_until timestamptz,
+  lease_token uuid,
+  finished_at timestamptz,
+  result      text check (result in ('sent', 'linked', 'failed')),
+  file        text,
+  bytes       bigint,
+  sha256      text check (sha256 ~ '^[0-9a-f]{64}$'),
+  sent_to     text,
+  error       text,
+  check ((result is null) = (finished_at is null)),
+  check ((next_at is null) = (finished_at is not null)),
+  check (result is distinct from 'sent' or num_nonnulls(file, bytes, sha256, sent_to) = 4),
+  check (result is distinct from 'failed' or error is not null)
+);
+create unique index evidence_run_once on countersign.evidence_run (schedule_id, due_at) where asked_by is null;
+create unique index evidence_run_open on countersign.evidence_run (schedule_id) where finished_at is null;
+create index evidence_run_by_schedule on countersign.evidence_run (schedule_id, id);
+create index evidence_run_due on countersign.evidence_run (next_at) where finished_at is null;
+
 -- The timetable ------------------------------------------------------------------------------------------------------
 
 create table countersign.timetable (
@@ -1096,6 +1159,10 @@ comment on column countersign.request.granted_s is 'The shortest duration an app
 comment on column countersign.audit_event.salt is 'From it comes a salt for each field that names a person or was written by one; the log holds commitments to those, never their text.';
 comment on column countersign.audit_event.erased is 'Once something was erased, by pointer of each field with personal text: the commitment to what is gone, or the salt of what is not.';
 comment on column countersign.request.erased_at is 'When texts of it were erased, or a name in what it was decided from: then that no longer has the digest it had.';
+comment on column countersign.evidence_schedule.source is 'settings: it stands in the settings file, and is changed there alone.';
+comment on column countersign.evidence_schedule.whose_key is 'Of one from the settings: the key or login there, looked up at each run.';
+comment on column countersign.evidence_run.due_at is 'The last time that had passed when it was noticed: times missed before it are caught up by this one.';
+comment on column countersign.evidence_run.tries is 'Counted when a try begins, so that one that never ends counts too.';
 comment on column countersign.legal_hold.placed_by is 'Null: an operator, at the command line.';
 comment on column countersign.audit_leaf.leaf_index is 'The order of record, without gaps; audit_event.id is only the order of insertion.';
 comment on column countersign.audit_node.index is 'Which perfect subtree of 2^level leaves, counted from 0.';

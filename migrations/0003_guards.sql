@@ -249,6 +249,12 @@ begin
     if new.lifted_at is not null and old.lifted_at is null then
       new.lifted_at := countersign.clock();
     end if;
+  elsif tg_table_name = 'evidence_schedule' then
+    another := (new.id, new.source, new.made_by, new.made_at) is distinct from (old.id, old.source, old.made_by, old.made_at);
+  elsif tg_table_name = 'evidence_run' then
+    -- What came of it is said once.
+    another := old.finished_at is not null or (new.id, new.schedule_id, new.due_at, new.asked_by, new.period_from, new.period_to, new.made_at)
+      is distinct from (old.id, old.schedule_id, old.due_at, old.asked_by, old.period_from, old.period_to, old.made_at);
   elsif tg_table_name = 'request_question' then
     another := (new.id, new.request_id, new.step_no, new.asked_by, new.question, new.asked_at) is distinct from (old.id, old.request_id, old.step_no, old.asked_by, old.question, old.asked_at)
       or old.answered_at is not null and (new.answered_by, new.answer, new.answered_at) is distinct from (old.answered_by, old.answer, old.answered_at);
@@ -353,6 +359,20 @@ begin
   elsif tg_table_name = 'legal_hold' then
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and (person_id = new.person_id or request_id = new.request_id)
       and kind = case when new.lifted_at is null then 'hold.placed' else 'hold.lifted' end) into held;
+  elsif tg_table_name = 'evidence_schedule' then
+    -- When it is due next is no act.
+    if tg_op = 'UPDATE' and to_jsonb(new) - 'next_at' = to_jsonb(old) - 'next_at' then
+      return null;
+    end if;
+    select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and data ->> 'schedule' = new.id::text
+      and kind in ('evidence.schedule_made', 'evidence.schedule_changed', 'evidence.schedule_switched')) into held;
+  elsif tg_table_name = 'evidence_run' then
+    -- That it is due the clock says, and how often it was tried is no act; what came of it is told.
+    if tg_op = 'INSERT' and new.asked_by is null and new.finished_at is null or tg_op = 'UPDATE' and new.finished_at is null then
+      return null;
+    end if;
+    select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null and data ->> 'run' = new.id::text
+      and kind = case when new.finished_at is null then 'evidence.schedule_run_asked' when new.result = 'failed' then 'evidence.scheduled_failed' else 'evidence.scheduled_sent' end) into held;
   elsif tg_table_name = 'directory_pause' then
     select exists (select 1 from audit_event where txid = pg_current_xact_id() and request_id is null
       and kind = case when new.resumed_at is null then 'directory.paused' else 'directory.resumed' end) into held;
@@ -427,7 +447,7 @@ begin
   -- Tables whose rows are never removed.
   foreach t in array array['request', 'request_step', 'request_slot', 'access_grant', 'role', 'application', 'person', 'identity', 'target',
       'access_policy', 'access_profile', 'approval_procedure', 'separation_rule', 'delegation', 'request_question', 'emergency_review', 'policy_change',
-      'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause', 'legal_hold'] loop
+      'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause', 'legal_hold', 'evidence_schedule', 'evidence_run'] loop
     execute format('create trigger never_removed before delete on countersign.%I for each row execute function countersign.refuse_change()', t);
     execute format('create trigger never_emptied before truncate on countersign.%I for each statement execute function countersign.refuse_change()', t);
     execute format('alter table countersign.%I enable always trigger never_removed, enable always trigger never_emptied', t);
@@ -441,7 +461,7 @@ begin
   execute 'alter table countersign.assignment enable always trigger never_removed';
   execute 'create trigger never_emptied before truncate on countersign.assignment for each statement execute function countersign.refuse_change()';
   execute 'alter table countersign.assignment enable always trigger never_emptied';
-  foreach t in array array['person', 'target', 'assignment', 'delegation', 'request_question', 'drift', 'pre_existing_member', 'drift_exception', 'directory_pause', 'legal_hold'] loop
+  foreach t in array array['person', 'target', 'assignment', 'delegation', 'request_question', 'drift', 'pre_existing_member', 'drift_exception', 'directory_pause', 'legal_hold', 'evidence_schedule', 'evidence_run'] loop
     execute format('create trigger never_another before update on countersign.%I for each row execute function countersign.refuse_another()', t);
     execute format('alter table countersign.%I enable always trigger never_another', t);
   end loop;
@@ -458,7 +478,7 @@ begin
   foreach t in array array['request', 'approval', 'access_grant', 'application', 'role', 'policy_binding',
       'access_policy', 'access_policy_version', 'access_profile_version', 'approval_procedure_version', 'separation_rule', 'separation_rule_version',
       'request_question', 'emergency_review', 'delegation', 'policy_change',
-      'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause', 'legal_hold'] loop
+      'drift', 'managed_group', 'pre_existing_member', 'drift_exception', 'directory_pause', 'legal_hold', 'evidence_schedule', 'evidence_run'] loop
     -- Who writes is known when it is written, not when it is looked at. An event that erases covers nothing that the application writes.
     execute format('create constraint trigger with_event after insert or update on countersign.%I deferrable initially deferred for each row
       when (current_user <> ''countersign_guard'') execute function countersign.require_event()', t);
@@ -580,6 +600,8 @@ begin
     when 'drift_exception' then array['reason']
     when 'directory_pause' then array['reason']
     when 'legal_hold' then array['reason']
+    when 'evidence_schedule' then array['name', 'whose_key', 'sent_to']
+    when 'evidence_run' then array['sent_to', 'error']
     when 'access_grant' then array['end_comment', 'last_error']
     when 'eligibility_loss' then array['sentence']
     when 'drift' then array['note', 'resolution']
@@ -855,6 +877,9 @@ begin
   update drift_exception set reason = without_text(reason, made_by = who, named) where made_by = who or reason ~* named;
   update directory_pause set reason = without_text(reason, paused_by = who, named) where paused_by = who or reason ~* named;
   update legal_hold set reason = without_text(reason, coalesce(placed_by = who, false), named) where placed_by = who or reason ~* named;
+  update evidence_schedule set name = without_names(name, named), whose_key = without_names(whose_key, named), sent_to = without_names(sent_to, named)
+    where concat_ws(' ', name, whose_key, array_to_string(sent_to, ' ')) ~* named;
+  update evidence_run set sent_to = without_names(sent_to, named), error = without_names(error, named) where concat_ws(' ', sent_to, error) ~* named;
   update policy_change set source = without_names(source, named), body = without_names(body, named), changes = without_names(changes, named),
       whatif = without_names(whatif, named), comment = without_text(comment, coalesce(who in (author_id, approver_id), false), named), last_error = without_names(last_error, named)
     where who in (author_id, approver_id) and comment is not null or concat_ws(' ', source, body, array_to_string(changes, ' '), whatif, comment, last_error) ~* named;
@@ -1111,6 +1136,10 @@ grant update (requests_closed, next_at, fails, settled_at) on countersign.leaver
 grant update (returned_at) on countersign.leaver to countersign_guard;
 grant update (next_at, resolved_at, resolution) on countersign.eligibility_loss to countersign_app;
 
+-- Schedules are made, changed and switched; runs are tried until something came of them.
+grant insert, update (name, what, mode, whose, application_id, role_id, person_id, whose_key, period, every, on_day, at_minute, place, sent_to, is_on, changed_at, next_at) on countersign.evidence_schedule to countersign_app;
+grant insert, update (started_at, tries, next_at, lease_until, lease_token, finished_at, result, file, bytes, sha256, sent_to, error) on countersign.evidence_run to countersign_app;
+
 -- Holds are placed and lifted; what erases is called, and refuses by itself.
 grant insert, update (lifted_by, lifted_at) on countersign.legal_hold to countersign_app;
 -- What the erasing functions read, and the texts that they take away.
@@ -1125,6 +1154,8 @@ grant update (reason) on countersign.delegation, countersign.drift_exception, co
 -- So that it may lock the table; a trigger keeps every row.
 grant delete on countersign.legal_hold to countersign_guard;
 grant update (end_comment, last_error) on countersign.access_grant to countersign_guard;
+grant update (name, whose_key, sent_to) on countersign.evidence_schedule to countersign_guard;
+grant update (sent_to, error) on countersign.evidence_run to countersign_guard;
 grant update (sentence) on countersign.notice, countersign.policy_finding, countersign.eligibility_loss to countersign_guard;
 grant update (note, resolution) on countersign.drift to countersign_guard;
 grant update (source, body, changes, whatif, comment, last_error) on countersign.policy_change to countersign_guard;

@@ -7,6 +7,7 @@ pub mod check;
 pub mod directories;
 pub mod layers;
 pub mod network;
+pub mod schedules;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,8 +19,10 @@ use check::Check;
 use directories::Directory;
 use layers::Fault;
 use network::Network;
+use schedules::Schedules;
 
 use crate::domain::secret::Secret;
+use crate::notify::mail::Mailer;
 use crate::store::local;
 
 /// What the settings are for; it decides what must be there.
@@ -54,6 +57,10 @@ pub struct Settings {
     pub evidence: Evidence,
     /// Who is handed checkpoints.
     pub witness: Witness,
+    /// The mail server, if there is one.
+    pub mail: Option<Mailer>,
+    /// Where schedules may send evidence, and those that stand in the file.
+    pub schedules: Schedules,
     /// How long personal data is kept.
     pub retention: Retention,
     /// Memberships.
@@ -145,6 +152,8 @@ pub struct Witness {
     pub webhook_url: Option<String>,
     /// The bearer token for it.
     pub webhook_secret: Option<Secret>,
+    /// Addresses to mail them to.
+    pub mail: Vec<String>,
 }
 
 /// `[retention]`: how long what is kept; none: for good.
@@ -238,15 +247,19 @@ impl Settings {
         let layers = layers::read(file.or(named.as_deref()), &env, &mut faults);
         let mut check = Check::new(layers, faults);
         let directories = directories::read::read(&mut check, purpose);
+        let server = server(&mut check, purpose);
+        let mail = schedules::mail(&mut check);
         let settings = Self {
-            server: server(&mut check, purpose),
+            schedules: schedules::read(&mut check, mail.as_ref(), &server.public_url(server.listen)),
+            server,
             database: database(&mut check),
             data: data(&mut check, purpose, &env),
             session: session(&mut check),
             oidc: oidc(&mut check, purpose, &directories),
             directories,
             evidence: evidence(&mut check),
-            witness: witness(&mut check),
+            witness: witness(&mut check, mail.is_some()),
+            mail,
             retention: retention(&mut check),
             policy: Policy { require_second_person: check.flag("policy.require_second_person") },
             provisioning: provisioning(&mut check),
@@ -427,14 +440,18 @@ fn evidence(check: &mut Check) -> Evidence {
     Evidence { signing_key_file, name }
 }
 
-fn witness(check: &mut Check) -> Witness {
+fn witness(check: &mut Check, can_mail: bool) -> Witness {
     let folder = check.optional("witness.folder").map(PathBuf::from);
     if folder.as_ref().is_some_and(|path| !path.is_absolute()) {
         check.fault("witness.folder", "must be an absolute path");
     }
     let webhook_url = check.web_address("witness.webhook_url");
     let webhook_secret = check.secret("witness.webhook_secret");
-    Witness { every: TimeDelta::minutes(check.number("witness.every_minutes", 1..=10_080)), folder, webhook_url, webhook_secret }
+    let mail = schedules::addresses(check, "witness.mail");
+    if !mail.is_empty() && !can_mail && !check.is_faulty("mail.") {
+        check.fault("witness.mail", "needs a mail server: set mail.host");
+    }
+    Witness { every: TimeDelta::minutes(check.number("witness.every_minutes", 1..=10_080)), folder, webhook_url, webhook_secret, mail }
 }
 
 fn retention(check: &mut Check) -> Retention {

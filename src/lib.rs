@@ -18,7 +18,7 @@
 //! | 2 | [`store`] | all SQL, one file per noun |
 //! | 2 | [`directory`] | identity providers behind one port ([`directory::port::Directory`]) |
 //! | 2 | [`evidence`] | CSV contracts, canonical JSON, the Merkle log, bundles and their offline check |
-//! | 2 | [`notify`] | a text to somebody outside: by webhook, into a folder |
+//! | 2 | [`notify`] | a text or file to somebody outside: by webhook, by mail, into a folder |
 //! | 2 | [`demo`] | a small OpenID Connect provider and SCIM service for trying the product |
 //! | 1 | [`domain`] | the rules: pure, no I/O, no clock, no randomness |
 //! | 1 | [`clock`] | the only place that reads time and mints ids |
@@ -37,6 +37,7 @@
 //! - [`service::bundle`]: everything about a period as of one moment, in one zip that [`evidence::bundle::check`] holds against the log's key.
 //! - [`service::sample`]: items drawn by a seed, so that anybody who has the file draws the same.
 //! - [`service::look::as_of`]: who had access at a moment and why, row for row as `access.csv`.
+//! - [`service::schedule`]: the same files by the clock; [`service::schedule::due`] is how a time becomes one run, whoever else is at work.
 //! - [`service::rule_form`]: the rules as forms; [`service::rule_form::shape`] is every field, [`service::change::submit`] the one way
 //!   by which rules change, whatever they came from.
 //! - `migrations/0003_guards.sql`: what the database refuses whoever asks.

@@ -94,6 +94,7 @@ pub async fn founded() -> Outcome<(Ctx, serve::Running, Names)> {
         wake: Arc::new(Notify::new()),
         retention: Default::default(),
         witnesses: Default::default(),
+        places: Default::default(),
         changing: Default::default(),
         sealer: None,
         recent: Default::default(),

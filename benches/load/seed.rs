@@ -66,6 +66,7 @@ pub async fn services(database: &str, scim_base: &str, clock: &Clock, connection
         wake: Arc::new(Notify::new()),
         retention: Default::default(),
         witnesses: Default::default(),
+        places: Default::default(),
         changing: Default::default(),
         sealer: None,
         recent: Default::default(),

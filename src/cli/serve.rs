@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use countersign::clock::Clock;
 use countersign::config::{Purpose, Settings};
 use countersign::service::ctx::Ctx;
+use countersign::service::schedule::make::declare;
 use countersign::service::seal;
 use countersign::service::sign_in::Rules;
 use countersign::web::listen;
@@ -72,6 +73,7 @@ async fn serve(
     if demo.is_some() {
         demo::fill(&ctx).await?;
     }
+    declare(&ctx, &settings.schedules.declared).await?;
     let app = app(settings, ctx.clone(), public, demo.is_some())?;
     let (stop, stopped) = watch::channel(false);
     measure(settings, &ctx, app.metrics.clone(), stopped.clone()).await?;

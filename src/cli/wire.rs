@@ -95,6 +95,7 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
         wake: Arc::new(Notify::new()),
         sealer: super::key::sealer(settings, false)?,
         witnesses: Arc::new(witnesses(settings)?),
+        places: Arc::new(settings.schedules.places.clone()),
         retention: retention(settings),
         recent: Recent::default(),
         hooks: Arc::new(hooks(settings)),
@@ -106,7 +107,12 @@ pub async fn ctx(settings: &Settings, database: &db::Settings, clock: Clock) -> 
 fn witnesses(settings: &Settings) -> Result<Witnesses, Failure> {
     let witness = &settings.witness;
     let webhook = witness.webhook_url.as_deref().map(|url| (url, witness.webhook_secret.clone()));
-    Witnesses::new(witness.every, witness.folder.as_deref(), webhook).map_err(|sentence| Failure(format!("witness.webhook_url: {sentence}")))
+    let witnesses =
+        Witnesses::new(witness.every, witness.folder.as_deref(), webhook).map_err(|sentence| Failure(format!("witness.webhook_url: {sentence}")))?;
+    Ok(match &settings.mail {
+        Some(mailer) if !witness.mail.is_empty() => witnesses.and_mail(mailer.clone(), &witness.mail),
+        _ => witnesses,
+    })
 }
 
 fn retention(settings: &Settings) -> Retention {

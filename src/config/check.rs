@@ -111,9 +111,21 @@ impl Check {
         keys.map(str::to_owned).collect()
     }
 
+    /// The numbers of the tables `[[schedule]]`, in order.
+    pub fn schedules(&self) -> Vec<usize> {
+        let mut numbers: Vec<usize> = self.layers.keys().filter_map(|name| name.strip_prefix("schedule.")?.strip_suffix(".name")?.parse().ok()).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
     /// Whether the setting comes from the file or the environment.
     pub fn is_given(&self, name: &str) -> bool {
         self.layers.get(name).is_some_and(|placed| !placed.is_default)
+    }
+
+    /// How many faults there are so far.
+    pub fn count(&self) -> usize {
+        self.faults.len()
     }
 
     /// Whether there are faults already of settings whose name begins so.

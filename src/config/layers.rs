@@ -12,11 +12,13 @@ pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// What a default has for a place.
 pub const DEFAULT_PLACE: &str = "config/default.toml";
 /// The settings that are secrets, which may also come from a file named by `…_FILE`.
-const SECRETS: [&str; 4] = ["database.url", "database.app_url", "oidc.client_secret", "witness.webhook_secret"];
+const SECRETS: [&str; 6] = ["database.url", "database.app_url", "oidc.client_secret", "witness.webhook_secret", "mail.password", "schedules.webhook_secret"];
 /// Those of a directory, and what comes with them.
 const DIRECTORY_SECRETS: [&str; 8] = ["hook_secret", "token", "client_secret", "api_token", "private_key", "certificate", "service_account", "bind_password"];
 /// The section of the directories; each is a table in it.
 const DIRECTORIES: &str = "directories";
+/// The tables of schedules; each is one of several, `[[schedule]]`, and its settings are `schedule.N.NAME`.
+const SCHEDULE: &str = "schedule";
 /// What the settings of every directory stand under in the defaults.
 const EVERY: &str = "KEY";
 /// Variables with a name of their own.
@@ -99,6 +101,7 @@ pub fn read(file: Option<&Path>, env: &BTreeMap<String, String>, faults: &mut Ve
         }
     }
     let unclear = lay_directories(&mut layers, &written, env, faults);
+    lay_schedules(&mut layers, &written);
     let is_unclear = |name: &str| unclear.iter().any(|table| name.starts_with(table.as_str()));
     for (name, placed) in written {
         if !is_unclear(&name) {
@@ -143,9 +146,9 @@ fn lay_directories(layers: &mut Layers, written: &[(String, Placed)], env: &BTre
             let problem = format!("{key:?} is not 1 to 32 of a-z, 0-9 and -");
             faults.push(Fault { place: place.clone(), name: format!("{DIRECTORIES}.{key}"), problem });
         }
-        let kinds = || templates.keys().filter(|kind| *kind != EVERY).cloned().collect::<Vec<_>>().join(", ");
+        let kinds = || templates.keys().filter(|kind| ![EVERY, SCHEDULE].contains(&kind.as_str())).cloned().collect::<Vec<_>>().join(", ");
         let settings = match &kind {
-            Some((kind, _)) if kind != EVERY => templates.get(kind),
+            Some((kind, _)) if ![EVERY, SCHEDULE].contains(&kind.as_str()) => templates.get(kind),
             _ => None,
         };
         let Some(settings) = settings else {
@@ -163,8 +166,19 @@ fn lay_directories(layers: &mut Layers, written: &[(String, Placed)], env: &BTre
     unclear
 }
 
-/// The settings of a directory with their defaults, by kind; those of every directory under `KEY`. They are what the defaults show
-/// behind a `#` without a space.
+/// Lays the defaults of every schedule that the file has.
+fn lay_schedules(layers: &mut Layers, written: &[(String, Placed)]) {
+    let template = templates().remove(SCHEDULE).unwrap_or_default();
+    for (name, _) in written {
+        let Some((number, _)) = name.strip_prefix("schedule.").and_then(|rest| rest.split_once('.')) else { continue };
+        for (setting, placed) in &template {
+            layers.entry(format!("{SCHEDULE}.{number}.{setting}")).or_insert_with(|| placed.clone());
+        }
+    }
+}
+
+/// The settings of a directory with their defaults, by kind; those of every directory under `KEY`, of a schedule under
+/// `schedule`. They are what the defaults show behind a `#` without a space.
 pub fn templates() -> BTreeMap<String, BTreeMap<String, Placed>> {
     let shown: Vec<&str> =
         DEFAULTS.lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).unwrap_or("")).collect();
@@ -173,6 +187,8 @@ pub fn templates() -> BTreeMap<String, BTreeMap<String, Placed>> {
     for (name, placed) in parse(&shown.join("\n"), DEFAULT_PLACE, &mut Vec::new()) {
         if let Some((kind, setting)) = name.strip_prefix("directories.").and_then(|rest| rest.split_once('.')) {
             templates.entry(kind.to_owned()).or_default().insert(setting.to_owned(), Placed { is_default: true, ..placed });
+        } else if let Some((_, setting)) = name.strip_prefix("schedule.").and_then(|rest| rest.split_once('.')) {
+            templates.entry(SCHEDULE.to_owned()).or_default().insert(setting.to_owned(), Placed { is_default: true, ..placed });
         }
     }
     templates
@@ -206,11 +222,20 @@ fn unknown(name: &str, layers: &Layers) -> String {
         let whose = if others.is_empty() { "there is no such setting".to_owned() } else { format!("is a setting of the kind {}", others.join(", ")) };
         return format!("{whose}; a directory of this kind has {}", near.join(", "));
     }
+    if section == SCHEDULE {
+        let Some((number, _)) = rest.split_once('.').filter(|(number, _)| layers.contains_key(&format!("{SCHEDULE}.{number}.name"))) else {
+            return format!("the settings of a schedule stand in a table of its own, [[{SCHEDULE}]], in the file");
+        };
+        let table = format!("{SCHEDULE}.{number}.");
+        let near: Vec<&str> = layers.keys().filter_map(|name| name.strip_prefix(&table)).collect();
+        return format!("there is no such setting; a schedule has {}", near.join(", "));
+    }
     let near: Vec<&str> = layers.keys().filter(|key| key.split('.').next() == Some(section)).map(String::as_str).collect();
     if near.is_empty() {
-        let mut sections: Vec<&str> = layers.keys().filter_map(|key| key.split('.').next()).filter(|section| *section != DIRECTORIES).collect();
+        let mut sections: Vec<&str> =
+            layers.keys().filter_map(|key| key.split('.').next()).filter(|section| ![DIRECTORIES, SCHEDULE].contains(section)).collect();
         sections.dedup();
-        return format!("there is no such section; the sections are {} and {DIRECTORIES}.KEY", sections.join(", "));
+        return format!("there is no such section; the sections are {}, {DIRECTORIES}.KEY and [[{SCHEDULE}]]", sections.join(", "));
     }
     format!("there is no such setting; this section has {}", near.join(", "))
 }
@@ -239,6 +264,21 @@ fn parse(text: &str, file: &str, faults: &mut Vec<Fault>) -> Vec<(String, Placed
     };
     for (section, content) in table.get_ref() {
         let at = place(section.span().start);
+        if section.get_ref() == SCHEDULE
+            && let DeValue::Array(tables) = content.get_ref()
+        {
+            for (n, table) in (1..).zip(tables.iter()) {
+                let at = place(table.span().start);
+                let Some(keys) = table.get_ref().as_table().filter(|keys| !keys.is_empty()) else {
+                    faults.push(Fault { place: at, name: format!("{SCHEDULE}.{n}"), problem: "is empty; it must have at least a name".to_owned() });
+                    continue;
+                };
+                for (key, value) in keys {
+                    one(format!("{SCHEDULE}.{n}.{}", key.get_ref()), place(key.span().start), value.get_ref());
+                }
+            }
+            continue;
+        }
         let Some(keys) = content.get_ref().as_table() else {
             let problem = "stands outside of a section; put it below a line such as [server]".to_owned();
             faults.push(Fault { place: at, name: section.get_ref().to_string(), problem });

@@ -301,3 +301,116 @@ fn a_flag_is_true_or_false_and_nothing_else() {
         assert_faults(&found, &[&["policy.require_second_person", "neither true nor false"]]);
     }
 }
+
+#[test]
+fn schedules_and_mail_are_read_whole_with_every_fault_at_its_line() {
+    let good = file(
+        r#"
+[mail]
+host = "smtp.example.com"
+user = "countersign"
+password = "pa55word"
+from = "countersign@Example.com"
+[witness]
+mail = ["witness@elsewhere.org"]
+[schedules]
+folder = "/srv/evidence"
+webhook_hosts = ["audit.example.com", "other.example.com:8443"]
+webhook_secret = "pa55word of twenty-four and more"
+mail_domains = ["Example.com"]
+[[schedule]]
+name = "Weekly"
+day = "Monday"
+folder = "auditors/weekly"
+[[schedule]]
+name = "Quarterly"
+what = "access"
+mode = "safe"
+role = "orders-db/reader"
+period = "quarter"
+every = "quarter"
+day = "2"
+at = "23:59"
+mail = ["ana@example.com", "ben@EXAMPLE.com"]
+on = false
+"#,
+    );
+    let settings = Settings::load(Some(good.path()), env(&[]), Purpose::Tool).unwrap();
+    let [weekly, quarterly] = settings.schedules.declared.as_slice() else { panic!("{:?}", settings.schedules.declared) };
+    assert_eq!(
+        (weekly.written.what.as_str(), weekly.written.place.as_str(), weekly.written.to.as_str(), weekly.on),
+        ("bundle", "folder", "auditors/weekly", true)
+    );
+    assert_eq!((quarterly.written.whose.as_str(), quarterly.written.of.as_str(), quarterly.on), ("role", "orders-db/reader", false));
+    assert_eq!((settings.schedules.places.open().len(), settings.mail.is_some(), settings.witness.mail.len()), (3, true, 1));
+    assert!(!format!("{settings:?}").contains("pa55word"));
+
+    let bad = file(
+        r#"
+[mail]
+host = "smtp.example.com:25"
+tls = "none"
+user = "countersign"
+[schedules]
+folder = "evidence"
+webhook_hosts = ["https://audit.example.com/", "ok.example.com"]
+webhook_secret = "short"
+tries = 0
+mail_domains = ["example"]
+[[schedule]]
+name = "A"
+what = "secrets"
+every = "hour"
+at = "6"
+folder = "../x"
+webhook = "https://ok.example.com/"
+[[schedule]]
+name = "a"
+role = "x/y"
+person = "z"
+colour = "red"
+day = 3
+mail = ["no address"]
+[[schedule]]
+"#,
+    );
+    let path = bad.path().display().to_string();
+    let line = |number: u32| format!("{path} line {number}: ");
+    let found = faults(Some(bad.path()), &[("COUNTERSIGN_SCHEDULE__1__NAME", "x")], Purpose::Tool);
+    assert_faults(
+        &found,
+        &[
+            &[&line(3), "mail.host", "without a port"],
+            &[&line(4), "mail.tls", "this machine only"],
+            &["mail.password", "belong together"],
+            &["mail.from", "is empty"],
+            &[&line(7), "schedules.folder", "absolute path"],
+            &[&line(8), "schedules.webhook_hosts", "HOST:PORT"],
+            &[&line(9), "schedules.webhook_secret", "24"],
+            &[&line(10), "schedules.tries", "1 to 20"],
+            &[&line(11), "schedules.mail_domains", "\"example\""],
+            &[&line(14), "schedule.1.what", "bundle, or one of requests"],
+            &[&line(15), "schedule.1.every", "day, week, month, quarter"],
+            &[&line(16), "schedule.1.at", "06:00"],
+            &[&line(17), "schedule.1.folder", "beneath"],
+            &[&line(18), "schedule.1.webhook", "only one of"],
+            &[&line(20), "schedule.2.name", "another schedule has this name"],
+            &[&line(22), "schedule.2.person", "only one of"],
+            &[&line(23), "schedule.2.colour", "a schedule has application, at"],
+            &[&line(24), "schedule.2.day", "must be a text in quotes"],
+            &["schedule.2.day", "day of the week"],
+            &[&line(25), "schedule.2.mail", "no mail address"],
+            &["schedule.2.mail", "“address” is no mail address"],
+            &[&line(26), "schedule.3", "is empty"],
+            &["environment COUNTERSIGN_SCHEDULE__1__NAME", "[[schedule]]"],
+        ],
+    );
+    let closed = file("[[schedule]]\nname = \"A\"\nevery = \"day\"\nmail = [\"a@b.cd\"]\n[witness]\nmail = [\"a@b.cd\", \"x\"]\n[schedule]\nname = \"B\"\n");
+    let found = faults(Some(closed.path()), &[], Purpose::Tool);
+    assert!(found.iter().any(|line| line.contains("TOML") || line.contains("schedule")), "{found:#?}");
+    let closed = file("[[schedule]]\nname = \"A\"\nevery = \"day\"\nmail = [\"a@b.cd\"]\n[witness]\nmail = [\"a@b.cd\", \"x\"]\n");
+    assert_faults(
+        &faults(Some(closed.path()), &[], Purpose::Tool),
+        &[&["schedule.1.mail", "mail_domains"], &["witness.mail", "\"x\""], &["witness.mail", "set mail.host"]],
+    );
+}

@@ -799,12 +799,98 @@ pub enum Fact {
     /// A checkpoint was handed to a witness, or could not be.
     #[serde(rename = "evidence.witnessed")]
     CheckpointWitnessed {
-        /// `folder` or `webhook`.
+        /// `folder`, `webhook` or `mail`.
         witness: String,
         /// How many events it is about; none when it was not received.
         size: Option<u64>,
         /// What went wrong.
         error: Option<String>,
+    },
+    /// Evidence is to be sent by the clock.
+    #[serde(rename = "evidence.schedule_made")]
+    ScheduleMade {
+        /// Which.
+        schedule: Uuid,
+        /// What it is called.
+        name: String,
+        /// What it does, in words.
+        new: String,
+    },
+    /// It is to be sent otherwise.
+    #[serde(rename = "evidence.schedule_changed")]
+    ScheduleChanged {
+        /// Which.
+        schedule: Uuid,
+        /// What it is called now.
+        name: String,
+        /// What it did, in words.
+        old: String,
+        /// What it does now.
+        new: String,
+    },
+    /// A schedule was switched on or off.
+    #[serde(rename = "evidence.schedule_switched")]
+    ScheduleSwitched {
+        /// Which.
+        schedule: Uuid,
+        /// What it is called.
+        name: String,
+        /// Whether it is on now.
+        on: bool,
+    },
+    /// Somebody had a schedule run at once.
+    #[serde(rename = "evidence.schedule_run_asked")]
+    ScheduleRunAsked {
+        /// Which.
+        schedule: Uuid,
+        /// What it is called.
+        name: String,
+        /// The run.
+        run: Uuid,
+    },
+    /// A run of a schedule was delivered.
+    #[serde(rename = "evidence.scheduled_sent")]
+    ScheduledSent {
+        /// Which schedule.
+        schedule: Uuid,
+        /// What it is called.
+        name: String,
+        /// The run.
+        run: Uuid,
+        /// What was delivered, as it is called there.
+        file: String,
+        /// From when; none: it is as of `to`.
+        from: Option<DateTime<Utc>>,
+        /// Until before when.
+        to: DateTime<Utc>,
+        /// `sent`, or `linked`: too large for a mail, which says where to take it instead.
+        result: String,
+        /// Where to: the folder, the address or the addresses.
+        reference: String,
+        /// How large it is; none where it was not sent itself.
+        bytes: Option<u64>,
+        /// Its SHA-256, hex.
+        sha256: Option<String>,
+    },
+    /// A run of a schedule could not be delivered, and is not tried again.
+    #[serde(rename = "evidence.scheduled_failed")]
+    ScheduledFailed {
+        /// Which schedule.
+        schedule: Uuid,
+        /// What it is called.
+        name: String,
+        /// The run.
+        run: Uuid,
+        /// From when; none: it is as of `to`.
+        from: Option<DateTime<Utc>>,
+        /// Until before when.
+        to: DateTime<Utc>,
+        /// Where to.
+        reference: String,
+        /// How often it was tried.
+        tries: i32,
+        /// What went wrong.
+        error: String,
     },
     /// An operator took an older state of the log for the true one.
     #[serde(rename = "evidence.log_restored")]

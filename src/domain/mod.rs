@@ -21,6 +21,7 @@ pub mod refusal;
 pub mod request;
 #[cfg(test)]
 pub mod samples;
+pub mod schedule;
 pub mod scope;
 pub mod secret;
 pub mod separation;

@@ -38,6 +38,9 @@ pub enum Scope {
     /// Test the connection to directories.
     #[serde(rename = "directories:read")]
     DirectoriesRead,
+    /// Make schedules of evidence, change them and have them run.
+    #[serde(rename = "schedules:write")]
+    SchedulesWrite,
     /// Revoke tokens other than itself.
     #[serde(rename = "tokens:write")]
     TokensWrite,
@@ -45,7 +48,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope with its word and what it lets a token do.
-    pub const ALL: [(Scope, &'static str, &'static str); 12] = [
+    pub const ALL: [(Scope, &'static str, &'static str); 13] = [
         (Self::CatalogRead, "catalog:read", "Read the catalog, and preview what asking would come to"),
         (Self::RequestsRead, "requests:read", "Read requests"),
         (Self::RequestsWrite, "requests:write", "Ask for access and withdraw requests"),
@@ -57,6 +60,7 @@ impl Scope {
         (Self::RulesRead, "rules:read", "Read changes of the rules"),
         (Self::RulesWrite, "rules:write", "Propose changes of the rules, and decide on those of others"),
         (Self::DirectoriesRead, "directories:read", "Test the connection to directories"),
+        (Self::SchedulesWrite, "schedules:write", "Make schedules of evidence, change them and run them"),
         (Self::TokensWrite, "tokens:write", "Revoke other tokens"),
     ];
 

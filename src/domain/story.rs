@@ -139,6 +139,17 @@ impl Fact {
             Self::HoldPlaced { reason, .. } => format!("put a hold on it, so that nothing of it is erased: {reason}"),
             Self::HoldLifted { reason, .. } => format!("lifted a hold, so that it may be erased again: {reason}"),
             Self::EvidenceRead { page } => format!("read {page}"),
+            Self::ScheduleMade { name, new, .. } => format!("made the schedule {name}: {new}"),
+            Self::ScheduleChanged { name, new, .. } => format!("changed the schedule {name}: {new}"),
+            Self::ScheduleSwitched { name, on, .. } => format!("switched the schedule {name} {}", if *on { "on" } else { "off" }),
+            Self::ScheduleRunAsked { name, .. } => format!("had the schedule {name} run at once"),
+            Self::ScheduledSent { name, result, reference, .. } if result == "linked" => {
+                format!("told {reference} where to take what the schedule {name} would have sent: it is too large for a mail")
+            }
+            Self::ScheduledSent { name, file, reference, .. } => format!("sent {file} of the schedule {name} to {reference}"),
+            Self::ScheduledFailed { name, tries, error, .. } => {
+                format!("could not send what the schedule {name} says, after {tries} {}: {error}", if *tries == 1 { "try" } else { "tries" })
+            }
             Self::CheckpointWitnessed { witness, error: Some(error), .. } => format!("could not hand a checkpoint to the {witness}: {error}"),
             Self::CheckpointWitnessed { witness, size, .. } => {
                 format!("handed a checkpoint of {} events to the {witness}", size.unwrap_or_default())

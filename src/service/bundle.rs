@@ -115,6 +115,14 @@ pub async fn bundle_by_operator(ctx: &Ctx, taking: &Taking) -> Result<(Download,
     start(ctx, Taker { id: "operator".into(), name: "the command line".into(), actor: Actor::System, channel: Channel::Cli }, taking).await
 }
 
+/// Starts a bundle for the schedule with this id and name.
+///
+/// # Errors
+/// As [`bundle()`].
+pub async fn bundle_by_schedule(ctx: &Ctx, (id, name): (uuid::Uuid, &str), taking: &Taking) -> Result<(Download, Progress), ServiceError> {
+    start(ctx, Taker { id: format!("schedule {id}"), name: format!("the schedule {name}"), actor: Actor::System, channel: Channel::System }, taking).await
+}
+
 /// Who takes it.
 struct Taker {
     id: String,

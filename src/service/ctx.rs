@@ -21,6 +21,7 @@ use super::again::Progress;
 use super::erase::Retention;
 use super::error::ServiceError;
 use super::recent::Recent;
+use super::schedule::places::Places;
 use super::seal::Sealer;
 use super::witness::Witnesses;
 
@@ -182,6 +183,8 @@ pub struct Ctx {
     pub sealer: Option<Sealer>,
     /// Who is handed checkpoints.
     pub witnesses: Arc<Witnesses>,
+    /// Where schedules may send evidence.
+    pub places: Arc<Places>,
     /// How long personal data is kept.
     pub retention: Retention,
     /// What lists remember for some seconds.

@@ -36,7 +36,7 @@ const ONLY_GROW: [&str; 23] = [
     "audit_checkpoint",
 ];
 /// Tables whose rows are never removed.
-const NEVER_REMOVED: [&str; 23] = [
+const NEVER_REMOVED: [&str; 25] = [
     "request",
     "request_step",
     "request_slot",
@@ -60,9 +60,11 @@ const NEVER_REMOVED: [&str; 23] = [
     "drift_exception",
     "directory_pause",
     "legal_hold",
+    "evidence_schedule",
+    "evidence_run",
 ];
 /// Tables whose changes need an event of the same transaction.
-const WITH_EVENT: [&str; 22] = [
+const WITH_EVENT: [&str; 24] = [
     "request",
     "approval",
     "access_grant",
@@ -85,9 +87,11 @@ const WITH_EVENT: [&str; 22] = [
     "drift_exception",
     "directory_pause",
     "legal_hold",
+    "evidence_schedule",
+    "evidence_run",
 ];
 /// Guards of one table each: table, trigger, function.
-const SINGLE: [(&str, &str, &str); 43] = [
+const SINGLE: [(&str, &str, &str); 44] = [
     ("identity", "never_changed", "refuse_change"),
     ("request_slot", "never_changed", "refuse_change"),
     ("assignment", "never_removed", "refuse_change"),
@@ -111,6 +115,8 @@ const SINGLE: [(&str, &str, &str); 43] = [
     ("pre_existing_member", "dated", "require_dated"),
     ("provisioning_attempt", "dated", "require_dated"),
     ("legal_hold", "never_another", "refuse_another"),
+    ("evidence_schedule", "never_another", "refuse_another"),
+    ("evidence_run", "never_another", "refuse_another"),
     ("access_profile_rule", "not_later", "refuse_late_part"),
     ("access_profile_condition", "not_later", "refuse_late_part"),
     ("approval_procedure_step", "not_later", "refuse_late_part"),

@@ -162,6 +162,15 @@ pub async fn export_by_operator(ctx: &Ctx, taking: &Taking) -> Result<Download, 
     start(ctx, (Actor::System, Channel::Cli), taking, population(taking.file)).await
 }
 
+/// Starts a download for a schedule, which an administrator or operator made.
+///
+/// # Errors
+/// As [`export()`].
+pub async fn export_by_schedule(ctx: &Ctx, taking: &Taking) -> Result<Download, ServiceError> {
+    known(ctx, taking).await?;
+    start(ctx, Actor::System, Channel::System, taking).await
+}
+
 /// Refuses what names something that is not there.
 ///
 /// # Errors

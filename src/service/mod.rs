@@ -59,6 +59,7 @@ pub mod rule_form;
 pub mod rule_test;
 pub mod run_now;
 pub mod sample;
+pub mod schedule;
 pub mod seal;
 pub mod separation_scan;
 pub mod sign_in;

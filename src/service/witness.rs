@@ -10,8 +10,10 @@ use chrono::Duration;
 use crate::clock::new_id;
 use crate::domain::event::{Fact, Subject};
 use crate::domain::secret::Secret;
+use crate::evidence::canonical::hex;
 use crate::evidence::note::Checkpoint;
 use crate::notify::folder::Folder;
+use crate::notify::mail::{Letter, Mailer};
 use crate::notify::post::Post;
 use crate::store::{event, timetable};
 
@@ -28,6 +30,7 @@ const AGAIN: Duration = Duration::minutes(1);
 enum Place {
     Folder(Folder),
     Webhook(Box<Post>),
+    Mail(Box<Mailer>, Vec<String>),
 }
 
 /// Where checkpoints go, and how often.
@@ -55,6 +58,12 @@ impl Witnesses {
         }
         Ok(Self { every, places })
     }
+
+    /// And by mail to these addresses.
+    pub fn and_mail(mut self, mailer: Mailer, addresses: &[String]) -> Self {
+        self.places.push(Place::Mail(Box::new(mailer), addresses.to_vec()));
+        self
+    }
 }
 
 impl Place {
@@ -62,6 +71,7 @@ impl Place {
         match self {
             Self::Folder(_) => "folder",
             Self::Webhook(_) => "webhook",
+            Self::Mail(..) => "mail",
         }
     }
 }
@@ -129,6 +139,20 @@ async fn hand(place: &Place, note: &str) -> Result<u64, String> {
         // Named so that they stand in order.
         Place::Folder(folder) => folder.leave(&format!("{}_{}.checkpoint", signed.at.format("%Y%m%dT%H%M%SZ"), signed.size), note).await?,
         Place::Webhook(post) => post.send(note).await?,
+        Place::Mail(mailer, addresses) => {
+            let subject = format!("Checkpoint of {}: {} events", signed.origin, signed.size);
+            let text = format!(
+                "The log {} had {} events at {}. The checkpoint in this mail is signed by the log's key.\n\n\
+                 Keep it where those who run Countersign cannot change it. Later, countersign verify --checkpoint FILE says whether the log still goes on from it.\n",
+                signed.origin,
+                signed.size,
+                signed.at.format("%Y-%m-%d %H:%M:%S UTC"),
+            );
+            let name = format!("{}_{}.checkpoint", signed.at.format("%Y%m%dT%H%M%SZ"), signed.size);
+            let id = format!("{}.{}", signed.at.format("%Y%m%dT%H%M%SZ"), hex(&signed.root));
+            let file = Some((name.as_str(), "application/octet-stream", note.as_bytes().to_vec()));
+            mailer.send(Letter { to: addresses, subject: &subject, text, id, file }).await?;
+        }
     }
     Ok(signed.size)
 }

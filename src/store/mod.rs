@@ -67,6 +67,7 @@ pub mod recheck;
 pub mod reports;
 pub mod request;
 pub mod sample;
+pub mod schedule;
 pub mod seal;
 pub mod separation;
 pub mod session;

@@ -183,7 +183,9 @@ const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
 /// When the database fails.
 pub async fn rows(db: &Db, population: Population, narrow: Narrow, ids: &[String]) -> Result<Vec<(i32, Value)>, StoreError> {
     let (ids, having) = having(population, narrow, ids)?;
-    let statement = format!("{CHOOSE} array_position({ids}, z.id) as no, (select jsonb_object_agg(c.key, c.value) from jsonb_each_text(to_jsonb(z.x)) c) as row from ({having}) z order by 1, z.x::text");
+    let statement = format!(
+        "{CHOOSE} array_position({ids}, z.id) as no, (select jsonb_object_agg(c.key, c.value) from jsonb_each_text(to_jsonb(z.x)) c) as row from ({having}) z order by 1, z.x::text"
+    );
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(statement)).persistent(false).fetch_all(&db.pool).await?)
 }
 

@@ -117,10 +117,20 @@ pub enum Done {
     HoldLifted,
     /// An order to erase somebody waits for a second administrator.
     ErasureOrdered,
+    /// A schedule was made.
+    ScheduleMade,
+    /// A schedule was changed.
+    ScheduleChanged,
+    /// A schedule was switched on.
+    ScheduleOn,
+    /// A schedule was switched off.
+    ScheduleOff,
+    /// A schedule runs at once.
+    ScheduleRunDue,
 }
 
 impl Done {
-    const ALL: [(Done, &'static str, &'static str, &'static str); 48] = [
+    const ALL: [(Done, &'static str, &'static str, &'static str); 53] = [
         (Self::Asked, "asked", "good", "Your request is on its way. This page shows who has it, and since when."),
         (Self::ApprovedAtOnce, "approved-at-once", "good", "Approved at once by the policy. The access is being given now."),
         (Self::Refused, "refused", "warn", "The rules do not let you have this, so nobody was asked. The reason is below."),
@@ -170,6 +180,11 @@ impl Done {
         (Self::DriftExceptionEnded, "drift-exception-ended", "good", "Ended. The next comparison, due now, lists it again."),
         (Self::Paused, "paused", "warn", "Paused. What is owed stays owed until somebody lets it go on."),
         (Self::Resumed, "resumed", "good", "It goes on. What was owed is done now."),
+        (Self::ScheduleMade, "schedule-made", "good", "Made. This page shows when it runs first; you can run it now to try it."),
+        (Self::ScheduleChanged, "schedule-changed", "good", "Changed. It does so from its next run on."),
+        (Self::ScheduleOn, "schedule-on", "good", "Switched on. What was missed while it was off is not caught up."),
+        (Self::ScheduleOff, "schedule-off", "good", "Switched off. Its history stays."),
+        (Self::ScheduleRunDue, "schedule-run-due", "good", "It runs now. Load this page again to see what came of it."),
         (Self::ListingDue, "listing-due", "good", "They are listed within half a minute or so; with many groups it takes longer. Load this page again then."),
         (Self::HoldPlaced, "hold-placed", "good", "Held. Nothing of it is erased until the hold is lifted, and a day longer."),
         (Self::HoldLifted, "hold-lifted", "good", "Lifted. It keeps everything for one more day."),

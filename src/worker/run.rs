@@ -12,6 +12,7 @@ use crate::service::ctx::Ctx;
 use crate::service::deliver::{self, Bell};
 use crate::service::error::ServiceError;
 use crate::service::heartbeat;
+use crate::service::schedule;
 use crate::service::seal;
 use crate::service::witness;
 
@@ -23,6 +24,8 @@ const IDLE: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 /// How often the timetable is asked for a daily look.
 const DAILY: Duration = Duration::from_secs(30);
+/// How often it is looked whether a schedule is due.
+const SCHEDULES: Duration = Duration::from_secs(10);
 /// How often the log is sealed.
 const SEAL: Duration = Duration::from_millis(200);
 /// How often the worker says that it is alive.
@@ -45,6 +48,7 @@ pub async fn run(ctx: Ctx, mut stop: watch::Receiver<bool>) {
         tokio::spawn(days(ctx.clone(), stop.clone())),
         tokio::spawn(weighing(ctx.clone(), stop.clone())),
         tokio::spawn(sealing(ctx.clone(), stop.clone())),
+        tokio::spawn(sending(ctx.clone(), bell.clone())),
         tokio::spawn(tending(ctx.clone(), bell.clone())),
     ];
     for directory in ctx.directories.keys() {
@@ -205,6 +209,30 @@ async fn sealing(ctx: Ctx, mut stop: watch::Receiver<bool>) {
     // What the last requests wrote is sealed before the program ends.
     if let Err(error) = seal::seal(&ctx).await {
         tracing::warn!(%error, "the end of the log is sealed at the next start");
+    }
+}
+
+/// What schedules send, beside everything else: a large bundle takes minutes. What is at work when it is to stop is left; its claim runs
+/// out, and it is sent anew.
+async fn sending(ctx: Ctx, mut bell: Bell) {
+    let (mut failures, mut stop) = (0u32, bell.stop.clone());
+    while !*stop.borrow() {
+        tokio::select! {
+            outcome = schedule::due::due(&ctx) => match outcome {
+                Ok(_) => failures = 0,
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    tracing::warn!(%error, failures, "what schedules send could not be looked at; it goes on");
+                }
+            },
+            _ = stop.changed() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SCHEDULES.max(wait(failures))) => {}
+            // Somebody may have had one run.
+            () = bell.rings(), if failures == 0 => {}
+            _ = stop.changed() => return,
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use crate::service::change::{carry_out, weigh};
 use crate::service::ctx::Ctx;
 use crate::service::error::ServiceError;
 use crate::service::{
-    alone, confirm, deliver, emergency_review, erase, health, heartbeat, import, lapse, leave, measure, movers, pause, recheck, seal, separation_scan,
-    subscribe, sweep, sync, sync_changes, witness,
+    alone, confirm, deliver, emergency_review, erase, health, heartbeat, import, lapse, leave, measure, movers, pause, recheck, schedule, seal,
+    separation_scan, subscribe, sweep, sync, sync_changes, witness,
 };
 
 /// How often it is seen to that directories call us.
@@ -35,7 +35,8 @@ pub async fn turn(ctx: &Ctx) -> Result<usize, ServiceError> {
     }
     let sealed = seal::seal(ctx).await;
     let witnessed = witness::due(ctx).await;
-    Ok(before? + read? + after? + weighed? + daily? + listed + sealed? + witnessed?)
+    let sent = schedule::due::due(ctx).await;
+    Ok(before? + read? + after? + weighed? + daily? + listed + sealed? + witnessed? + sent?)
 }
 
 /// Looks that take long, by the timetable: dead ends in the rules, grants that separation rules keep apart, what was kept long enough, and what

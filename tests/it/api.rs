@@ -24,7 +24,7 @@ use crate::faulty::Faulty;
 use crate::world::World;
 
 /// Every scope there is.
-pub const ALL: [&str; 12] = [
+pub const ALL: [&str; 13] = [
     "catalog:read",
     "requests:read",
     "requests:write",
@@ -36,6 +36,7 @@ pub const ALL: [&str; 12] = [
     "rules:read",
     "rules:write",
     "directories:read",
+    "schedules:write",
     "tokens:write",
 ];
 
@@ -65,6 +66,11 @@ pub struct Site {
 
 impl Site {
     pub fn over(world: &World) -> Self {
+        Self::with(world, world.ctx.clone())
+    }
+
+    /// The same with other pieces.
+    pub fn with(world: &World, ctx: Ctx) -> Self {
         let oidc = oidc::Settings {
             issuer: world.demo.issuer().into(),
             client_id: "countersign".into(),
@@ -77,7 +83,7 @@ impl Site {
         };
         let app = App {
             oidc: Arc::new(Oidc::new(oidc, world.ctx.clock.clone()).unwrap()),
-            ctx: world.ctx.clone(),
+            ctx: ctx.clone(),
             rules: Arc::new(Rules::new("main", "preferred_username", "user_name")),
             provider: "the demo directory".into(),
             public: Arc::new(Public::new("http://127.0.0.1:9").unwrap()),
@@ -87,7 +93,7 @@ impl Site {
             metrics: Default::default(),
             demo: true,
         };
-        Self { router: router(&app), ctx: world.ctx.clone() }
+        Self { router: router(&app), ctx }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

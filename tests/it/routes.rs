@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use countersign::domain::approval::Answer;
 use countersign::domain::event::{Actor, Channel};
 use countersign::domain::id::RequestId;
+use countersign::domain::schedule::Written;
 use countersign::service::api_token::{self, NewToken};
 use countersign::service::change::submit::{Outcome, submit};
 use countersign::service::ctx::{Changing, Ctx};
 use countersign::service::delegate::{Away, delegate};
+use countersign::service::schedule::make;
+use countersign::service::schedule::places::Places;
 use countersign::service::told;
 use reqwest::Method;
 use serde_json::json;
@@ -94,6 +98,21 @@ const TABLE: &[(&str, [u16; 7])] = &[
     ("GET /api/v1/sample",                    [401, 404, 404, 404, 404, 200, 200]),
     ("GET /api/v1/sample.csv",                [401, 404, 404, 404, 404, 200, 200]),
     ("GET /api/v1/exports/bundle.zip",        [401, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/schedules",               [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/schedules/new",           [DOOR, 404, 404, 404, 404, 404, 200]),
+    ("POST /evidence/schedules/new",          [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("GET /evidence/schedules/{id}",          [DOOR, 404, 404, 404, 404, 200, 200]),
+    ("GET /evidence/schedules/{id}/edit",     [DOOR, 404, 404, 404, 404, 404, 200]),
+    ("POST /evidence/schedules/{id}/edit",    [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("POST /evidence/schedules/{id}/switch",  [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("POST /evidence/schedules/{id}/run",     [DOOR, 404, 404, 404, 404, 404, DONE]),
+    ("GET /api/v1/schedules",                 [401, 404, 404, 404, 404, 200, 200]),
+    ("POST /api/v1/schedules",                [401, 404, 404, 404, 404, 404, 201]),
+    ("GET /api/v1/schedules/{schedule}",      [401, 404, 404, 404, 404, 200, 200]),
+    ("GET /api/v1/schedules/{schedule}/runs", [401, 404, 404, 404, 404, 200, 200]),
+    ("POST /api/v1/schedules/{schedule}/change", [401, 404, 404, 404, 404, 404, 200]),
+    ("POST /api/v1/schedules/{schedule}/switch", [401, 404, 404, 404, 404, 404, 200]),
+    ("POST /api/v1/schedules/{schedule}/run", [401, 404, 404, 404, 404, 404, 202]),
     ("GET /log",                              [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log/export/{file}",                [DOOR, 200, 200, 200, 200, 200, 200]),
     ("GET /log/{id}",                         [DOOR, 404, 404, 404, 404, 200, 200]),
@@ -282,6 +301,8 @@ struct Things {
     drift: Uuid,
     /// A moment in some weeks.
     until: String,
+    /// A schedule of evidence.
+    schedule: Uuid,
 }
 
 impl Things {
@@ -345,12 +366,28 @@ impl Street {
             policy,
             target,
             requester,
+            schedule: Uuid::nil(),
         }
     }
 
     /// What `path` is tried with.
     async fn things_for(&mut self, path: &str) -> Things {
         let mut things = self.things().await;
+        if path.contains("/schedules/") {
+            let places = Places::default().with_folder(Path::new("/nowhere"));
+            let ctx = Ctx { places: Arc::new(places), ..self.town.world.ctx.clone() };
+            let written = Written {
+                name: format!("For {}", things.requester),
+                what: "grants".into(),
+                period: "day".into(),
+                every: "day".into(),
+                at: "06:00".into(),
+                place: "folder".into(),
+                to: "table".into(),
+                ..Written::default()
+            };
+            things.schedule = make::make(&ctx, &self.town.world.by("sofia.marin").await, &written, true).await.unwrap();
+        }
         if path.contains("/drift") && !path.contains("/groups/") {
             let (world, stranger) = (&self.town.world, format!("worker.{}", self.workers));
             self.workers += 1;
@@ -382,6 +419,7 @@ impl Street {
 fn place(path: &str, things: &Things) -> String {
     let id = match path {
         path if path.starts_with("/roles/") || path.contains("/catalog/") => things.role,
+        path if path.contains("/schedules/") => things.schedule,
         path if path.contains("/changes/") || path.contains("/policy-changes/") => things.change,
         path if path.contains("/drift") => things.drift,
         path if path.contains("/requests/") => things.pending,
@@ -455,6 +493,17 @@ fn body(route: &str, things: &Things) -> Sent {
         route if route.starts_with("POST /api/v1/drifts/") || route.starts_with("POST /api/v1/directories/") && !route.ends_with("/pause") => {
             json_of(json!({}))
         }
+        "POST /evidence/schedules/new" | "POST /evidence/schedules/{id}/edit" => {
+            let name = format!("Table {}", Uuid::now_v7());
+            form(&[("name", &name), ("what", "grants"), ("period", "day"), ("every", "day"), ("at", "06:00"), ("place", "folder"), ("to", "table")])
+        }
+        "POST /evidence/schedules/{id}/switch" => form(&[("on", "no")]),
+        "POST /api/v1/schedules" | "POST /api/v1/schedules/{schedule}/change" => {
+            let name = format!("Table {}", Uuid::now_v7());
+            json_of(json!({"name": name, "what": "grants", "period": "day", "every": "day", "at": "06:00", "place": "folder", "to": "table"}))
+        }
+        "POST /api/v1/schedules/{schedule}/switch" => json_of(json!({"on": false})),
+        "POST /api/v1/schedules/{schedule}/run" => json_of(json!({})),
         "POST /tokens" => form(&[("name", "mine"), ("scope", "catalog:read"), ("life", "86400")]),
         route
             if route.starts_with("POST /api/")
@@ -486,7 +535,11 @@ fn has_its_headers(route: &str, page: &Page) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_gets_what_the_table_says_and_nothing_else() {
-    let mut street = Street { town: Town::of(crowd(360, &["mara.voss"]), Reach::Demo, &[]).await, workers: 0 };
+    let share = tempfile::tempdir().unwrap();
+    let mut street = Street {
+        town: Town::of(crowd(420, &["mara.voss"]), Reach::Demo, &[("COUNTERSIGN_SCHEDULES__FOLDER", share.path().to_str().unwrap())]).await,
+        workers: 0,
+    };
     let mut tokens = BTreeMap::new();
     for name in NAMES.iter().filter(|name| !name.is_empty()) {
         tokens.insert(*name, street.token(name).await);

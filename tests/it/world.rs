@@ -169,6 +169,7 @@ impl World {
             sealer: None,
             retention: Default::default(),
             witnesses: Default::default(),
+            places: Default::default(),
             recent: Default::default(),
             hooks: Default::default(),
         };

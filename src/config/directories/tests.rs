@@ -273,15 +273,15 @@ fn who_signs_in_belongs_to_one_directory_and_is_found_by_an_id_or_with_open_eyes
 #[test]
 fn the_defaults_show_every_kind_and_its_settings_are_all_read() {
     let templates = layers::templates();
-    assert_eq!(templates.keys().map(String::as_str).collect::<Vec<_>>(), ["KEY", "entra", "google", "keycloak", "ldap", "okta", "scim"]);
-    let source = include_str!("read.rs");
+    assert_eq!(templates.keys().map(String::as_str).collect::<Vec<_>>(), ["KEY", "entra", "google", "keycloak", "ldap", "okta", "schedule", "scim"]);
+    let source = concat!(include_str!("read.rs"), include_str!("../schedules.rs"));
     for (kind, settings) in &templates {
         assert!(!settings.is_empty(), "{kind}");
         for setting in settings.keys() {
             assert!(source.contains(&format!("\"{setting}\"")), "nobody reads {setting} of {kind}");
         }
     }
-    assert_eq!(layers::DEFAULTS.lines().filter(|line| line.starts_with("#[directories.")).count(), templates.len());
+    assert_eq!(layers::DEFAULTS.lines().filter(|line| line.starts_with("#[directories.") || line.starts_with("#[[schedule")).count(), templates.len());
     let shown =
         layers::DEFAULTS.lines().filter(|line| line.starts_with('#') && !line.starts_with("# ") && !line.starts_with("#[") && line.contains(" = ")).count();
     assert_eq!(shown, templates.values().map(BTreeMap::len).sum::<usize>(), "each line behind a # is a setting");

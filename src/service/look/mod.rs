@@ -29,6 +29,7 @@ pub mod provisioning;
 pub mod queue;
 pub mod request;
 pub mod role;
+pub mod schedule;
 pub mod scope;
 pub mod seen;
 pub mod session;

@@ -130,4 +130,6 @@ scopes! {
     RulesWrite,
     /// `directories:read`
     DirectoriesRead,
+    /// `schedules:write`
+    SchedulesWrite,
 }

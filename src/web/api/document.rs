@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::web::api::{
     acting, approvals, as_of, catalog, connection, delegations, directories, drifts, events, exports, grants, notices, policy_changes, preview, requests,
-    sample, tokens,
+    sample, schedules, tokens,
 };
 
 /// Made from the handlers' own annotations.
@@ -23,6 +23,7 @@ use crate::web::api::{
         requests::withdraw, acting::ask, acting::answer, acting::hand_on, acting::remind, delegations::list, delegations::create, delegations::end,
         drifts::list, drifts::get, drifts::adopt, drifts::remove, drifts::ignore, directories::list, directories::sync, directories::sweep, directories::pause, directories::resume,
         notices::list, notices::all, notices::one, grants::list, grants::get, grants::give_back, grants::revoke, events::list, as_of::list, sample::get, sample::file, exports::get, exports::bundle,
+        schedules::list, schedules::get, schedules::runs, schedules::create, schedules::change, schedules::switch, schedules::run,
         policy_changes::list, policy_changes::get, policy_changes::propose, policy_changes::approve, policy_changes::reject, policy_changes::withdraw, connection::test, tokens::list, tokens::revoke,
     ),
     modifiers(&Bearer)

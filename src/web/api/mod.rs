@@ -26,4 +26,5 @@ pub mod reference;
 pub mod requests;
 pub mod routes;
 pub mod sample;
+pub mod schedules;
 pub mod tokens;

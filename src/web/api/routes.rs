@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 
 use crate::web::api::{
     acting, approvals, as_of, beside, body, caller, catalog, connection, delegations, directories, document, drifts, events, exports, grants, notices, once,
-    policy_changes, preview, reference, requests, sample, tokens,
+    policy_changes, preview, reference, requests, sample, schedules, tokens,
 };
 use crate::web::state::App;
 
@@ -57,6 +57,12 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/api/v1/sample.csv", get(sample::file))
         .route("/api/v1/exports/bundle.zip", get(exports::bundle))
         .route("/api/v1/exports/{file}", get(exports::get))
+        .route("/api/v1/schedules", get(schedules::list).post(schedules::create))
+        .route("/api/v1/schedules/{schedule}", get(schedules::get))
+        .route("/api/v1/schedules/{schedule}/runs", get(schedules::runs))
+        .route("/api/v1/schedules/{schedule}/change", post(schedules::change))
+        .route("/api/v1/schedules/{schedule}/switch", post(schedules::switch))
+        .route("/api/v1/schedules/{schedule}/run", post(schedules::run))
         .route("/api/v1/policy-changes", get(policy_changes::list).post(policy_changes::propose).layer(DefaultBodyLimit::max(policy_changes::LARGEST)))
         .route("/api/v1/policy-changes/{change}", get(policy_changes::get))
         .route("/api/v1/policy-changes/{change}/approve", post(policy_changes::approve))

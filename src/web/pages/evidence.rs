@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::domain::event::Channel;
 use crate::service::bundle::bundle;
@@ -40,9 +41,17 @@ pub struct Chosen {
     from: String,
     to: String,
     mode: String,
+    application: String,
+    role: String,
+    person: String,
 }
 
 impl Chosen {
+    fn id(name: &str, text: &str) -> Result<Option<Uuid>, Failure> {
+        let read = || Uuid::try_parse(text).map(Some).map_err(|_| Failure::bad_input(format!("“{name}” must be an id.")));
+        if text.is_empty() { Ok(None) } else { read() }
+    }
+
     fn period(&self, today: NaiveDate) -> Result<Period, Failure> {
         let day = |name: &str, text: &str| {
             let day = text.parse::<NaiveDate>().ok().filter(|day| (1970..=9998).contains(&day.year()));
@@ -106,7 +115,17 @@ pub async fn zip(
         word => Mode::parse(word).ok_or_else(|| failed(Failure::bad_input("“mode” must be raw or safe.")))?,
     };
     slowly(&app, &app.limits.export, &by)?;
-    let taking = Taking { file: File::Requests, mode, from: Some(period.begins()), to: Some(period.ends()), application: None, role: None, person: None };
+    let id = |name: &str, text: &str| Chosen::id(name, text).map_err(failed);
+    let (application, role, person) = (id("application", &chosen.application)?, id("role", &chosen.role)?, id("person", &chosen.person)?);
+    let taking = Taking {
+        file: File::Requests,
+        mode,
+        from: Some(period.begins()),
+        to: Some(period.ends()),
+        application: application.map(Into::into),
+        role: role.map(Into::into),
+        person: person.map(Into::into),
+    };
     let (download, _) = bundle(&app.ctx, &by, &taking).await.map_err(failed)?;
     Ok(stream(download))
 }
@@ -211,7 +230,7 @@ mod tests {
     fn a_period_is_one_of_three_or_ones_own() {
         let today = NaiveDate::from_ymd_opt(2026, 11, 21).unwrap();
         let of = |days: &str, from: &str, to: &str| {
-            Chosen { days: days.into(), from: from.into(), to: to.into(), mode: String::new() }
+            Chosen { days: days.into(), from: from.into(), to: to.into(), ..Chosen::default() }
                 .period(today)
                 .ok()
                 .map(|p| (p.from.to_string(), p.to.to_string(), p.days))
