@@ -91,7 +91,7 @@ const WITH_EVENT: [&str; 24] = [
     "evidence_run",
 ];
 /// Guards of one table each: table, trigger, function.
-const SINGLE: [(&str, &str, &str); 44] = [
+const SINGLE: [(&str, &str, &str); 45] = [
     ("identity", "never_changed", "refuse_change"),
     ("request_slot", "never_changed", "refuse_change"),
     ("assignment", "never_removed", "refuse_change"),

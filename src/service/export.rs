@@ -168,7 +168,7 @@ pub async fn export_by_operator(ctx: &Ctx, taking: &Taking) -> Result<Download, 
 /// As [`export()`].
 pub async fn export_by_schedule(ctx: &Ctx, taking: &Taking) -> Result<Download, ServiceError> {
     known(ctx, taking).await?;
-    start(ctx, Actor::System, Channel::System, taking).await
+    start(ctx, (Actor::System, Channel::System), taking, population(taking.file)).await
 }
 
 /// Refuses what names something that is not there.
