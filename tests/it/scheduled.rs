@@ -404,6 +404,7 @@ async fn a_mailbox_witnesses_the_log() {
     sealed.live().await;
     let witnesses = Witnesses::new(Duration::hours(1), None, None).unwrap().and_mail(smtp.mailer(), &["witness@elsewhere.org".to_owned()]);
     let ctx = Ctx { witnesses: Arc::new(witnesses), ..sealed.ctx.clone() };
+    countersign::service::seal::seal(&ctx).await.unwrap();
     assert_eq!((witness::due(&ctx).await.unwrap(), witness::due(&ctx).await.unwrap()), (1, 0));
     let (name, content) = smtp.mails().remove(0).attached().unwrap();
     let checkpoint = countersign::evidence::verify::checkpoint(&String::from_utf8(content).unwrap(), &key_of_these()).unwrap();
