@@ -269,7 +269,7 @@ impl When {
             Every::Day => true,
             Every::Week => day.weekday().number_from_monday() == self.day,
             Every::Month => day.day() == self.day,
-            Every::Quarter => day.day() == self.day && day.month0() % 3 == 0,
+            Every::Quarter => day.day() == self.day && day.month0().is_multiple_of(3),
         }
     }
 

@@ -77,7 +77,7 @@ pub(crate) mod tests {
             id: id(n),
             schedule_id: id(1),
             due_at: ago(600),
-            asked_by: (n % 2 == 0).then(|| says.of("Ines Moreau")),
+            asked_by: n.is_multiple_of(2).then(|| says.of("Ines Moreau")),
             period_from: Some(ago(9 * 1440)),
             period_to: ago(2 * 1440),
             started_at: Some(ago(599)),
