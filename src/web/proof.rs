@@ -246,7 +246,7 @@ impl Rendered {
         assert_eq!(self.html.errors.len(), 0, "{name}: {:?}", self.html.errors);
         assert_eq!(self.all("h1").len(), 1, "{name}: one h1");
         assert_eq!(self.all("main#main").len(), 1, "{name}: one main");
-        assert!(!self.text("title").trim().is_empty());
+        assert!(!self.text("head > title").trim().is_empty());
         assert_eq!(self.all("style, [style], iframe, object, embed, base").len(), 0, "{name}: nothing inline");
         let scripts = self.all("script");
         assert!(scripts.len() == 1 && scripts[0].attr("src").is_some_and(|s| s.starts_with("/static/app.js?v=")));

@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn exceptions_come_first_and_every_file_can_be_taken() {
         let page = Rendered::of("evidence", &sample(Says::Plain));
-        assert_eq!(page.all(".control").len(), 4);
+        assert_eq!(page.all("section[aria-labelledby=h-controls] .control").len(), 4);
         assert_eq!(page.all(".control .badge.warn").len(), 2);
         assert!(page.says("and 5 more") && page.says("No campaign of reviews"));
         assert_eq!(page.all("table.files tbody tr").len(), 14);
