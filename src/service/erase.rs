@@ -101,7 +101,7 @@ pub async fn foresee(ctx: &Ctx, by: &By, text: &str) -> Result<Foreseen, Service
 /// second administrator gives the same within a week.
 ///
 /// # Errors
-/// As [`erase`]; [`ServiceError::Missing`] for anybody but administrators; a fault of `name`.
+/// As [`erase()`]; [`ServiceError::Missing`] for anybody but administrators; a fault of `name`.
 pub async fn order(ctx: &Ctx, by: &By, person: PersonId, name: &str, reason: &str) -> Result<Ordered, ServiceError> {
     only_administrators(by)?;
     let reason = given(reason)?;
