@@ -282,7 +282,7 @@ pub async fn whole(db: &Db, viewer: Option<Uuid>, id: Uuid) -> Result<Option<Who
 /// # Errors
 /// When the database fails.
 pub async fn wholes(db: &Db, ids: &[Uuid]) -> Result<Vec<WholeRow>, StoreError> {
-    Ok(sqlx::query_as(whole!("where r.id = any($1)")).bind(ids).fetch_all(&db.pool).await?)
+    Ok(sqlx::query_as(whole!("where r.id = any($1)")).bind(ids).bind(None::<Uuid>).fetch_all(&db.pool).await?)
 }
 
 /// Whether `viewer` may see the request because it concerns them: they made it, it is for them, they own the role or its application, were
