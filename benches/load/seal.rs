@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use countersign::clock::Clock;
 use countersign::domain::event::{Actor, Channel, Event, Fact, Subject};
-use countersign::domain::span::Seconds;
 use countersign::evidence::note::PrivateKey;
-use countersign::service::ask::{AskFor, ask};
 use countersign::service::ctx::Ctx;
 use countersign::service::seal::{Sealer, seal};
 use countersign::store::event;
@@ -20,7 +18,7 @@ use crate::Outcome;
 use crate::database::{self, MEASURED};
 use crate::measure::load;
 use crate::seed;
-use crate::service::by;
+use crate::service::asks;
 use crate::work::{Act, to_ask};
 
 /// With the sealer at least so much of the rate without.
@@ -66,9 +64,7 @@ async fn asking(ctx: &Ctx, acts: &Arc<Vec<Act>>, next: &Arc<AtomicUsize>, writer
             let (ctx, acts, next) = (ctx.clone(), acts.clone(), next.clone());
             async move {
                 let Some(act) = acts.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(false) };
-                let justification = Some("Needed for the quarterly close".into());
-                let ask_for = AskFor { duration: Some(Seconds(86_400)), justification, ..AskFor::new(act.what.into()) };
-                ask(&ctx, &by(act), ask_for).await.map_err(|error| error.to_string())?;
+                asks(&ctx, act).await?;
                 Ok(true)
             }
         }

@@ -20,9 +20,16 @@ use crate::measure::load;
 use crate::seed;
 use crate::work::{Act, to_answer, to_ask};
 
-/// The one who does it.
-pub fn by(act: &Act) -> By {
+fn by(act: &Act) -> By {
     By { person: PersonId(act.person), name: act.name.clone(), token: None, channel: Channel::Web, is_administrator: false, is_auditor: false }
+}
+
+/// Asks for what `act` says.
+pub async fn asks(ctx: &Ctx, act: &Act) -> Outcome<()> {
+    let justification = Some("Needed for the quarterly close".into());
+    let ask_for = AskFor { duration: Some(Seconds(86_400)), justification, ..AskFor::new(act.what.into()) };
+    ask(ctx, &by(act), ask_for).await.map_err(|error| error.to_string())?;
+    Ok(())
 }
 
 async fn measure(
@@ -41,12 +48,7 @@ async fn measure(
             async move {
                 let Some(act) = acts.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(false) };
                 if what == "ask" {
-                    let ask_for = AskFor {
-                        duration: Some(Seconds(86_400)),
-                        justification: Some("Needed for the quarterly close".into()),
-                        ..AskFor::new(act.what.into())
-                    };
-                    ask(&ctx, &by(act), ask_for).await.map_err(|error| error.to_string())?;
+                    asks(&ctx, act).await?;
                 } else {
                     answer(&ctx, &by(act), act.what.into(), Answer::Approve { granted: None }, None, None).await.map_err(|error| error.to_string())?;
                 }

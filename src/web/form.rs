@@ -4,9 +4,11 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use chrono::{Datelike, NaiveDate};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::evidence::csv::Mode;
 use crate::service::ctx::By;
 use crate::web::error::Failure;
 use crate::web::rate_limit::{Buckets, Caller};
@@ -83,6 +85,40 @@ pub fn shown(text: &str) -> String {
 #[allow(clippy::result_large_err, reason = "the answer itself, sent on as it is")]
 pub fn slowly(app: &App, buckets: &Buckets, by: &By) -> Result<(), Response> {
     buckets.take(Caller::Person(by.person), app.ctx.clock.now()).map_err(|wait| Failure::too_many(wait).into_response())
+}
+
+/// A day out of an address; none when it is empty.
+///
+/// # Errors
+/// Says which is none.
+pub fn day(name: &str, text: &str) -> Result<Option<NaiveDate>, Failure> {
+    let wrong = || Failure::bad_input(format!("“{name}” must be a day like 2026-01-31, from 1970 to 9998."));
+    if text.is_empty() { Ok(None) } else { text.parse().ok().filter(sane).map(Some).ok_or_else(wrong) }
+}
+
+/// Whether calendars and databases can do with a day.
+pub fn sane(day: &NaiveDate) -> bool {
+    (1970..=9998).contains(&day.year())
+}
+
+/// An id out of an address; none when it is empty.
+///
+/// # Errors
+/// Says which is none.
+pub fn chosen_id(name: &str, text: &str) -> Result<Option<Uuid>, Failure> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        Uuid::try_parse(text).map(Some).map_err(|_| Failure::bad_input(format!("“{name}” must be chosen from the list, or be an id.")))
+    }
+}
+
+/// Whether cells are to be safe for spreadsheets, out of an address.
+///
+/// # Errors
+/// For a word that is neither.
+pub fn mode(text: &str) -> Result<Mode, Failure> {
+    if text.is_empty() { Ok(Mode::Raw) } else { Mode::parse(text).ok_or_else(|| Failure::bad_input("“mode” must be raw or safe.")) }
 }
 
 /// A failure as the answer to send.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::policy::FieldFault;
 use crate::domain::refusal::Refusal;
+use crate::evidence::{canonical, leaf};
 use crate::service::ctx::{By, Ctx};
 use crate::service::error::ServiceError;
 use crate::store::look_as_of::{self, After, HeldRow, Narrow};
@@ -130,7 +131,7 @@ fn held(row: HeldRow) -> Held {
 /// The cursor that begins after `row`: its key, with the reference in hex.
 fn written(row: &HeldRow) -> Cursor {
     let person = row.id.map_or_else(|| "-".into(), |id| id.simple().to_string());
-    let reference = crate::evidence::canonical::hex(row.reference.as_bytes());
+    let reference = canonical::hex(row.reference.as_bytes());
     let reference = if row.id.is_some() { String::new() } else { reference };
     Cursor(format!("{person}.{reference}.{}.{}.{}.{}", row.role_id.simple(), row.source, row.since.timestamp_micros(), row.row.simple()))
 }
@@ -138,10 +139,9 @@ fn written(row: &HeldRow) -> Cursor {
 fn read(cursor: &Cursor) -> Option<After> {
     let parts: Vec<&str> = cursor.0.split('.').collect();
     let [person, reference, role, source, since, row] = parts.as_slice() else { return None };
-    let bytes: Option<Vec<u8>> = (0..reference.len() / 2).map(|at| u8::from_str_radix(reference.get(2 * at..2 * at + 2)?, 16).ok()).collect();
     Some(After {
         person: if *person == "-" { None } else { Some(Uuid::try_parse(person).ok()?) },
-        reference: String::from_utf8(bytes?).ok().filter(|text| !text.contains('\0'))?,
+        reference: String::from_utf8(leaf::bytes(reference)?).ok().filter(|text| !text.contains('\0'))?,
         role: Uuid::try_parse(role).ok()?,
         source: ["request", "pre_existing", "out_of_band"].into_iter().find(|word| word == source)?.to_owned(),
         since: DateTime::from_timestamp_micros(since.parse().ok()?).filter(|at| at.timestamp().abs() < 253_402_300_800)?,

@@ -101,10 +101,7 @@ pub async fn request(ctx: &Ctx, by: &By, id: RequestId) -> Result<Request, Servi
         justification: row.justification.clone(),
         ticket: row.ticket_reference.clone(),
         decision: row.decision.clone(),
-        policy: match (row.policy_id, &row.policy, row.policy_version) {
-            (Some(id), Some(name), Some(version)) => Some(PolicyName { id, name: name.clone(), version }),
-            _ => None,
-        },
+        policy: governed_by(&row),
         deciding_rule: why::rule_in_words(&row.deciding_rule),
         reason: match decision.is_separated() {
             true => Some(beside.conflicts.iter().map(|conflict| conflict.sentence()).collect::<Vec<_>>().join(" ")),
@@ -226,6 +223,12 @@ fn lease(row: &WholeRow) -> Option<Lease> {
         ends_at: row.ends_at,
         verified_at: row.verified_at,
     })
+}
+
+/// The version of the policy that governed it; none when nothing did.
+pub(super) fn governed_by(row: &WholeRow) -> Option<PolicyName> {
+    let (id, name, version) = (row.policy_id?, row.policy.clone()?, row.policy_version?);
+    Some(PolicyName { id, name, version })
 }
 
 pub(super) fn delivery(row: &WholeRow) -> Option<Delivery> {

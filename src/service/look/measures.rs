@@ -261,8 +261,7 @@ async fn approvers(ctx: &Ctx, asked: Asked) -> Result<(Vec<Approver>, usize), Se
         .into_iter()
         .map(|row| {
             let spread = spreads.get(&row.person_id).cloned().unwrap_or_default();
-            let at = |percent| spread.percentile(percent).map(|milliseconds| milliseconds / 1_000.0);
-            let within = at(50).zip(at(90)).map(|(half, most)| [half, most]);
+            let within = within(&spread).map(|[half, most, _]| [half, most]);
             Approver { person: row.person_id, name: row.name, answered: spread.count(), within, waiting: row.waiting, since: row.since }
         })
         .collect();

@@ -7,6 +7,7 @@ use crate::service::error::ServiceError;
 use crate::store::look_names;
 use crate::store::look_scope::{self, MeantRow};
 
+use super::log::choices;
 use super::shared::Choice;
 
 /// How many of each a search shows.
@@ -126,7 +127,6 @@ pub async fn scope(ctx: &Ctx, mut wanted: Wanted) -> Result<Scope, ServiceError>
             None => Ok(Vec::new()),
         }
     })?;
-    let choices = |rows: Vec<look_names::ChoiceRow>| rows.into_iter().map(|row| Choice { value: row.id.to_string(), label: row.name }).collect();
     scope.applications = choices(applications);
     scope.roles = choices(roles);
     scope.wanted = wanted;

@@ -197,10 +197,7 @@ fn asked(row: &WholeRow) -> Result<Asked, ServiceError> {
         decided_at: row.closed_at,
         decision: row.decision.clone(),
         deciding_rule: why::rule_in_words(&row.deciding_rule),
-        policy: match (row.policy_id, &row.policy, row.policy_version) {
-            (Some(id), Some(name), Some(version)) => Some(PolicyName { id, name: name.clone(), version }),
-            _ => None,
-        },
+        policy: follow::governed_by(row),
         trace: why::trace_of_another(trace::rules(&decision)),
         steps: tracker::steps(row),
         delivery: follow::delivery(row),

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::domain::event::Channel;
 use crate::domain::policy::FieldFault;
 use crate::domain::refusal::Refusal;
 use crate::evidence::time::micros;
-use crate::service::export::{File, Mode, Taking, export};
+use crate::service::export::{File, Taking, export};
 use crate::service::look::as_of::{self, AsOf, Held};
 use crate::service::look::scope::{self, Scope, Wanted};
 use crate::service::look::shared::Cursor;
@@ -20,7 +20,7 @@ use crate::service::read_note;
 use crate::web::api::exports::{in_earnest, stream};
 use crate::web::error::{self, Failure};
 use crate::web::flash::page_of;
-use crate::web::form::{Asked, failed, line, shown, slowly};
+use crate::web::form::{Asked, chosen_id, failed, line, mode, sane, shown, slowly};
 use crate::web::guard::Auditor;
 use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
@@ -66,17 +66,14 @@ pub struct Search {
 impl Search {
     /// The moment that is meant; none for now. Of a day without a time it is the day's end, of today now.
     fn moment(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, String> {
-        let sane = |at: &DateTime<Utc>| (1970..=9998).contains(&at.year());
         if !self.as_of.is_empty() {
-            let read = DateTime::parse_from_rfc3339(&self.as_of).ok().map(|at| at.to_utc()).filter(sane);
+            let read = DateTime::parse_from_rfc3339(&self.as_of).ok().map(|at| at.to_utc()).filter(|at| sane(&at.date_naive()));
             return read.map(Some).ok_or_else(|| "The moment must be a time like 2026-01-31T09:00:00Z.".into());
         }
         let day = match self.on.trim() {
             "" if self.at.trim().is_empty() => return Ok(None),
             "" => now.date_naive(),
-            text => {
-                text.parse::<NaiveDate>().ok().filter(|day| (1970..=9998).contains(&day.year())).ok_or("The day must be one like 2026-01-31, from 1970 on.")?
-            }
+            text => text.parse::<NaiveDate>().ok().filter(sane).ok_or("The day must be one like 2026-01-31, from 1970 on.")?,
         };
         let time = match self.at.trim() {
             "" if day == now.date_naive() => return Ok(None),
@@ -94,26 +91,6 @@ impl Search {
             q: line(&self.q),
         })
     }
-}
-
-/// An id out of an address.
-///
-/// # Errors
-/// Says which is none.
-pub fn chosen_id(name: &str, text: &str) -> Result<Option<Uuid>, Failure> {
-    if text.is_empty() {
-        Ok(None)
-    } else {
-        Uuid::try_parse(text).map(Some).map_err(|_| Failure::bad_input(format!("“{name}” must be chosen from the list, or be an id.")))
-    }
-}
-
-/// Whether cells are to be safe for spreadsheets, out of an address.
-///
-/// # Errors
-/// For a word that is neither.
-pub fn mode(text: &str) -> Result<Mode, Failure> {
-    if text.is_empty() { Ok(Mode::Raw) } else { Mode::parse(text).ok_or_else(|| Failure::bad_input("“mode” must be raw or safe.")) }
 }
 
 /// The scope as a query string, percent-encoded, `but` without one of its names.

@@ -4,18 +4,18 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::domain::event::Channel;
 use crate::service::bundle::bundle;
-use crate::service::export::{File, Mode, Taking};
+use crate::service::export::{File, Taking};
 use crate::service::look::evidence::{self, Evidence, Period};
 use crate::web::api::exports::{in_earnest, stream};
 use crate::web::error::{self, Failure};
 use crate::web::flash::page_of;
-use crate::web::form::{Asked, failed, slowly};
+use crate::web::form::{Asked, day, failed, mode, slowly};
 use crate::web::guard::Auditor;
 use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
@@ -53,16 +53,12 @@ impl Chosen {
     }
 
     fn period(&self, today: NaiveDate) -> Result<Period, Failure> {
-        let day = |name: &str, text: &str| {
-            let day = text.parse::<NaiveDate>().ok().filter(|day| (1970..=9998).contains(&day.year()));
-            day.ok_or_else(|| Failure::bad_input(format!("“{name}” must be a day like 2026-01-31, from 1970 to 9998.")))
-        };
         if self.from.is_empty() && self.to.is_empty() {
             let days = if self.days.is_empty() { Some(PERIODS[1]) } else { self.days.parse().ok().filter(|days| PERIODS.contains(days)) };
             return days.map(|days| Period::last(days, today)).ok_or_else(|| Failure::bad_input("“days” must be 30, 90 or 365."));
         }
-        let to = if self.to.is_empty() { today } else { day("to", &self.to)? };
-        let from = if self.from.is_empty() { to } else { day("from", &self.from)? };
+        let to = day("to", &self.to)?.unwrap_or(today);
+        let from = day("from", &self.from)?.unwrap_or(to);
         if from > to {
             return Err(Failure::bad_input("The period ends before it begins: “from” must not be later than “to”."));
         }
@@ -110,10 +106,7 @@ pub async fn zip(
     in_earnest(&method, &headers).map_err(failed)?;
     let by = viewer.by(Channel::Web);
     let period = chosen.period(app.ctx.clock.now().date_naive()).map_err(failed)?;
-    let mode = match chosen.mode.as_str() {
-        "" => Mode::Raw,
-        word => Mode::parse(word).ok_or_else(|| failed(Failure::bad_input("“mode” must be raw or safe.")))?,
-    };
+    let mode = mode(&chosen.mode).map_err(failed)?;
     slowly(&app, &app.limits.export, &by)?;
     let id = |name: &str, text: &str| Chosen::id(name, text).map_err(failed);
     let (application, role, person) = (id("application", &chosen.application)?, id("role", &chosen.role)?, id("person", &chosen.person)?);

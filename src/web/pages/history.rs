@@ -5,7 +5,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{Datelike, NaiveDate};
 use futures_util::stream;
 use serde::Deserialize;
 
@@ -16,7 +15,7 @@ use crate::service::take_history;
 use crate::web::api::exports::in_earnest;
 use crate::web::error::{self, Failure};
 use crate::web::flash::page_of;
-use crate::web::form::{Asked, failed, line, slowly};
+use crate::web::form::{Asked, chosen_id, day, failed, line, slowly};
 use crate::web::guard::SignedIn;
 use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
@@ -48,10 +47,7 @@ impl Search {
     fn filter(&self) -> Result<HistoryFilter, Failure> {
         let filter = HistoryFilter {
             q: line(&self.q),
-            application: match self.application.as_str() {
-                "" => None,
-                id => Some(id.parse().map_err(|_| Failure::bad_input("“application” must be chosen from the list, or be an id."))?),
-            },
+            application: chosen_id("application", &self.application)?,
             verdict: match self.verdict.as_str() {
                 known @ ("" | "approve" | "deny") => known.to_owned(),
                 _ => return Err(Failure::bad_input("“verdict” must be approve or deny.")),
@@ -65,12 +61,6 @@ impl Search {
             _ => Ok(filter),
         }
     }
-}
-
-fn day(name: &str, text: &str) -> Result<Option<NaiveDate>, Failure> {
-    let sane = |day: &NaiveDate| (1970..=9998).contains(&day.year());
-    let wrong = || Failure::bad_input(format!("“{name}” must be a day like 2026-01-31, from 1970 to 9998."));
-    if text.is_empty() { Ok(None) } else { text.parse().ok().filter(sane).map(Some).ok_or_else(wrong) }
 }
 
 impl HistoryPage {

@@ -4,19 +4,18 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
-use chrono::NaiveDate;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::domain::event::Channel;
-use crate::service::export::{File, Mode, Taking, export};
+use crate::service::export::{File, Taking, export};
 use crate::service::look::log::{self, Log, LogFilter};
 use crate::service::look::shared::Cursor;
 use crate::service::read_note;
 use crate::web::api::exports::{in_earnest, stream};
 use crate::web::error::{self, Failure};
 use crate::web::flash::page_of;
-use crate::web::form::{Asked, failed, line, slowly};
+use crate::web::form::{Asked, chosen_id, day, failed, line, mode, slowly};
 use crate::web::guard::SignedIn;
 use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
@@ -52,9 +51,9 @@ impl Search {
         let filter = LogFilter {
             from: day("from", &self.from)?,
             to: day("to", &self.to)?,
-            application: id("application", &self.application)?,
-            role: id("role", &self.role)?,
-            policy: id("policy", &self.policy)?,
+            application: chosen_id("application", &self.application)?,
+            role: chosen_id("role", &self.role)?,
+            policy: chosen_id("policy", &self.policy)?,
             kind: line(&self.kind),
             q: line(&self.q),
         };
@@ -62,20 +61,6 @@ impl Search {
             (Some(from), Some(to)) if from > to => Err(Failure::bad_input("The period ends before it begins: “from” must not be later than “to”.")),
             _ => Ok(filter),
         }
-    }
-}
-
-fn day(name: &str, text: &str) -> Result<Option<NaiveDate>, Failure> {
-    let wrong = || Failure::bad_input(format!("“{name}” must be a day like 2026-01-31, from 1970 to 9998."));
-    let sane = |day: &NaiveDate| (1970..=9998).contains(&chrono::Datelike::year(day));
-    if text.is_empty() { Ok(None) } else { text.parse().ok().filter(sane).map(Some).ok_or_else(wrong) }
-}
-
-fn id(name: &str, text: &str) -> Result<Option<Uuid>, Failure> {
-    if text.is_empty() {
-        Ok(None)
-    } else {
-        Uuid::try_parse(text).map(Some).map_err(|_| Failure::bad_input(format!("“{name}” must be chosen from the list, or be an id.")))
     }
 }
 
@@ -142,11 +127,7 @@ pub async fn file(
     in_earnest(&method, &headers).map_err(failed)?;
     let by = viewer.by(Channel::Web);
     let file = file.strip_suffix(".csv").and_then(|_| File::parse(&file)).ok_or_else(|| failed(Failure::missing()))?;
-    let mode = if search.mode.is_empty() {
-        Mode::Raw
-    } else {
-        Mode::parse(&search.mode).ok_or_else(|| failed(Failure::bad_input("“mode” must be raw or safe.")))?
-    };
+    let mode = mode(&search.mode).map_err(failed)?;
     let filter = search.filter().map_err(failed)?;
     slowly(&app, &app.limits.export, &by)?;
     let person = log::person_to_take(&app.ctx, &by, &filter).await.map_err(failed)?;

@@ -8,12 +8,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use crate::domain::event::Channel;
-use crate::service::export::Mode;
 use crate::service::look::matrix::{self, Matrix};
 use crate::web::api::exports::in_earnest;
 use crate::web::error::{self, Failure};
 use crate::web::flash::page_of;
-use crate::web::form::{Asked, failed, line, slowly};
+use crate::web::form::{Asked, failed, line, mode, slowly};
 use crate::web::guard::Auditor;
 use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Words as _};
@@ -57,11 +56,7 @@ pub async fn csv(
     in_earnest(&method, &headers).map_err(failed)?;
     let by = viewer.by(Channel::Web);
     slowly(&app, &app.limits.export, &by)?;
-    let mode = if search.mode.is_empty() {
-        Mode::Raw
-    } else {
-        Mode::parse(&search.mode).ok_or_else(|| failed(Failure::bad_input("“mode” must be raw or safe.")))?
-    };
+    let mode = mode(&search.mode).map_err(failed)?;
     let pieces = matrix::csv(&app.ctx, &by, &line(&search.q), mode).await.map_err(failed)?;
     let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present"), (header::CONTENT_DISPOSITION, "attachment; filename=\"matrix.csv\"")];
     Ok((kind, Body::from_stream(pieces)).into_response())

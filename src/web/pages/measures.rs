@@ -4,18 +4,17 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{Datelike, Months, NaiveDate};
+use chrono::{Months, NaiveDate};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::domain::event::Channel;
-use crate::evidence::csv::Mode;
 use crate::service::look::measures::{self, Asked as Wanted, Chart, Column, Measures};
 use crate::service::measure::first_of;
 use crate::web::api::exports::in_earnest;
 use crate::web::error::{self, Failure};
 use crate::web::flash::page_of;
-use crate::web::form::{Asked, failed, slowly};
+use crate::web::form::{Asked, chosen_id, failed, mode, sane, slowly};
 use crate::web::guard::Auditor;
 use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Moment as _, Words as _};
@@ -58,12 +57,8 @@ pub struct Search {
 impl Search {
     fn wanted(&self, today: NaiveDate) -> Result<Wanted, Failure> {
         let month = |name: &str, text: &str| {
-            let month = format!("{text}-01").parse::<NaiveDate>().ok().filter(|day| text.len() == 7 && (1970..=9998).contains(&day.year()));
+            let month = format!("{text}-01").parse::<NaiveDate>().ok().filter(|day| text.len() == 7 && sane(day));
             month.ok_or_else(|| Failure::bad_input(format!("“{name}” must be a month like 2026-01, from 1970 to 9998.")))
-        };
-        let id = |name: &str, text: &str| match text {
-            "" => Ok(None),
-            text => Uuid::try_parse(text).map(Some).map_err(|_| Failure::bad_input(format!("“{name}” must be chosen from the list, or be an id."))),
         };
         let to = if self.to.is_empty() { first_of(today) } else { month("to", &self.to)? };
         let from = if self.from.is_empty() { to.checked_sub_months(Months::new(2)).unwrap_or(to) } else { month("from", &self.from)? };
@@ -73,7 +68,7 @@ impl Search {
         if from.checked_add_months(Months::new(MOST)).is_some_and(|end| end <= to) {
             return Err(Failure::bad_input(format!("The period is of more than {MOST} months; choose fewer.")));
         }
-        Ok(Wanted { from, to, application: id("application", &self.application)?, role: id("role", &self.role)? })
+        Ok(Wanted { from, to, application: chosen_id("application", &self.application)?, role: chosen_id("role", &self.role)? })
     }
 }
 
@@ -196,10 +191,7 @@ pub async fn csv(
 ) -> Result<Response, Response> {
     in_earnest(&method, &headers).map_err(failed)?;
     let by = viewer.by(Channel::Web);
-    let mode = match search.mode.as_str() {
-        "" => Mode::Raw,
-        word => Mode::parse(word).ok_or_else(|| failed(Failure::bad_input("“mode” must be raw or safe.")))?,
-    };
+    let mode = mode(&search.mode).map_err(failed)?;
     let wanted = search.wanted(app.ctx.clock.now().date_naive()).map_err(failed)?;
     slowly(&app, &app.limits.export, &by)?;
     let file = measures::csv(&app.ctx, &by, wanted, mode).await.map_err(failed)?;

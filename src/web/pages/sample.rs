@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -19,9 +19,9 @@ use crate::service::sample::{self, Drawing, LONGEST, POPULATIONS, Sample};
 use crate::web::api::exports::{in_earnest, stream};
 use crate::web::error::{self, Failure};
 use crate::web::flash::page_of;
-use crate::web::form::{Asked, failed, line, shown, slowly};
+use crate::web::form::{Asked, chosen_id, failed, line, mode, sane, shown, slowly};
 use crate::web::guard::Auditor;
-use crate::web::pages::as_of::{chosen_id, joined, mode, of_scope};
+use crate::web::pages::as_of::{joined, of_scope};
 use crate::web::state::App;
 use crate::web::view::{self, Amount as _, Frame, Words as _};
 
@@ -109,7 +109,7 @@ impl Search {
         let mut day = |field: &str, text: &str, other: NaiveDate| match text.trim() {
             "" => Some(other),
             text => {
-                let read = text.parse::<NaiveDate>().ok().filter(|day| (1970..=9998).contains(&day.year()));
+                let read = text.parse::<NaiveDate>().ok().filter(sane);
                 if read.is_none() {
                     fault(field, "Must be a day like 2026-01-31, from 1970 to 9998.");
                 }
