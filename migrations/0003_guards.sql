@@ -801,7 +801,7 @@ begin
   union all select format('the application %s is theirs; name another owner', key) from application where owner_id = who and retired_at is null
   union all select format('the role %s/%s is theirs; name another owner', a.key, r.key) from role r join application a on a.id = r.application_id
     where r.owner_id = who and r.retired_at is null
-  union all select format('%s accesses of theirs have not ended', count(*)) from access_grant where beneficiary_id = who and status not in ('ended', 'failed') having count(*) > 0
+  union all select format(case when count(*) = 1 then '%s access of theirs has not ended' else '%s accesses of theirs have not ended' end, count(*)) from access_grant where beneficiary_id = who and status not in ('ended', 'failed') having count(*) > 0
   union all select format('%s requests by or for them are open', count(*)) from request where who in (requester_id, beneficiary_id) and closed_at is null having count(*) > 0
   union all select format('%s requests still ask them', count(distinct request_id)) from assignment where person_id = who and open having count(*) > 0
   union all select 'an API token of theirs is not revoked' from api_token where person_id = who and revoked_at is null and expires_at > clock() group by person_id;

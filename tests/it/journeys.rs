@@ -371,7 +371,17 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
     wei.click("Download what is shown").await;
     wei.shows("details.downloads[open] a").await;
     look(&wei, "", "log-downloads").await;
-    for (path, name) in [("/log/1", "event"), ("/evidence", "evidence"), ("/verify", "verify"), ("/me", "my-data")] {
+    for (path, name) in [
+        ("/log/1", "event"),
+        ("/evidence", "evidence"),
+        ("/evidence/measures", "measures"),
+        ("/evidence/as-of", "as-of"),
+        ("/evidence/sample?population=requests&size=5&seed=abc", "sample"),
+        ("/evidence/sample/sheets?population=requests&size=5&seed=abc", "sheets"),
+        ("/evidence/schedules", "schedules"),
+        ("/verify", "verify"),
+        ("/me", "my-data"),
+    ] {
         look(&wei, path, name).await;
     }
 
@@ -384,6 +394,8 @@ async fn no_page_has_barriers_and_every_page_is_kept_as_pictures() {
         ("/directories/main", "directory"),
         ("/directories/main/import", "import"),
         ("/drift", "drift"),
+        ("/admin/holds?person=bo.lind", "holds"),
+        ("/evidence/schedules/new", "schedule-new"),
     ] {
         look(&sofia, path, name).await;
     }
