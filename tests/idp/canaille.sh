@@ -30,7 +30,7 @@ pid=$!
 tries=0
 until "$venv/bin/python" -c "import urllib.request as u; u.urlopen('http://127.0.0.1:$port/.well-known/openid-configuration', timeout=5)" 2>/dev/null; do
     tries=$((tries + 1))
-    if [ "$tries" -ge 200 ] || ! kill -0 "$pid" 2>/dev/null; then
+    if [ "$tries" -ge 600 ] || ! kill -0 "$pid" 2>/dev/null; then
         cat "$home/canaille-$port.log" >&2
         kill "$pid" 2>/dev/null || true
         rm -rf "$folder"

@@ -30,7 +30,7 @@ pid=$!
 tries=0
 until curl -fs -o /dev/null "http://127.0.0.1:$port/.well-known/openid-configuration"; do
     tries=$((tries + 1))
-    if [ "$tries" -ge 200 ] || ! kill -0 "$pid" 2>/dev/null; then
+    if [ "$tries" -ge 600 ] || ! kill -0 "$pid" 2>/dev/null; then
         cat "$home/oidc-provider-$port.log" >&2
         kill "$pid" 2>/dev/null || true
         exit 1

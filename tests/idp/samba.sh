@@ -21,7 +21,7 @@ base=DC=ad,DC=example,DC=org
 
 # The whole machine has these ports once.
 exec 9>/tmp/countersign-samba.lock
-flock -w 600 9 || fail "another Samba holds the ports for ten minutes"
+flock -w 1800 9 || fail "another Samba holds the ports for half an hour"
 
 made=$home/samba-domain-$(cat "${BASH_SOURCE[0]}" <(samba --version) | sha256sum | cut -c1-12)
 people() {
@@ -87,7 +87,7 @@ pid=$!
 tries=0
 until LDAPTLS_CACERT=$run/ca.pem ldapsearch -x -H ldaps://127.0.0.1 -D svc@ad.example.org -w Svc-pw-1 -b "OU=People,$base" -s base >/dev/null 2>&1; do
   tries=$((tries + 1))
-  if [ "$tries" -ge 150 ] || ! kill -0 "$pid" 2>/dev/null; then
+  if [ "$tries" -ge 600 ] || ! kill -0 "$pid" 2>/dev/null; then
     tail -20 "$run/samba.log" >&2
     kill "$pid" 2>/dev/null || true
     fail "Samba does not answer"

@@ -26,7 +26,7 @@ pid=$!
 tries=0
 until "$venv/bin/python" "$here/scim2-seed.py" "http://127.0.0.1:$port" "$token" 2>"$home/scim2-seed-$port.log"; do
     tries=$((tries + 1))
-    if [ "$tries" -ge 100 ] || ! kill -0 "$pid" 2>/dev/null; then
+    if [ "$tries" -ge 600 ] || ! kill -0 "$pid" 2>/dev/null; then
         cat "$home/scim2-server-$port.log" "$home/scim2-seed-$port.log" >&2
         kill "$pid" 2>/dev/null || true
         exit 1

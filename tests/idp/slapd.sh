@@ -82,7 +82,7 @@ root=(-x -H "ldap://127.0.0.1:$port" -D cn=admin,dc=example,dc=org -w admin)
 tries=0
 until ldapwhoami "${root[@]}" >/dev/null 2>&1; do
   tries=$((tries + 1))
-  if [ "$tries" -ge 100 ] || ! kill -0 "$pid" 2>/dev/null; then
+  if [ "$tries" -ge 600 ] || ! kill -0 "$pid" 2>/dev/null; then
     cat "$run/log" >&2
     kill "$pid" 2>/dev/null || true
     fail "slapd does not answer"

@@ -13,7 +13,6 @@ use countersign::service::sync;
 use countersign::store::timetable;
 use countersign::web::oidc::Trouble;
 use countersign::web::router::router;
-use countersign::web::state::App;
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 use std::net::SocketAddr;
@@ -211,15 +210,15 @@ async fn a_flood_of_unknown_keys_does_not_make_us_ask_for_keys_each_time() {
 struct House {
     world: World,
     provider: Provider,
-    app: App,
+    routes: Router,
 }
 
 impl House {
     async fn new() -> Self {
         let (world, provider) = (World::empty().await, Provider::start().await);
         sync::sync(&world.ctx, "main").await.unwrap();
-        let app = crate::door::app(&world, &provider.server.url);
-        Self { world, provider, app }
+        let routes = router(&crate::door::app(&world, &provider.server.url));
+        Self { world, provider, routes }
     }
 
     /// A session of somebody, who is `s-` and their name to the provider, in the provider's session `sid`.
@@ -244,8 +243,7 @@ impl House {
         }
         let mut request = request.body(Body::from(body)).unwrap();
         request.extensions_mut().insert(ConnectInfo("203.0.113.9:4711".parse::<SocketAddr>().unwrap()));
-        let routes: Router = router(&self.app);
-        let answer = routes.oneshot(request).await.unwrap();
+        let answer = self.routes.clone().oneshot(request).await.unwrap();
         let (status, kept) = (answer.status(), answer.headers()["cache-control"].to_str().unwrap().to_owned());
         assert!(!answer.headers().contains_key("set-cookie"));
         let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
@@ -346,7 +344,7 @@ async fn the_provider_needs_no_cookie_and_nobody_else_gets_anywhere() {
     let (status, ..) = house.post(form, format!("logout_token={}", of_bo()), &[]).await;
     assert_eq!(status, StatusCode::OK, "its keys were read before");
     house.session(&issuer, "bo.lind", Some("sid-1")).await;
-    let again = House { app: crate::door::app(&house.world, &issuer), ..house };
+    let again = House { routes: router(&crate::door::app(&house.world, &issuer)), ..house };
     let (status, ..) = again.post(form, format!("logout_token={}", again.token(|claims| claims["sub"] = "s-bo.lind".into())), &[]).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(again.sessions().await, ["bo.lind sid-1"]);

@@ -24,7 +24,7 @@ use crate::server::eventually;
 const WCAG: [&str; 5] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
 /// The longest that a page may take to become what is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a page is looked at in: name, colour scheme, width.
 const VIEWS: [(&str, &str, u32); 4] = [("light-1280", "light", 1280), ("dark-1280", "dark", 1280), ("light-390", "light", 390), ("dark-390", "dark", 390)];

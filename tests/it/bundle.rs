@@ -398,7 +398,7 @@ async fn a_download_that_breaks_off_frees_everything_and_is_simply_made_again() 
         .unwrap();
     for _ in 0..6 {
         // Four at a time: what was given up makes room.
-        let again = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+        let again = tokio::time::timeout(std::time::Duration::from_secs(120), async {
             loop {
                 match bundle_by_operator(&sealed.ctx, &everything()).await {
                     Ok(begun) => return begun,
@@ -412,7 +412,7 @@ async fn a_download_that_breaks_off_frees_everything_and_is_simply_made_again() 
         assert!(progress.seen().nth <= progress.seen().of && progress.seen().to == "the command line");
         drop(download);
     }
-    tokio::time::timeout(std::time::Duration::from_secs(30), async {
+    tokio::time::timeout(std::time::Duration::from_secs(120), async {
         while under_way().iter().any(|step| step.to == "the command line") {
             tokio::task::yield_now().await;
         }

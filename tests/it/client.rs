@@ -9,7 +9,7 @@ use reqwest::{Method, Url};
 use scraper::{ElementRef, Html, Selector};
 
 /// How long a server that is there may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where a visit ended.
 #[derive(Debug)]

@@ -57,7 +57,7 @@ impl Ldap {
     }
 
     fn through(server: LdapServer, front: LdapFront, settings: Settings, is_domain: bool) -> Self {
-        let settings = Settings { urls: vec![front.url.clone()], start_tls: false, timeout: Duration::from_secs(3), ..settings };
+        let settings = Settings { urls: vec![front.url.clone()], start_tls: false, timeout: Duration::from_secs(if is_domain { 10 } else { 3 }), ..settings };
         Self { server, front, directory: directory(&settings), is_domain }
     }
 

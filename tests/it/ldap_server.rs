@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -103,6 +104,8 @@ impl LdapServer {
         Settings {
             people: format!("OU=People,{DOMAIN}"),
             extra_roots: Some(self.ca.clone()),
+            // Samba searches five thousand people for many seconds where the machine is busy.
+            timeout: Duration::from_secs(60),
             ..Settings::new(&self.ldaps, Dialect::ActiveDirectory, DOMAIN, "svc@ad.example.org", "Svc-pw-1")
         }
     }

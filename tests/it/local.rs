@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 /// Longer than any of this takes; a test that needs it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// The data folder that [`hold_a_private_postgres_until_killed`] is to use.
 const HELD: &str = "COUNTERSIGN_TEST_HELD_DATA";
 

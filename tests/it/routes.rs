@@ -469,6 +469,7 @@ fn body(route: &str, things: &Things) -> Sent {
         "POST /api/v1/requests/{request}/reassign" => json_of(json!({"to": things.colleague, "reason": "Busy."})),
         "POST /delegation" => form(&[("delegate", "ben.adler"), ("from", "2200-01-01"), ("until", "2200-01-02")]),
         "POST /api/v1/delegations" => json_of(json!({"delegate": things.colleague, "starts_at": "2201-01-01T00:00:00Z", "ends_at": "2201-01-02T00:00:00Z"})),
+        "POST /verify" => Sent::Raw("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=\"kept\"\r\n\r\n\r\n--x--\r\n".to_vec()),
         "POST /queue/decide" => {
             let answer = |name: &str| things.answer.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default();
             form(&[("pick", &format!("{}.{}.{}", things.pending, answer("step"), answer("digest"))), ("verdict", "approve")])

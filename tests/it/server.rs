@@ -20,7 +20,7 @@ use crate::idp::free_port;
 use crate::world::{MOVABLE_CLOCK, Reach, SCIM_TOKEN, World, superuser};
 
 /// The longest that anything here may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The program that was built with these tests.
 pub fn program() -> Command {
@@ -56,7 +56,7 @@ pub async fn root(database: &str) -> PgPool {
         .unwrap()
 }
 
-/// Waits until `look` finds something, at most a minute; `what` is what is waited for.
+/// Waits until `look` finds something, at most three minutes; `what` is what is waited for.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let until = Instant::now() + PATIENCE;
     let mut pause = tokio::time::interval(Duration::from_millis(20));
