@@ -52,6 +52,11 @@ impl Sealed {
         Self { world, ctx, folder }
     }
 
+    /// The sealer as a process that begins now has it.
+    pub fn sealer_anew(&self) -> Sealer {
+        sealer(self.folder.path())
+    }
+
     /// A life of one access, so that the log has something to tell.
     pub async fn live(&self) {
         let asked = self.world.ask("bo.lind", "orders-db", "writer", 4 * HOUR).await.unwrap();
@@ -67,8 +72,13 @@ impl Sealed {
     }
 
     async fn lines(&self, list: &List) -> String {
+        self.lines_of(&self.ctx, list).await
+    }
+
+    /// The lines of a list of these services.
+    pub async fn lines_of(&self, ctx: &Ctx, list: &List) -> String {
         let (mut text, mut at) = (String::new(), list.first);
-        while let Some((more, next)) = event_list::lines(&self.ctx, list, at).await.unwrap() {
+        while let Some((more, next)) = event_list::lines(ctx, list, at).await.unwrap() {
             text.push_str(&more);
             at = next;
         }
@@ -197,7 +207,8 @@ async fn a_log_goes_on_from_a_checkpoint_that_somebody_kept_or_it_is_told() {
 }
 
 impl Sealed {
-    async fn live_again(&self) {
+    /// Something more for the log to tell.
+    pub async fn live_again(&self) {
         self.world.turn().await;
         let asked = self.world.ask("bo.lind", "orders-db", "reader", HOUR).await.unwrap();
         self.world.answer("mara.voss", asked.id, Answer::Deny).await.unwrap();
@@ -243,7 +254,7 @@ async fn a_log_that_begins_otherwise_than_what_was_signed_is_not_sealed_until_so
         )
         .await;
     // The memory of this process knows more than the database; so does the file, after a restart.
-    let again = Ctx { sealer: Some(sealer(sealed.folder.path())), ..sealed.ctx.clone() };
+    let again = Ctx { sealer: Some(sealed.sealer_anew()), ..sealed.ctx.clone() };
     for ctx in [&sealed.ctx, &again] {
         let error = seal::seal(ctx).await.unwrap_err();
         assert!(matches!(&error, ServiceError::Unavailable(why) if why.contains("not the one that was signed last")), "{error}");
@@ -263,7 +274,7 @@ async fn a_log_that_begins_otherwise_than_what_was_signed_is_not_sealed_until_so
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_sealers_at_once_give_each_event_one_leaf() {
     let sealed = Sealed::new().await;
-    let other = Ctx { sealer: Some(sealer(sealed.folder.path())), ..sealed.ctx.clone() };
+    let other = Ctx { sealer: Some(sealed.sealer_anew()), ..sealed.ctx.clone() };
     for _ in 0..3 {
         sealed.live_again().await;
         let (a, b) = tokio::join!(seal::seal(&sealed.ctx), seal::seal(&other));

@@ -14,7 +14,7 @@ use crate::world::{Reach, World};
 const HOUR: i64 = 3_600;
 
 /// Ann owns the shop and asks nobody; Bo reports to her.
-const CATALOG: &str = r#"
+pub const CATALOG: &str = r#"
 default_policies = ["plain"]
 
 [[application]]
@@ -55,7 +55,7 @@ justification = { required = false }
 "#;
 
 /// A change may show late: it is looked for again.
-async fn settle(world: &World) {
+pub async fn settle(world: &World) {
     for _ in 0..3 {
         world.turn().await;
         world.advance(Duration::minutes(2)).await;
