@@ -8,7 +8,6 @@ use countersign::domain::id::PersonId;
 use countersign::service::ctx::{By, Ctx};
 use countersign::service::look::log::{self, LogFilter};
 use countersign::service::look::measures::{self, Asked};
-use countersign::service::measure;
 use uuid::Uuid;
 
 use crate::Outcome;
@@ -34,9 +33,6 @@ pub async fn run(ctx: &Ctx) -> Outcome<()> {
     let mut root = database::connect(MEASURED).await?;
     let events: i64 = sqlx::query_scalar("select count(*) from audit_event").fetch_one(&mut root).await?;
     println!("\n### Pages over {events} events\n");
-    let began = Instant::now();
-    let days = measure::due(ctx).await.map_err(|error| error.to_string())?;
-    println!("- counted for the measures, once and for all: {days} days in {:.1} s", began.elapsed().as_secs_f64());
     let id = async |root: &mut sqlx::PgConnection, sql: &'static str| -> Outcome<Option<Uuid>> { Ok(sqlx::query_scalar(sql).fetch_optional(root).await?) };
     // Those with the most events, and those of one in the middle of the log.
     let busiest = id(&mut root, "select role_id from audit_event where role_id is not null group by 1 order by count(*) desc limit 1").await?;
@@ -55,7 +51,8 @@ pub async fn run(ctx: &Ctx) -> Outcome<()> {
         ("a request".into(), about(text(request))),
         ("the person with the most".into(), about(text(person))),
         ("the actor with the most".into(), about(text(actor))),
-        ("the role with the most".into(), LogFilter { application, role: busiest, ..LogFilter::default() }),
+        ("the role with the most".into(), LogFilter { role: busiest, ..LogFilter::default() }),
+        ("a role, and another's application: nothing".into(), LogFilter { application, role: busiest, ..LogFilter::default() }),
         ("any role".into(), LogFilter { role, ..LogFilter::default() }),
         ("the application with the most".into(), LogFilter { application, ..LogFilter::default() }),
         ("one day in the middle".into(), LogFilter { from: Some(middle), to: Some(middle), ..LogFilter::default() }),
