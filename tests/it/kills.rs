@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use countersign::domain::approval::Answer;
 use countersign::service::doctor;
@@ -23,16 +23,25 @@ const WORKERS: usize = 16;
 /// Role and group of those that are asked for.
 const ROLES: [(&str, &str, &str); 2] = [("warehouse", "analyst", "warehouse-analysts"), ("orders-db", "reader", "orders-db-readers")];
 
-/// Kills a replica so many times, sometimes before it has begun, and starts it again.
-async fn kill(mut server: Server, kills: usize, seed: u64, killed: Arc<AtomicUsize>) -> Server {
+/// Kills a replica at least so many times, sometimes before it has begun, and starts it again; at most three times as often, until there
+/// was enough to do meanwhile.
+async fn kill(mut server: Server, kills: usize, seed: u64, killed: Arc<AtomicUsize>, enough: impl Fn() -> bool) -> Server {
     let mut chance = StdRng::seed_from_u64(seed);
-    for _ in 0..kills {
+    let (mut took, mut begun) = (server.took, None);
+    for n in 0..3 * kills {
+        if n >= kills && enough() {
+            break;
+        }
         if chance.random_bool(0.7) {
             server.listens().await;
+            took = begun.map_or(took, |begun: Instant| begun.elapsed());
         }
-        tokio::time::sleep(Duration::from_millis(chance.random_range(20..600))).await;
+        // A busy machine is to come as far between two deaths as an idle one, and further when it did not come far enough.
+        let most = if n < kills { 3.0 } else { 15.0 };
+        tokio::time::sleep(took.mul_f64(chance.random_range(0.1..most))).await;
         server.kill();
         server.spawn();
+        begun = Some(Instant::now());
         killed.fetch_add(1, Ordering::SeqCst);
     }
     server.listens().await;
@@ -81,15 +90,26 @@ async fn live(world: &World, seed: u64, stop: &AtomicBool) -> usize {
     leases
 }
 
-/// Lets time go by, so that leases end and claims of the dead lapse.
-async fn pass_time(world: &World, stop: &AtomicBool) {
+/// How many changes were told to the directory.
+fn changes(gate: &Gate) -> usize {
+    gate.calls().iter().filter(|call| call.change.is_some()).count()
+}
+
+/// Lets time go by, so that claims of the dead lapse; and an hour once there was something to do, so that leases end. Not by this machine's
+/// clock alone: where it is busy, every lease would end before it was given.
+async fn pass_time(world: &World, gate: &Gate, stop: &AtomicBool) {
     let mut pause = tokio::time::interval(Duration::from_millis(500));
-    for n in 1.. {
+    let mut told = 0;
+    loop {
         pause.tick().await;
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        world.advance(if n % 8 == 0 { chrono::Duration::minutes(61) } else { chrono::Duration::seconds(61) }).await;
+        let is_time = changes(gate) >= told + 16;
+        if is_time {
+            told = changes(gate);
+        }
+        world.advance(if is_time { chrono::Duration::minutes(61) } else { chrono::Duration::seconds(61) }).await;
     }
 }
 
@@ -140,18 +160,22 @@ async fn two_replicas_killed_at_any_moment_lose_nothing_and_double_nothing() {
     gate.moody(seed);
     let (stop, killed) = (AtomicBool::new(false), Arc::new(AtomicUsize::new(0)));
     let Town { server: first, world } = town;
+    let enough = {
+        let gate = gate.clone();
+        move || changes(&gate) > kills / 2
+    };
     let replicas = async {
-        let one = tokio::spawn(kill(first, kills / 2, seed ^ 1, killed.clone()));
-        let two = tokio::spawn(kill(second, kills - kills / 2, seed ^ 2, killed.clone()));
+        let one = tokio::spawn(kill(first, kills / 2, seed ^ 1, killed.clone(), enough.clone()));
+        let two = tokio::spawn(kill(second, kills - kills / 2, seed ^ 2, killed.clone(), enough));
         let replicas = (one.await.unwrap(), two.await.unwrap());
         stop.store(true, Ordering::Relaxed);
         replicas
     };
-    let began = std::time::Instant::now();
-    let (replicas, leases, ()) = tokio::join!(replicas, live(&world, seed ^ 3, &stop), pass_time(&world, &stop));
-    let changes = gate.calls().iter().filter(|call| call.change.is_some()).count();
+    let began = Instant::now();
+    let (replicas, leases, ()) = tokio::join!(replicas, live(&world, seed ^ 3, &stop), pass_time(&world, &gate, &stop));
+    let changes = changes(&gate);
     println!("{} kills in {:.0} s, {leases} leases, {changes} changes told to the directory", killed.load(Ordering::SeqCst), began.elapsed().as_secs_f64());
-    assert!(killed.load(Ordering::SeqCst) == kills && leases > kills / 4 && changes > kills / 4, "{leases} leases, {changes} changes");
+    assert!(killed.load(Ordering::SeqCst) >= kills && leases > kills / 4 && changes > kills / 4, "{leases} leases, {changes} changes");
 
     // Quiet: the directory behaves, and whatever is late has come.
     gate.manners(|manners| manners.moods = None);
