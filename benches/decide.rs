@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use chrono::DateTime;
 use countersign::domain::catalog::Risk;
-use countersign::domain::condition::{Condition, Operator};
+use countersign::domain::condition::{Condition, Operator, meant};
 use countersign::domain::decide::{Ask, Outcome, Rules, Standing, decide};
 use countersign::domain::id::{PersonId, PolicyVersionId, RoleId};
 use countersign::domain::person::{GroupRef, PersonSnapshot};
@@ -55,12 +55,16 @@ fn when(attribute: &str, operator: Operator, values: &[String]) -> Condition {
     Condition { attribute: attribute.into(), operator, values: values.to_vec(), called: Vec::new() }
 }
 
+/// The reference of a group; the person is in the first 200.
+fn group_of(n: u128) -> String {
+    Uuid::from_u128(0xabcd_0000 + n).to_string()
+}
+
 /// Fifteen allow rules and five deny rules; of them one of the middle lets the person in, and no other applies.
 fn policy() -> AccessPolicy {
     let rule = |n: usize| {
-        let (department, group) =
-            if n == 7 { ("Data".into(), "team-0113-readers".into()) } else { (format!("Department {n}"), format!("team-{:04}-owners", n * 9)) };
-        let conditions = vec![when("department", Operator::Is, &[department]), when("", Operator::MemberOf, &[group])];
+        let (department, group) = if n == 7 { ("Data".into(), group_of(113)) } else { (format!("Department {n}"), group_of(1_000 + n as u128)) };
+        let conditions = vec![when("department", Operator::Is, &[department]), when("", Operator::MemberOf, &[meant("main", &group)])];
         Rule { effect: if n % 4 == 3 && n != 7 { Effect::Deny } else { Effect::Allow }, conditions }
     };
     let step = Step {
@@ -112,7 +116,7 @@ fn person() -> PersonSnapshot {
         active: true,
         manager: Some("r-2".into()),
         attributes: BTreeMap::from([("department".into(), vec!["Data".into()]), ("title".into(), vec!["Data engineer".into()])]),
-        groups: (0..200).map(|n| GroupRef { reference: Uuid::from_u128(0xabcd_0000 + n).to_string(), name: format!("team-{n:04}-readers") }).collect(),
+        groups: (0..200).map(|n| GroupRef { reference: group_of(n), name: format!("team-{n:04}-readers") }).collect(),
         line: vec![],
         fetched_at: DateTime::UNIX_EPOCH,
     }
